@@ -1,0 +1,111 @@
+"""Batches for training and testing. What is in a batch follows from (seed, step) alone.
+
+B batch size, H W image, N training examples, M probe examples.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+
+from trainer.data import augment, noise, probe, records
+from trainer.errors import InputError
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """All that training may see: given labels, and clean ones of the probe only.
+
+    Attributes:
+      images: uint8 (N, H, W, channels).
+      labels: int32 (N,), as given.
+      probe_images: uint8 (M, H, W, channels).
+      probe_labels: int32 (M,), clean.
+      manifests: Those of the three artifacts it comes from, by kind.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    probe_images: np.ndarray
+    probe_labels: np.ndarray
+    manifests: dict
+
+
+def load(dataset_path, noisy_labels_path, probe_split_path):
+    """Reads the three artifacts; InputError if one is not whole or they do not fit together."""
+    dataset = records.read_manifest(dataset_path)
+    labels, noisy_labels = noise.read(noisy_labels_path, dataset)
+    probe_ids, train_ids, probe_split = probe.read(probe_split_path, dataset)
+    images = records.read_images(dataset_path, "train")
+    return TrainingData(
+        images=images[train_ids],
+        labels=labels[train_ids],
+        probe_images=images[probe_ids],
+        probe_labels=records.read_labels(dataset_path, "train")[probe_ids],
+        manifests={m["kind"]: m for m in (dataset, noisy_labels, probe_split)},
+    )
+
+
+def steps_per_epoch(data, config):
+    """Full batches in one pass over the training examples."""
+    steps = len(data.labels) // config.batch_size
+    if steps == 0:
+        rule = f"must be at most the number of training examples, {len(data.labels)}"
+        raise InputError("--batch_size", rule, config.batch_size)
+    return steps
+
+
+def training_batches(data, config, method, first_step=0):
+    """Endless batches, from the one of step `first_step` on.
+
+    Args:
+      data: `TrainingData`.
+      config: `trainer.config.TrainConfig`.
+      method: The method's class, which tells what it uses.
+      first_step: Steps that have been taken already.
+
+    Returns:
+      `tf.data.Dataset` of dictionaries:
+        image (B, H, W, channels) and label (B,): a weak view of training examples;
+        strong_image: a strong view made from the weak one, if the method uses it;
+        probe_image, probe_label: the next B of the probe, if the method uses it;
+        mix_uniform (3B,), mix_permutation (3B,), probe_draw (B,): random numbers for MixUp.
+    """
+    B, epoch_steps = config.batch_size, steps_per_epoch(data, config)
+    # Tensors, since an array used inside `map` would become a constant of the graph.
+    images, labels = tf.constant(data.images), tf.constant(data.labels)
+    probe_images, probe_labels = tf.constant(data.probe_images), tf.constant(data.probe_labels)
+    N, M = len(data.labels), len(data.probe_labels)
+
+    def weak(images, seed):
+        return augment.weak(images, seed, config.crop_padding, config.horizontal_flip)
+
+    def batch(step):
+        rows = tf.range(B, dtype=step.dtype)
+        epoch, position = step // epoch_steps, (step % epoch_steps) * B + rows
+        ids = tf.random.experimental.index_shuffle(position, [config.seed, epoch], N - 1)
+        seeds = tf.unstack(tf.random.split(tf.random.fold_in([config.seed, 1], step), 6))
+        parts = {"image": weak(tf.gather(images, ids), seeds[0]), "label": tf.gather(labels, ids)}
+        if method.uses_strong_view:
+            parts["strong_image"] = augment.strong(parts["image"], seeds[1])
+        if method.uses_probe:
+            ids = (step * B + rows) % M
+            parts["probe_image"] = weak(tf.gather(probe_images, ids), seeds[2])
+            parts["probe_label"] = tf.gather(probe_labels, ids)
+        if method.uses_strong_view and method.uses_probe:
+            parts["mix_uniform"] = tf.random.stateless_uniform([3 * B], seeds[3])
+            parts["mix_permutation"] = tf.argsort(tf.random.stateless_uniform([3 * B], seeds[4]))
+            parts["probe_draw"] = tf.random.stateless_uniform([B], seeds[5], 0, B, tf.int32)
+        return parts
+
+    steps = tf.data.Dataset.range(first_step, np.iinfo(np.int64).max)
+    return steps.map(batch, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+
+
+def test_batches(dataset_path, config, split="test"):
+    """One pass over a split, without augmentation, the last batch as large as it comes."""
+    images = records.read_images(dataset_path, split)
+    labels = records.read_labels(dataset_path, split)
+    batches = tf.data.Dataset.from_tensor_slices({"image": images, "label": labels})
+    batches = batches.batch(config.val_batch_size)
+    return batches.map(lambda batch: batch | {"image": augment.scale(batch["image"])})

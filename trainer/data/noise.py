@@ -1,0 +1,105 @@
+"""Label noise: which labels are given instead of the clean ones. NumPy only.
+
+    <noisy_labels>/
+      labels.npy       int32 (N,), the given label of each training example, by id
+      transition.npy   float64 (C, C), T[i, j] = P(given j | clean i); rows sum to 1
+      manifest.json    noise, noise_ratio, seed, wrong_labels (share of labels that are wrong)
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from trainer import manifest
+from trainer.config import NOISES, check_choice, check_range
+from trainer.data import records
+
+KIND = "noisy_labels"
+STREAM = 1  # keeps these draws apart from others of the same seed
+
+# Digits: pairs that look alike, as in Patrini et al. (CVPR 2017) on MNIST.
+ASYMMETRIC_MAPS = {"digits": {2: 7, 3: 8, 5: 6, 6: 5, 7: 1}}
+
+
+def uniform(labels, num_classes, ratio, rng):
+    """Each label is redrawn with probability `ratio`, from all classes, its own included.
+
+    So a share of ratio (C - 1) / C of the labels ends up wrong (method of the IEG release).
+
+    Args:
+      labels: (N,) clean labels.
+      num_classes: C.
+      ratio: In [0, 1].
+      rng: `numpy.random.Generator`.
+
+    Returns:
+      Given labels, int32 (N,), and the transition matrix, float64 (C, C).
+    """
+    redrawn = rng.random(len(labels)) < ratio
+    given = np.where(redrawn, rng.integers(num_classes, size=len(labels)), labels)
+    transition = np.full((num_classes, num_classes), ratio / num_classes)
+    np.fill_diagonal(transition, 1 - ratio * (num_classes - 1) / num_classes)
+    return given.astype(np.int32), transition
+
+
+def asymmetric(labels, num_classes, ratio, rng, class_map):
+    """Each label of a class in `class_map` becomes its image with probability `ratio`.
+
+    Args:
+      labels: (N,) clean labels.
+      num_classes: C.
+      ratio: In [0, 1].
+      rng: `numpy.random.Generator`.
+      class_map: {class: the class it is taken for}; other classes stay as they are.
+
+    Returns:
+      As `uniform`.
+    """
+    target = np.arange(num_classes)
+    target[list(class_map)] = list(class_map.values())
+    flipped = rng.random(len(labels)) < ratio
+    given = np.where(flipped, target[labels], labels)
+    identity = np.eye(num_classes)
+    return given.astype(np.int32), (1 - ratio) * identity + ratio * identity[target]
+
+
+def inject(dataset_path, output_path, noise, noise_ratio, seed):
+    """Writes the noisy labels for the train split of a prepared dataset.
+
+    Args:
+      dataset_path: Directory of a prepared dataset.
+      output_path: Directory to write.
+      noise: uniform or asymmetric.
+      noise_ratio: In [0, 1]; see the function of that noise.
+      seed: The same seed gives the same labels.
+
+    Returns:
+      The manifest.
+    """
+    check_choice("noise", noise, NOISES)
+    check_range("noise_ratio", noise_ratio, 0, 1)
+    dataset = records.read_manifest(dataset_path)
+    labels, num_classes = records.read_labels(dataset_path, "train"), len(dataset["class_names"])
+    rng = np.random.default_rng((seed, STREAM))
+    if noise == "uniform":
+        given, transition = uniform(labels, num_classes, noise_ratio, rng)
+    else:
+        class_map = ASYMMETRIC_MAPS[dataset["source"]]
+        given, transition = asymmetric(labels, num_classes, noise_ratio, rng, class_map)
+    facts = {"noise": noise, "noise_ratio": noise_ratio, "seed": seed}
+    facts["wrong_labels"] = float(np.mean(given != labels))
+    directory = manifest.start(output_path)
+    np.save(directory / "labels.npy", given)
+    np.save(directory / "transition.npy", transition)
+    return manifest.finish(directory, KIND, {records.KIND: dataset}, **facts)
+
+
+def read(path, dataset):
+    """Given labels, int32 (N,), and the manifest.
+
+    Raises:
+      InputError: The artifact is missing, half-written, or made for another dataset.
+    """
+    noisy = manifest.read(path, KIND)
+    manifest.check_parent(noisy, dataset)
+    return np.load(Path(path) / "labels.npy"), noisy

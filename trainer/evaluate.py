@@ -1,0 +1,36 @@
+"""Testing a trained run.
+
+    <metrics>/
+      metrics.json     flat: test/top1 and test/top5 with averaged weights, test/top1_raw and
+                       test/top5_raw without; method, seed, noise, wrong_labels, seconds
+      manifest.json
+"""
+
+from trainer import fit, manifest
+from trainer.data import input_pipeline, records
+
+KIND = "metrics"
+
+
+def evaluate(dataset_path, checkpoints_path, metrics_path, split="test"):
+    """Accuracy of a run on one split of the dataset it was trained on.
+
+    Args:
+      dataset_path: Directory of the prepared dataset.
+      checkpoints_path: Directory of the run's checkpoints.
+      metrics_path: Directory to write.
+      split: Name of the split.
+
+    Returns:
+      The metrics, by name; accuracies in [0, 1].
+    """
+    dataset = records.read_manifest(dataset_path)
+    manifest.check_parent(manifest.read(checkpoints_path, fit.CHECKPOINTS), dataset)
+    method, run = fit.restore(checkpoints_path)
+    batches = input_pipeline.test_batches(dataset_path, method.config, split)
+    accuracies = method.evaluate(batches, return_dict=True, verbose=0)
+    metrics = {f"{split}/{name}": float(value) for name, value in accuracies.items()}
+    directory = manifest.start(metrics_path)
+    manifest.write_json(directory / "metrics.json", metrics)
+    manifest.finish(directory, KIND, {records.KIND: dataset, fit.CHECKPOINTS: run})
+    return metrics

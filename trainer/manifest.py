@@ -1,0 +1,136 @@
+"""What makes a directory an artifact: a manifest.json, written last.
+
+    <artifact>/
+      manifest.json   {"schema_version", "kind", "made_by", "id", "parents", "files", ...}
+      ...             whatever the kind is made of
+
+`files` has size and SHA-256 of every other file, `id` is their hash, and `parents` the ids of the
+artifacts that went in. A directory without a manifest, or without a file that it lists, is not an
+artifact: whoever wrote it has not finished.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+
+import trainer
+from trainer.errors import InputError
+
+SCHEMA_VERSION = 1
+MANIFEST = "manifest.json"
+PARTIAL = MANIFEST + ".partial"
+
+
+def start(path):
+    """Begins an artifact: makes its directory, empty but for the mark that it is being written.
+
+    Args:
+      path: The directory; an artifact that is there already is removed.
+
+    Returns:
+      `path` as a `pathlib.Path`.
+
+    Raises:
+      InputError: `path` cannot be written, or holds something that is not an artifact.
+    """
+    directory = Path(path)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        ours = any((directory / name).exists() for name in (MANIFEST, PARTIAL))
+        if any(directory.iterdir()) and not ours:
+            raise InputError("output directory", "must be new or empty, or hold an artifact", str(path))
+        shutil.rmtree(directory)
+        directory.mkdir()
+        (directory / PARTIAL).touch()
+    except OSError as error:
+        raise InputError(
+            "output directory", f"must be writable ({error.strerror})", str(path)
+        ) from error
+    return directory
+
+
+def finish(directory, kind, parents=None, **facts):
+    """Ends an artifact: writes the manifest that declares it whole.
+
+    Args:
+      directory: What `start` returned, now with all its files.
+      kind: Such as "noisy_labels".
+      parents: Manifests of the artifacts that this one is made from, by their kind.
+      **facts: Further entries of the manifest.
+
+    Returns:
+      The manifest.
+    """
+    files = {
+        str(file.relative_to(directory)): fingerprint(file)
+        for file in sorted(directory.rglob("*"))
+        if file.is_file() and file.name not in (MANIFEST, PARTIAL)
+    }
+    manifest = {
+        "schema_version": SCHEMA_VERSION,
+        "kind": kind,
+        "made_by": f"ieg-pipeline {trainer.__version__}",
+        "id": digest(json.dumps([kind, files]).encode()),
+        "parents": {role: parent["id"] for role, parent in (parents or {}).items()},
+        **facts,
+        "files": files,
+    }
+    write_json(directory / MANIFEST, manifest)
+    return manifest
+
+
+def read(path, kind, argument=None):
+    """The manifest of the artifact in `path`.
+
+    Args:
+      path: Its directory.
+      kind: What it has to be.
+      argument: What the user calls it; the kind by default.
+
+    Raises:
+      InputError: Nothing is there, it is half-written, or it is something else.
+    """
+    argument, directory = argument or kind, Path(path)
+    try:
+        manifest = json.loads((directory / MANIFEST).read_text())
+    except FileNotFoundError:
+        state = "is half-written" if directory.is_dir() else "does not exist"
+        raise InputError(argument, f"must hold a {MANIFEST}; the directory {state}", str(path)) from None
+    except (OSError, ValueError) as error:
+        raise InputError(argument, f"must have a readable {MANIFEST} ({error})", str(path)) from None
+    if (manifest.get("kind"), manifest.get("schema_version")) != (kind, SCHEMA_VERSION):
+        rule = f"must be of kind {kind}, schema version {SCHEMA_VERSION}"
+        received = f"{manifest.get('kind')}, version {manifest.get('schema_version')}, in {path}"
+        raise InputError(argument, rule, received)
+    for name, expected in manifest["files"].items():
+        file = directory / name
+        if not file.is_file() or file.stat().st_size != expected["bytes"]:
+            raise InputError(argument, f"{name} is missing or not as long as it was written", str(path))
+    return manifest
+
+
+def check_parent(child, parent):
+    """Raises InputError unless the artifact `child` was made from `parent`; both are manifests."""
+    made_from = child["parents"].get(parent["kind"])
+    if made_from != parent["id"]:
+        rule = f"must be made from the {parent['kind']} it is used with, {parent['id'][:12]}"
+        raise InputError(child["kind"], rule, made_from and made_from[:12])
+
+
+def fingerprint(file):
+    with open(file, "rb") as stream:
+        return {"bytes": file.stat().st_size, "sha256": hashlib.file_digest(stream, "sha256").hexdigest()}
+
+
+def digest(content):
+    return hashlib.sha256(content).hexdigest()
+
+
+def write_json(path, content):
+    """Writes a JSON file so that readers see all of it or none."""
+    path = Path(path)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(json.dumps(content, indent=2) + "\n")
+    os.replace(partial, path)

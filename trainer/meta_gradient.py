@@ -1,0 +1,64 @@
+r"""The meta step: one look ahead, and how each coefficient would have changed it.
+
+With batch loss $A(\theta) = \sum_i w_i\, l_i(\theta, \lambda_i) + R(\theta)$ the lookahead is
+
+  $\theta' = \theta - \alpha (\mu m + \nabla A(\theta))$
+
+and $M(\theta')$ is the loss on the probe batch. Because $\theta'$ is linear in every $w_i$ and,
+for labels $\lambda y + (1 - \lambda) g$, in every $\lambda_i$, with $h = \nabla M(\theta')$
+
+  $\partial M / \partial w_i = -\alpha \langle h, \nabla l_i \rangle$
+  $\partial M / \partial \lambda_i
+     = -\alpha w_i \langle h, \nabla \partial l_i / \partial \lambda_i \rangle$
+
+so both are directional derivatives along $h$: one forward-mode product and no second-order graph.
+This is exact for any $w$, including the $w = 0$ of L2R and the $w = 1/B$ of IEG.
+"""
+
+import tensorflow as tf
+
+
+def lookahead(theta, gradients, stepsize, momentum=None, meta_momentum=0.0):
+    """One step of (momentum) SGD that leaves the variables alone.
+
+    Args:
+      theta: List of variables or tensors.
+      gradients: Gradients of the batch loss A, one per entry of `theta`.
+      stepsize: Meta step size, alpha.
+      momentum: Momentum slots m, one per entry of `theta`; None for plain SGD.
+      meta_momentum: Factor mu of the slots, in [0, 1).
+
+    Returns:
+      The list theta' of tensors.
+    """
+    if momentum is None:
+        return [t - stepsize * g for t, g in zip(theta, gradients, strict=True)]
+    return [
+        t - stepsize * (meta_momentum * m + g)
+        for t, g, m in zip(theta, gradients, momentum, strict=True)
+    ]
+
+
+def value_and_gradient(loss, theta):
+    """M(theta') and h, its gradient with respect to `theta`, a list of tensors."""
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(theta)
+        value = loss(theta)
+    return value, tape.gradient(value, theta)
+
+
+def directional_derivatives(terms, theta, direction):
+    """Derivatives of every entry of `terms()` when `theta` moves along `direction`.
+
+    Args:
+      terms: Function without arguments that computes a tensor, or a structure of tensors, from
+        the variables `theta`.
+      theta: List of `tf.Variable` (a Keras variable's `.value`).
+      direction: List of tensors of the shapes of `theta`.
+
+    Returns:
+      The structure that `terms` returns, with <direction, grad term> in place of each entry.
+    """
+    with tf.autodiff.ForwardAccumulator(theta, direction) as accumulator:
+        values = terms()
+    return accumulator.jvp(values, unconnected_gradients=tf.UnconnectedGradients.ZERO)

@@ -1,0 +1,141 @@
+"""IEG: Distilling Effective Supervision from Severe Label Noise (Zhang et al., CVPR 2020)."""
+
+import tensorflow as tf
+
+from trainer import meta_gradient
+from trainer.methods.method import Method, cross_entropy, example_weights
+
+TEMPERATURE = 0.5  # T, sharpening of the guessed labels
+
+
+def normalise(logits):
+    """n(z) = z / sqrt(mean z^2), the mean taken over the whole tensor."""
+    return logits * tf.math.rsqrt(tf.reduce_mean(tf.square(logits)) + 1e-8)
+
+
+def guess_labels(z, z_strong):
+    """The model's own labels g (B, C): the mean of its two predictions, sharpened.
+
+    Args:
+      z: (B, C) logits of the weakly augmented images.
+      z_strong: (B, C) logits of the strongly augmented ones.
+    """
+    p = (tf.nn.softmax(normalise(z)) + tf.nn.softmax(normalise(z_strong))) / 2
+    sharpened = p ** (1 / TEMPERATURE)
+    return sharpened / tf.reduce_sum(sharpened, axis=1, keepdims=True)
+
+
+def mixup(images, labels, uniform, permutation):
+    """Each example blended with another one (Zhang et al., ICLR 2018).
+
+    Args:
+      images: (n, H, W, channels).
+      labels: (n, C).
+      uniform: (n,) draws u from U(0, 1); the share max(u^2/2, 1 - u^2/2) of the example itself
+        approximates Beta(1/2, 1/2).
+      permutation: (n,) int32, the partner of each example.
+
+    Returns:
+      Blended images and labels.
+    """
+    share = tf.maximum(uniform**2 / 2, 1 - uniform**2 / 2)
+
+    def blend(values):
+        lam = tf.reshape(share, [-1] + [1] * (len(values.shape) - 1))
+        return lam * values + (1 - lam) * tf.gather(values, permutation)
+
+    return blend(images), blend(labels)
+
+
+def consistency(z, z_strong):
+    """mean_b KL(softmax(z) || softmax(z_strong)); the weak view is the fixed target."""
+    log_p, log_q = tf.stop_gradient(tf.nn.log_softmax(z)), tf.nn.log_softmax(z_strong)
+    return tf.reduce_mean(tf.reduce_sum(tf.exp(log_p) * (log_p - log_q), axis=1))
+
+
+class IEG(Method):
+    """Weights and labels chosen on the probe batch, plus two losses that need no label.
+
+    L = 1/2 (mean_i CE(lam*_i y_i + (1 - lam*_i) g_i, z_i) + sum_i w_i CE(lam0 y_i + (1 - lam0) g_i, z_i))
+        + L_mixup + consistency_factor KL + R(theta)
+    """
+
+    uses_probe = True
+    uses_strong_view = True
+    scalars = ("loss", "loss_probe", "loss_mixup", "loss_consistency", "zero_weights", "lam")
+
+    def train_step(self, batch):
+        y, lam0 = self.one_hot(batch["label"]), self.config.grad_eps_init
+        with tf.GradientTape(persistent=True) as tape:
+            z = self.network(batch["image"], training=True)  # alone moves the moving statistics
+            z_strong = self.forward(batch["strong_image"], self.theta)
+            g = guess_labels(z, z_strong)
+            R = self.regulariser()
+            A = tf.reduce_mean(cross_entropy(lam0 * y + (1 - lam0) * g, z)) + R
+            with tape.stop_recording():
+                M, dM_dw, dM_dlam = self.meta_step(batch, tape.gradient(A, self.theta))
+                w = example_weights(dM_dw)
+                lam = tf.cast(dM_dlam < 0, z.dtype)[:, tf.newaxis]
+                g = tf.stop_gradient(g)
+            loss_lam = tf.reduce_mean(cross_entropy(lam * y + (1 - lam) * g, z))
+            loss_w = tf.reduce_sum(w * cross_entropy(lam0 * y + (1 - lam0) * g, z))
+            loss_mixup = self.mixup_loss(batch, g)
+            loss_consistency = self.config.consistency_factor * consistency(z, z_strong)
+            loss = (loss_lam + loss_w) / 2 + loss_mixup + loss_consistency + R
+        self.update(tape, loss)
+        return self.report(
+            loss=loss,
+            loss_probe=M,
+            loss_mixup=loss_mixup,
+            loss_consistency=loss_consistency,
+            zero_weights=tf.reduce_mean(tf.cast(w == 0, z.dtype)),
+            lam=tf.reduce_mean(lam),
+        )
+
+    def meta_step(self, batch, gradients):
+        """How the probe loss after the lookahead depends on each example.
+
+        Args:
+          batch: As for `train_step`.
+          gradients: Gradient of the lookahead loss A, one per variable.
+
+        Returns:
+          The probe loss M, dM/dw (B,) at w = 1/B and dM/dlam (B,) at lam = grad_eps_init.
+        """
+        config, theta = self.config, self.theta
+        alpha, lam0 = config.meta_stepsize, config.grad_eps_init
+        y_probe = self.one_hot(batch["probe_label"])
+
+        def probe_loss(theta):
+            z_probe = self.forward(batch["probe_image"], theta)
+            decay = tf.add_n([tf.nn.l2_loss(t) for t in theta])
+            return tf.reduce_mean(cross_entropy(y_probe, z_probe)) + self.weight_decay * decay
+
+        ahead = meta_gradient.lookahead(
+            theta, gradients, alpha, self.optimizer.momentums, config.meta_momentum
+        )
+        M, h = meta_gradient.value_and_gradient(probe_loss, ahead)
+
+        def loss_and_its_slope_in_lam():
+            z = self.forward(batch["image"], theta)
+            g = guess_labels(z, self.forward(batch["strong_image"], theta))
+            given, guessed = cross_entropy(self.one_hot(batch["label"]), z), cross_entropy(g, z)
+            return lam0 * given + (1 - lam0) * guessed, given - guessed
+
+        dl, dslope = meta_gradient.directional_derivatives(loss_and_its_slope_in_lam, theta, h)
+        w0 = 1 / tf.cast(tf.size(dl), dl.dtype)
+        return M, -alpha * dl, -alpha * w0 * dslope
+
+    def mixup_loss(self, batch, g):
+        """Cross-entropy on blends of drawn probe examples and both views of the batch."""
+        probe_image = tf.gather(batch["probe_image"], batch["probe_draw"])
+        probe_label = tf.gather(batch["probe_label"], batch["probe_draw"])
+        images = tf.concat([probe_image, batch["image"], batch["strong_image"]], axis=0)
+        labels = tf.concat([self.one_hot(probe_label), g, g], axis=0)
+        images, labels = mixup(images, labels, batch["mix_uniform"], batch["mix_permutation"])
+        z = tf.split(self.forward(images, self.theta), 3)
+        probe, *views = (
+            tf.reduce_mean(cross_entropy(labels_part, normalise(z_part)))
+            for labels_part, z_part in zip(tf.split(labels, 3), z, strict=True)
+        )
+        return probe + self.config.ce_factor * sum(views) / 2

@@ -1,0 +1,107 @@
+"""What every training method shares: a network, its averaged weights, and how both are tested."""
+
+import keras
+import tensorflow as tf
+
+
+def cross_entropy(labels, logits):
+    """Per-example cross-entropy, -sum_c q_c log softmax(z)_c.
+
+    Args:
+      labels: q, (B, C), rows sum to 1; gradients flow through them.
+      logits: z, (B, C).
+
+    Returns:
+      (B,).
+    """
+    return -tf.reduce_sum(labels * tf.nn.log_softmax(logits), axis=1)
+
+
+def example_weights(dM_dw):
+    """Weights of the examples that help the probe loss: max(0, -dM/dw), normalised.
+
+    Args:
+      dM_dw: (B,) gradient of the probe loss with respect to the weights.
+
+    Returns:
+      (B,), >= 0, summing to 1; all 0 if no example helps.
+    """
+    weights = tf.nn.relu(-dM_dw)
+    return weights / (tf.reduce_sum(weights) + 1e-5)
+
+
+class Method(keras.Model):
+    """A network with a training step of its own.
+
+    A subclass defines `train_step` on a dictionary of arrays of one replica, made by
+    `trainer.data.input_pipeline`, and names in `scalars` what the step reports.
+
+    Args:
+      network: Model from images (B, H, W, channels) in [-1, 1] to logits (B, C); its `losses`
+        are the regulariser R.
+      config: `trainer.config.TrainConfig`.
+      weight_decay: Factor of 1/2 ||theta'||^2 in the probe loss.
+    """
+
+    uses_probe = False
+    uses_strong_view = False
+    scalars = ("loss",)
+
+    def __init__(self, network, config, weight_decay):
+        super().__init__(name=config.method)
+        self.network = network
+        self.config = config
+        self.weight_decay = weight_decay
+        self.num_classes = network.output_shape[-1]
+        self.means = {name: keras.metrics.Mean(name) for name in self.scalars}
+        self.accuracies = {
+            weights: [
+                keras.metrics.SparseTopKCategoricalAccuracy(min(k, self.num_classes), name)
+                for k, name in ((1, f"top1{weights}"), (5, f"top5{weights}"))
+            ]
+            for weights in ("", "_raw")
+        }
+        self.build(network.input_shape)
+
+    def build(self, input_shape):
+        self.built = True
+
+    def call(self, images, training=False):
+        return self.network(images, training=training)
+
+    @property
+    def theta(self):
+        """Trainable variables, as TensorFlow's."""
+        return [variable.value for variable in self.network.trainable_variables]
+
+    def forward(self, images, theta, training=True):
+        """Logits (B, C) under the weights `theta`, leaving the network as it is."""
+        moving_statistics = self.network.non_trainable_variables
+        return self.network.stateless_call(theta, moving_statistics, images, training=training)[0]
+
+    def regulariser(self):
+        """R(theta), a scalar."""
+        return tf.add_n(self.network.losses)
+
+    def one_hot(self, labels):
+        return tf.one_hot(labels, self.num_classes, dtype=self.network.output.dtype)
+
+    def update(self, tape, loss):
+        """One step of the optimiser, which sums gradients over replicas: hence the share."""
+        share = tf.ones_like(loss) / self.distribute_strategy.num_replicas_in_sync
+        gradients = tape.gradient(loss, self.theta, output_gradients=share)
+        self.optimizer.apply(gradients, self.network.trainable_variables)
+
+    def report(self, **values):
+        """Means of the scalars so far in this epoch."""
+        for name, value in values.items():
+            self.means[name].update_state(value)
+        return {name: mean.result() for name, mean in self.means.items()}
+
+    def test_step(self, batch):
+        """Accuracy of the averaged weights and of the raw ones, in one pass over the images."""
+        for weights, theta in (("", self.optimizer.averages), ("_raw", self.theta)):
+            logits = self.forward(batch["image"], theta, training=False)
+            for accuracy in self.accuracies[weights]:
+                accuracy.update_state(batch["label"], logits)
+        return {a.name: a.result() for pair in self.accuracies.values() for a in pair}

@@ -1,0 +1,17 @@
+"""Plain training on the given labels: the baseline."""
+
+import tensorflow as tf
+
+from trainer.methods.method import Method, cross_entropy
+
+
+class Supervised(Method):
+    """mean_i CE(y_i, f(x_i)) + R(theta)."""
+
+    def train_step(self, batch):
+        y = self.one_hot(batch["label"])
+        with tf.GradientTape() as tape:
+            z = self.network(batch["image"], training=True)
+            loss = tf.reduce_mean(cross_entropy(y, z)) + self.regulariser()
+        self.update(tape, loss)
+        return self.report(loss=loss)

@@ -1,0 +1,9 @@
+"""The networks, by the name of their flag value.
+
+Each module has `build(image_shape, num_classes)`, a Keras model from images to logits whose
+`losses` are its regulariser, and `WEIGHT_DECAY`, which the probe loss of a lookahead uses too.
+"""
+
+from trainer.networks import convnet, resnet29
+
+NETWORKS = {"convnet": convnet, "resnet29": resnet29}
