@@ -118,20 +118,12 @@ def check_range(name, value, low=None, high=None):
         raise InputError(f"--{name}", f"must be {high} or less", value)
 
 
-@dataclass(frozen=True)
-class NoiseConfig:
-    """Which dataset, which noise on its labels, and how many trusted examples."""
-
-    dataset: str
-    noise: str
-    noise_ratio: float
-    probe_per_class: int = 10
-
-    def __post_init__(self):
-        check_choice("dataset", self.dataset, DATASETS)
-        check_choice("noise", self.noise, NOISES)
-        check_range("noise_ratio", self.noise_ratio, 0, 1)
-        check_range("probe_per_class", self.probe_per_class, 1)
+def check_data(dataset, noise, noise_ratio, probe_per_class):
+    """Raises InputError unless such data can be made, as far as can be said without making it."""
+    check_choice("dataset", dataset, DATASETS)
+    check_choice("noise", noise, NOISES)
+    check_range("noise_ratio", noise_ratio, 0, 1)
+    check_range("probe_per_class", probe_per_class, 1)
 
 
 def parse_dataset(name):

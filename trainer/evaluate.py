@@ -2,14 +2,16 @@
 
     <metrics>/
       metrics.json     flat: test/top1 and test/top5 with averaged weights, test/top1_raw and
-                       test/top5_raw without; method, seed, noise, wrong_labels, seconds
+                       test/top5_raw without; and RUN_FACTS
       manifest.json
 """
 
 from trainer import fit, manifest
 from trainer.data import input_pipeline, records
 
-KIND = "metrics"
+RUN_FACTS = (
+    "method", "seed", "dataset", "noise", "noise_ratio", "wrong_labels", "probe_per_class", "seconds",
+)  # fmt: skip
 
 
 def evaluate(dataset_path, checkpoints_path, metrics_path, split="test"):
@@ -25,12 +27,13 @@ def evaluate(dataset_path, checkpoints_path, metrics_path, split="test"):
       The metrics, by name; accuracies in [0, 1].
     """
     dataset = records.read_manifest(dataset_path)
-    manifest.check_parent(manifest.read(checkpoints_path, fit.CHECKPOINTS), dataset)
+    manifest.check_parent(manifest.read(checkpoints_path, manifest.CHECKPOINTS), dataset)
     method, run = fit.restore(checkpoints_path)
     batches = input_pipeline.test_batches(dataset_path, method.config, split)
     accuracies = method.evaluate(batches, return_dict=True, verbose=0)
     metrics = {f"{split}/{name}": float(value) for name, value in accuracies.items()}
+    metrics |= {name: run[name] for name in RUN_FACTS}
     directory = manifest.start(metrics_path)
     manifest.write_json(directory / "metrics.json", metrics)
-    manifest.finish(directory, KIND, {records.KIND: dataset, fit.CHECKPOINTS: run})
+    manifest.finish(directory, manifest.METRICS, {manifest.PREPARED_DATASET: dataset, manifest.CHECKPOINTS: run})
     return metrics

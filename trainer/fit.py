@@ -20,14 +20,12 @@ from tqdm import tqdm
 
 from trainer import manifest
 from trainer.config import TrainConfig
-from trainer.data import input_pipeline, records
+from trainer.data import input_pipeline
 from trainer.errors import InputError
 from trainer.methods import METHODS
 from trainer.networks import NETWORKS
 from trainer.optimizer import AveragedMomentum
 from trainer.schedule import learning_rate
-
-CHECKPOINTS, MODEL = "checkpoints", "model"
 
 
 def train(
@@ -52,7 +50,7 @@ def train(
     data = input_pipeline.load(dataset_path, noisy_labels_path, probe_split_path)
     epoch_steps = input_pipeline.steps_per_epoch(data, config)
     directory = open_checkpoints(checkpoints_path, config, data.manifests)
-    dataset = data.manifests[records.KIND]
+    dataset = data.manifests[manifest.PREPARED_DATASET]
 
     keras.utils.set_random_seed(config.seed)
     tf.config.experimental.enable_op_determinism()
@@ -72,15 +70,28 @@ def train(
             callbacks=[Loop(config, checkpoints)],
             verbose=0,
         )
-    facts = {
-        "config": dataclasses.asdict(config),
-        "class_names": dataset["class_names"],
-        "image_shape": dataset["image_shape"],
-    }
+    facts = run_facts(config, data.manifests)
     save_model(method, model_path, data.manifests, facts)
     return manifest.finish(
-        directory, CHECKPOINTS, data.manifests, **facts, seconds=time.monotonic() - started
+        directory, manifest.CHECKPOINTS, data.manifests, **facts, seconds=time.monotonic() - started
     )
+
+
+def run_facts(config, manifests):
+    """What the manifest of a run says: its settings, and the data in a few words."""
+    dataset, labels, split = (manifests[kind] for kind in (manifest.PREPARED_DATASET, manifest.NOISY_LABELS, manifest.PROBE_SPLIT))
+    return {
+        "config": dataclasses.asdict(config),
+        "method": config.method,
+        "seed": config.seed,
+        "dataset": dataset["source"],
+        "class_names": dataset["class_names"],
+        "image_shape": dataset["image_shape"],
+        "noise": labels["noise"],
+        "noise_ratio": labels["noise_ratio"],
+        "wrong_labels": labels["wrong_labels"],
+        "probe_per_class": split["per_class"],
+    }
 
 
 def build_method(config, dataset, steps_per_epoch=1):
@@ -123,7 +134,7 @@ def checkpoint_manager(method, directory):
 
 def restore(checkpoints_path):
     """The method of a finished run, with its last weights, and the manifest of its checkpoints."""
-    run = manifest.read(checkpoints_path, CHECKPOINTS)
+    run = manifest.read(checkpoints_path, manifest.CHECKPOINTS)
     method = build_method(TrainConfig(**run["config"]), run)
     manager = checkpoint_manager(method, checkpoints_path)
     manager.checkpoint.restore(manager.latest_checkpoint).expect_partial()
@@ -138,7 +149,7 @@ def save_model(method, path, parents, facts):
     for variable, average in zip(network.trainable_variables, method.optimizer.averages):
         variable.assign(average)
     network.save(directory / "model.keras")
-    return manifest.finish(directory, MODEL, parents, **facts)
+    return manifest.finish(directory, manifest.MODEL, parents, **facts)
 
 
 class Loop(keras.callbacks.Callback):

@@ -18,6 +18,14 @@ from pathlib import Path
 import trainer
 from trainer.errors import InputError
 
+PREPARED_DATASET = "prepared_dataset"
+NOISY_LABELS = "noisy_labels"
+PROBE_SPLIT = "probe_split"
+CHECKPOINTS = "checkpoints"
+MODEL = "model"
+METRICS = "metrics"
+SUMMARY = "summary"
+
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
 PARTIAL = MANIFEST + ".partial"
@@ -134,3 +142,8 @@ def write_json(path, content):
     partial = path.with_name(path.name + ".partial")
     partial.write_text(json.dumps(content, indent=2) + "\n")
     os.replace(partial, path)
+
+
+def scalars(manifest):
+    """The plain entries of a manifest: what a pipeline's user interface can show."""
+    return {k: v for k, v in manifest.items() if isinstance(v, str | int | float)}

@@ -14,7 +14,6 @@ from trainer import manifest
 from trainer.config import NOISES, check_choice, check_range
 from trainer.data import records
 
-KIND = "noisy_labels"
 STREAM = 1  # keeps these draws apart from others of the same seed
 
 # Digits: pairs that look alike, as in Patrini et al. (CVPR 2017) on MNIST.
@@ -91,7 +90,7 @@ def inject(dataset_path, output_path, noise, noise_ratio, seed):
     directory = manifest.start(output_path)
     np.save(directory / "labels.npy", given)
     np.save(directory / "transition.npy", transition)
-    return manifest.finish(directory, KIND, {records.KIND: dataset}, **facts)
+    return manifest.finish(directory, manifest.NOISY_LABELS, {manifest.PREPARED_DATASET: dataset}, **facts)
 
 
 def read(path, dataset):
@@ -100,6 +99,6 @@ def read(path, dataset):
     Raises:
       InputError: The artifact is missing, half-written, or made for another dataset.
     """
-    noisy = manifest.read(path, KIND)
+    noisy = manifest.read(path, manifest.NOISY_LABELS)
     manifest.check_parent(noisy, dataset)
     return np.load(Path(path) / "labels.npy"), noisy

@@ -15,7 +15,6 @@ from trainer.config import check_range
 from trainer.data import records
 from trainer.errors import InputError
 
-KIND = "probe_split"
 STREAM = 2  # keeps these draws apart from others of the same seed
 
 
@@ -54,7 +53,7 @@ def split(dataset_path, output_path, per_class, seed):
     directory = manifest.start(output_path)
     np.save(directory / "probe_ids.npy", probe_ids)
     facts = {"per_class": per_class, "seed": seed}
-    return manifest.finish(directory, KIND, {records.KIND: dataset}, **facts)
+    return manifest.finish(directory, manifest.PROBE_SPLIT, {manifest.PREPARED_DATASET: dataset}, **facts)
 
 
 def read(path, dataset):
@@ -63,7 +62,7 @@ def read(path, dataset):
     Raises:
       InputError: The artifact is missing, half-written, or made for another dataset.
     """
-    probe = manifest.read(path, KIND)
+    probe = manifest.read(path, manifest.PROBE_SPLIT)
     manifest.check_parent(probe, dataset)
     probe_ids = np.load(Path(path) / "probe_ids.npy")
     train_ids = np.setdiff1d(np.arange(dataset["num_examples"]["train"]), probe_ids)

@@ -19,7 +19,6 @@ from trainer import manifest
 from trainer.config import check_choice
 from trainer.data.sources import SOURCES
 
-KIND = "prepared_dataset"
 VERSION = "1.0.0"
 EXAMPLES_PER_SHARD = 10_000
 EXAMPLES_PER_WRITE = 1_000
@@ -35,7 +34,7 @@ def prepare(source_name, output_path):
         np.save(directory / f"{split}_labels.npy", np.array(values, np.int32))
     return manifest.finish(
         directory,
-        KIND,
+        manifest.PREPARED_DATASET,
         source=source_name,
         class_names=source.class_names,
         image_shape=source.image_shape,
@@ -78,7 +77,7 @@ def write_examples(directory, name, source):
 
 def read_manifest(path):
     """The manifest of a prepared dataset; InputError if there is none."""
-    return manifest.read(path, KIND)
+    return manifest.read(path, manifest.PREPARED_DATASET)
 
 
 def read_labels(path, split):

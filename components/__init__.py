@@ -1,0 +1,17 @@
+"""Pipeline components: each is a typed shell around one function of `trainer`."""
+
+from components.compare_methods import compare_methods
+from components.evaluate import evaluate
+from components.inject_noise import inject_noise
+from components.prepare_dataset import prepare_dataset
+from components.split_probe import split_probe
+from components.train import train
+
+__all__ = [
+    "compare_methods",
+    "evaluate",
+    "inject_noise",
+    "prepare_dataset",
+    "split_probe",
+    "train",
+]

@@ -1,0 +1,24 @@
+from kfp import dsl
+
+from components import images
+
+
+@dsl.component(base_image=images.DATA, install_kfp_package=False)
+def compare_methods(
+    metrics: dsl.Input[list[dsl.Metrics]],
+    summary: dsl.Output[dsl.Artifact],
+    table: dsl.Output[dsl.Markdown],
+):
+    """Puts the metrics of several runs on the same data side by side.
+
+    Args:
+        metrics: One per run.
+        summary: summary.json.
+        table: The same, to be read.
+    """
+    from pathlib import Path
+
+    from trainer import comparison
+
+    compared = comparison.compare([run.path for run in metrics], summary.path)
+    Path(table.path).write_text(comparison.table(compared, "github"))

@@ -1,0 +1,18 @@
+from kfp import dsl
+
+from components import images
+
+
+@dsl.component(base_image=images.DATA, install_kfp_package=False)
+def prepare_dataset(dataset: str, prepared_dataset: dsl.Output[dsl.Dataset]):
+    """Writes a dataset as TensorFlow Datasets records, with an id for every example.
+
+    Args:
+        dataset: Name of the source, such as digits.
+        prepared_dataset: TFDS directory with splits train and test.
+    """
+    from trainer import manifest
+    from trainer.data import records
+
+    written = records.prepare(dataset, prepared_dataset.path)
+    prepared_dataset.metadata.update(manifest.scalars(written))

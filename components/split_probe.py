@@ -1,0 +1,25 @@
+from kfp import dsl
+
+from components import images
+
+
+@dsl.component(base_image=images.DATA, install_kfp_package=False)
+def split_probe(
+    prepared_dataset: dsl.Input[dsl.Dataset],
+    per_class: int,
+    seed: int,
+    probe_split: dsl.Output[dsl.Dataset],
+):
+    """Chooses the trusted examples, the same number of every class, and takes them out of training.
+
+    Args:
+        prepared_dataset: TFDS directory.
+        per_class: Trusted examples of each class.
+        seed: The same seed gives the same examples.
+        probe_split: probe_ids.npy; the training ids are the others.
+    """
+    from trainer import manifest
+    from trainer.data import probe
+
+    written = probe.split(prepared_dataset.path, probe_split.path, per_class, seed)
+    probe_split.metadata.update(manifest.scalars(written))

@@ -1,0 +1,1 @@
+"""The pipelines and how to compile and run them."""

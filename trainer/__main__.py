@@ -1,0 +1,79 @@
+"""Trains a classifier on noisy labels, from the name of a dataset to its test accuracy.
+
+    python -m trainer --dataset=digits_uniform_0.9 --method=ieg --checkpoint_path=out
+
+The same command again goes on where it stopped.
+"""
+
+import dataclasses
+import json
+from pathlib import Path
+
+from absl import flags
+
+from trainer import command_line, config, manifest
+from trainer.errors import InputError
+
+DATASET = flags.DEFINE_string(
+    "dataset",
+    "digits_uniform_0.9",
+    f"<dataset>_<noise>_<ratio>; datasets: {', '.join(config.DATASETS)};"
+    f" noises: {', '.join(config.NOISES)}",
+)
+PROBE_PER_CLASS = flags.DEFINE_integer("probe_per_class", 10, "trusted examples of each class")
+CHECKPOINT_PATH = flags.DEFINE_string(
+    "checkpoint_path", None, "directory for all outputs; runs/<dataset>/<method> unless given"
+)
+flags.adopt_module_key_flags(command_line)
+
+
+def main(arguments):
+    if arguments:
+        raise InputError("arguments", "must be flags, --name=value", arguments[0])
+    dataset, noise, noise_ratio = config.parse_dataset(DATASET.value)
+    config.check_data(dataset, noise, noise_ratio, PROBE_PER_CLASS.value)
+    settings = config.resolve(dataset, **command_line.given_settings())
+    root = Path(CHECKPOINT_PATH.value or f"runs/{DATASET.value}/{settings.method}")
+    claim(root, settings)
+    metrics = run(root, dataset, noise, noise_ratio, settings)
+    print(json.dumps(metrics, indent=2))
+    print(f"outputs: {root}")
+
+
+def claim(root, settings):
+    """Makes `root` the directory of this run; InputError if it is that of another one."""
+    run = {"dataset": DATASET.value, "probe_per_class": PROBE_PER_CLASS.value}
+    run |= dataclasses.asdict(settings)
+    try:
+        earlier = json.loads((root / "run.json").read_text())
+    except FileNotFoundError:
+        earlier = run
+    except (OSError, ValueError) as error:
+        raise InputError("--checkpoint_path", f"has an unreadable run.json, {error}", str(root)) from error
+    differing = ", ".join(f"{k}={earlier.get(k)}" for k in run if earlier.get(k) != run[k])
+    if differing:
+        rule = f"holds another run ({differing}); name another directory"
+        raise InputError("--checkpoint_path", rule, str(root))
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        manifest.write_json(root / "run.json", run)
+    except OSError as error:
+        raise InputError("--checkpoint_path", f"must be writable ({error.strerror})", str(root)) from error
+
+
+def run(root, dataset, noise_kind, noise_ratio, settings):
+    """The steps of the training pipeline, in one process. Returns the metrics."""
+    from trainer import evaluate, fit
+    from trainer.data import noise, probe, records
+
+    data, noisy_labels = root / manifest.PREPARED_DATASET, root / manifest.NOISY_LABELS
+    split, checkpoints = root / manifest.PROBE_SPLIT, root / manifest.CHECKPOINTS
+    records.prepare(dataset, data)
+    noise.inject(data, noisy_labels, noise_kind, noise_ratio, settings.seed)
+    probe.split(data, split, PROBE_PER_CLASS.value, settings.seed)
+    fit.train(settings, data, noisy_labels, split, checkpoints, root / manifest.MODEL)
+    return evaluate.evaluate(data, checkpoints, root / manifest.METRICS)
+
+
+if __name__ == "__main__":
+    command_line.run(main)

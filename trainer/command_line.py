@@ -1,0 +1,46 @@
+"""What the command lines share: flags from the settings, one line per error, exit status 2."""
+
+import dataclasses
+import sys
+
+from absl import app, flags
+
+from trainer.config import TrainConfig
+from trainer.errors import InputError
+
+DEFINE = {
+    bool: flags.DEFINE_boolean,
+    float: flags.DEFINE_float,
+    int: flags.DEFINE_integer,
+    str: flags.DEFINE_string,
+}
+
+for field in dataclasses.fields(TrainConfig):
+    choices = field.metadata["choices"]
+    text = field.metadata["help"] + (f" (one of {', '.join(choices)})" if choices else "")
+    DEFINE[field.type](
+        field.name, None, f"{text}; {field.default} unless the dataset's recipe differs"
+    )
+
+
+def given_settings(without=()):
+    """The settings that stand on the command line, by name."""
+    names = [field.name for field in dataclasses.fields(TrainConfig)]
+    return {
+        name: flags.FLAGS[name].value
+        for name in names
+        if flags.FLAGS[name].present and name not in without
+    }
+
+
+def run(main):
+    """Parses the flags and runs `main(positional arguments)`; wrong input ends with status 2."""
+    app.run(lambda argv: checked(main, argv[1:]), flags_parser=lambda argv: checked(flags.FLAGS, argv))
+
+
+def checked(function, argv):
+    try:
+        return function(argv)
+    except (InputError, flags.Error) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
