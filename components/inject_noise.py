@@ -23,7 +23,5 @@ def inject_noise(
     from trainer import manifest
     from trainer.data import noise as label_noise
 
-    written = label_noise.inject(
-        prepared_dataset.path, noisy_labels.path, noise, noise_ratio, seed
-    )
+    written = label_noise.inject(prepared_dataset.path, noisy_labels.path, noise, noise_ratio, seed)
     noisy_labels.metadata.update(manifest.scalars(written))

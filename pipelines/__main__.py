@@ -1,8 +1,8 @@
 """Compiles and runs the pipelines.
 
-    python -m pipelines run --pipeline=training --method=ieg --noise_ratio=0.8 --seed=1
-    python -m pipelines run --pipeline=sweep --methods=ieg,supervised --max_iteration=300
-    python -m pipelines compile --pipeline=sweep --output=sweep.yaml
+python -m pipelines run --pipeline=training --method=ieg --noise_ratio=0.8 --seed=1
+python -m pipelines run --pipeline=sweep --methods=ieg,supervised --max_iteration=300
+python -m pipelines compile --pipeline=sweep --output=sweep.yaml
 """
 
 from pathlib import Path
@@ -61,13 +61,17 @@ def pipeline_parameters():
     }
     if PIPELINE.value == "sweep":
         if "method" in given:
-            raise InputError("--method", "is for one training; a sweep takes --methods", given["method"])
+            raise InputError(
+                "--method", "is for one training; a sweep takes --methods", given["method"]
+            )
         for method in METHODS.value or ():
             config.resolve(DATASET.value, method=method)
         methods = {"methods": METHODS.value} if METHODS.value else {}
     else:
         if METHODS.value:
-            raise InputError("--methods", "is for a sweep; one training takes --method", METHODS.value)
+            raise InputError(
+                "--methods", "is for a sweep; one training takes --method", METHODS.value
+            )
         methods = {"method": given.pop("method")} if "method" in given else {}
     seed = {"seed": given.pop("seed")} if "seed" in given else {}
     return parameters | methods | seed | {"settings": given}

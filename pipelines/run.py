@@ -1,10 +1,10 @@
 """Runs a compiled pipeline on this machine, with kfp's subprocess runner.
 
-    <output_dir>/
-      pipeline.yaml                    what was run
-      log.txt                          all that kfp and the tasks said
-      metrics.json or summary.json     the result, of a training or a sweep
-      <pipeline>-<time>/<task>/...     the artifacts
+<output_dir>/
+  pipeline.yaml                    what was run
+  log.txt                          all that kfp and the tasks said
+  metrics.json or summary.json     the result, of a training or a sweep
+  <pipeline>-<time>/<task>/...     the artifacts
 """
 
 import contextlib
@@ -83,7 +83,9 @@ class Console(io.TextIOBase):
     def show(self, line):
         if match := re.match(r".*%\|.*?\]", line):  # a progress bar
             self.tell(match[0])
-        elif match := re.search(r"Task \S*'([\w-]+)'\S* finished with status \S*(SUCCESS|FAIL)", line):
+        elif match := re.search(
+            r"Task \S*'([\w-]+)'\S* finished with status \S*(SUCCESS|FAIL)", line
+        ):
             self.tell(f"{match[1]}: {'done' if match[2] == 'SUCCESS' else 'FAILED'}")
         elif match := re.match(r"[\w.]*InputError: (.*)", line):
             self.wrong_input = match[1]

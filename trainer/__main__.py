@@ -49,7 +49,9 @@ def claim(root, settings):
     except FileNotFoundError:
         earlier = run
     except (OSError, ValueError) as error:
-        raise InputError("--checkpoint_path", f"has an unreadable run.json, {error}", str(root)) from error
+        raise InputError(
+            "--checkpoint_path", f"has an unreadable run.json, {error}", str(root)
+        ) from error
     differing = ", ".join(f"{k}={earlier.get(k)}" for k in run if earlier.get(k) != run[k])
     if differing:
         rule = f"holds another run ({differing}); name another directory"
@@ -58,7 +60,9 @@ def claim(root, settings):
         root.mkdir(parents=True, exist_ok=True)
         manifest.write_json(root / "run.json", run)
     except OSError as error:
-        raise InputError("--checkpoint_path", f"must be writable ({error.strerror})", str(root)) from error
+        raise InputError(
+            "--checkpoint_path", f"must be writable ({error.strerror})", str(root)
+        ) from error
 
 
 def run(root, dataset, noise_kind, noise_ratio, settings):

@@ -35,7 +35,9 @@ def given_settings(without=()):
 
 def run(main):
     """Parses the flags and runs `main(positional arguments)`; wrong input ends with status 2."""
-    app.run(lambda argv: checked(main, argv[1:]), flags_parser=lambda argv: checked(flags.FLAGS, argv))
+    app.run(
+        lambda argv: checked(main, argv[1:]), flags_parser=lambda argv: checked(flags.FLAGS, argv)
+    )
 
 
 def checked(function, argv):

@@ -1,9 +1,9 @@
 """Several runs on the same data, side by side.
 
-    <summary>/
-      summary.json     {"dataset", "noise", "noise_ratio", "wrong_labels", "probe_per_class",
-                        "seed", "methods": {method: {"test/top1", ..., "seconds"}}}
-      manifest.json
+<summary>/
+  summary.json     {"dataset", "noise", "noise_ratio", "wrong_labels", "probe_per_class",
+                    "seed", "methods": {method: {"test/top1", ..., "seconds"}}}
+  manifest.json
 """
 
 import json

@@ -1,6 +1,7 @@
 """What a training run is told: its settings, the recipe of each dataset, and their rules."""
 
 import dataclasses
+import math
 from dataclasses import dataclass, field
 
 from trainer.errors import InputError
@@ -21,20 +22,23 @@ class TrainConfig:
 
     method: str = setting("ieg", "training method", choices=("supervised", "l2r", "ieg"))
     network_name: str = setting("resnet29", "network", choices=("convnet", "resnet29"))
-    seed: int = setting(0, "seed of noise, probe, weights, order and augmentation", low=0)
+    seed: int = setting(
+        0, "seed of noise, probe, weights, order and augmentation", low=0, high=2**31 - 1
+    )
     max_iteration: int = setting(200_000, "training steps", low=1)
     batch_size: int = setting(100, "training examples per step and replica", low=1)
     val_batch_size: int = setting(100, "test examples per step", low=1)
     eval_freq: int = setting(500, "steps between tests, with a checkpoint each", low=1)
     learning_rate: float = setting(0.1, "first or highest learning rate", low=0)
     lr_schedule: str = setting(
-        "cosine", "cosine (with restarts), cosine_one (a single one), custom_step, exponential",
+        "cosine",
+        "cosine (with restarts), cosine_one (a single one), custom_step, exponential",
         choices=("cosine", "cosine_one", "custom_step", "exponential"),
-    )  # fmt: skip
+    )
     decay_steps: str = setting(
-        "500", "cosine: steps of the first cycle; custom_step: comma list of drops;"
-        " exponential: period",
-    )  # fmt: skip
+        "500",
+        "cosine: steps of the first cycle; custom_step: comma list of drops; exponential: period",
+    )
     decay_rate: float = setting(0.1, "custom_step: factor of each drop", low=0)
     cos_t_mul: float = setting(1.5, "cosine: growth of a cycle's length", low=1)
     cos_m_mul: float = setting(0.9, "cosine: factor on a cycle's peak", low=0)
@@ -43,12 +47,15 @@ class TrainConfig:
     meta_momentum: float = setting(0.9, "ieg: momentum in the lookahead", low=0, high=1)
     meta_stepsize: float = setting(0.1, "l2r, ieg: step size of the lookahead", low=0)
     meta_gradient: str = setting(
-        "exact", "l2r: let all variables or only the last layer take part in the lookahead",
+        "exact",
+        "l2r: let all variables or only the last layer take part in the lookahead",
         choices=("exact", "last_layer"),
-    )  # fmt: skip
+    )
     ce_factor: float = setting(5.0, "ieg: weight of the MixUp loss on guessed labels", low=0)
     consistency_factor: float = setting(20.0, "ieg: weight of the consistency loss", low=0)
-    grad_eps_init: float = setting(0.9, "ieg: share of the given label to start from", low=0, high=1)
+    grad_eps_init: float = setting(
+        0.9, "ieg: share of the given label to start from", low=0, high=1
+    )
     crop_padding: int = setting(2, "weak augmentation: pixels of padding before the crop", low=0)
     horizontal_flip: bool = setting(True, "weak augmentation: mirror half of the images")
 
@@ -100,8 +107,10 @@ def checked(field, value):
     if rule["choices"]:
         check_choice(field.name, value, rule["choices"])
     check_range(field.name, number, rule["low"], rule["high"])
-    if field.name == "decay_steps" and not all(s.strip().isdigit() for s in value.split(",")):
-        raise InputError(argument, "must be whole numbers with commas between them", value)
+    if field.name == "decay_steps" and not all(
+        s.strip().isdigit() and int(s) > 0 for s in value.split(",")
+    ):
+        raise InputError(argument, "must be numbers above 0 with commas between them", value)
     return number
 
 
@@ -112,7 +121,7 @@ def check_choice(name, value, choices):
 
 def check_range(name, value, low=None, high=None):
     # "not (a <= b)" so that NaN fails
-    if low is not None and not value >= low:
+    if low is not None and not low <= value < math.inf:
         raise InputError(f"--{name}", f"must be {low} or more", value)
     if high is not None and not value <= high:
         raise InputError(f"--{name}", f"must be {high} or less", value)
@@ -135,8 +144,8 @@ def parse_dataset(name):
     Raises:
       InputError: `name` is not of this form.
     """
-    dataset, noise, ratio = (name.rsplit("_", 2) + ["", ""])[:3]
     try:
+        dataset, noise, ratio = name.rsplit("_", 2)
         return dataset, noise, float(ratio)
     except ValueError:
         raise InputError(

@@ -1,17 +1,24 @@
 """Testing a trained run.
 
-    <metrics>/
-      metrics.json     flat: test/top1 and test/top5 with averaged weights, test/top1_raw and
-                       test/top5_raw without; and RUN_FACTS
-      manifest.json
+<metrics>/
+  metrics.json     flat: test/top1 and test/top5 with averaged weights, test/top1_raw and
+                   test/top5_raw without; and RUN_FACTS
+  manifest.json
 """
 
 from trainer import fit, manifest
 from trainer.data import input_pipeline, records
 
 RUN_FACTS = (
-    "method", "seed", "dataset", "noise", "noise_ratio", "wrong_labels", "probe_per_class", "seconds",
-)  # fmt: skip
+    "method",
+    "seed",
+    "dataset",
+    "noise",
+    "noise_ratio",
+    "wrong_labels",
+    "probe_per_class",
+    "seconds",
+)
 
 
 def evaluate(dataset_path, checkpoints_path, metrics_path, split="test"):
@@ -35,5 +42,7 @@ def evaluate(dataset_path, checkpoints_path, metrics_path, split="test"):
     metrics |= {name: run[name] for name in RUN_FACTS}
     directory = manifest.start(metrics_path)
     manifest.write_json(directory / "metrics.json", metrics)
-    manifest.finish(directory, manifest.METRICS, {manifest.PREPARED_DATASET: dataset, manifest.CHECKPOINTS: run})
+    manifest.finish(
+        directory, manifest.METRICS, {manifest.PREPARED_DATASET: dataset, manifest.CHECKPOINTS: run}
+    )
     return metrics

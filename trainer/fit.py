@@ -1,12 +1,12 @@
 """Training from artifacts to artifacts.
 
-    <checkpoints>/
-      config.json        the resolved settings
-      ckpt-<step>.*      TensorFlow checkpoints: weights, moving statistics, momentum, averages, step
-      manifest.json      method, steps, seconds, and what is needed to build the network again
-    <model>/
-      model.keras        the network with averaged weights
-      manifest.json      method, class_names, image_shape
+<checkpoints>/
+  config.json        the resolved settings
+  ckpt-<step>.*      TensorFlow checkpoints: weights, moving statistics, momentum, averages, step
+  manifest.json      method, steps, seconds, and what is needed to build the network again
+<model>/
+  model.keras        the network with averaged weights
+  manifest.json      method, class_names, image_shape
 """
 
 import dataclasses
@@ -28,9 +28,7 @@ from trainer.optimizer import AveragedMomentum
 from trainer.schedule import learning_rate
 
 
-def train(
-    config, dataset_path, noisy_labels_path, probe_split_path, checkpoints_path, model_path
-):
+def train(config, dataset_path, noisy_labels_path, probe_split_path, checkpoints_path, model_path):
     """Trains, or goes on where an earlier call with the same settings stopped.
 
     Args:
@@ -79,7 +77,10 @@ def train(
 
 def run_facts(config, manifests):
     """What the manifest of a run says: its settings, and the data in a few words."""
-    dataset, labels, split = (manifests[kind] for kind in (manifest.PREPARED_DATASET, manifest.NOISY_LABELS, manifest.PROBE_SPLIT))
+    dataset, labels, split = (
+        manifests[kind]
+        for kind in (manifest.PREPARED_DATASET, manifest.NOISY_LABELS, manifest.PROBE_SPLIT)
+    )
     return {
         "config": dataclasses.asdict(config),
         "method": config.method,
@@ -127,9 +128,7 @@ def open_checkpoints(path, config, parents):
 
 def checkpoint_manager(method, directory):
     checkpoint = tf.train.Checkpoint(network=method.network, optimizer=method.optimizer)
-    return tf.train.CheckpointManager(
-        checkpoint, str(directory), max_to_keep=2, step_counter=method.optimizer.iterations
-    )
+    return tf.train.CheckpointManager(checkpoint, str(directory), max_to_keep=2)
 
 
 def restore(checkpoints_path):

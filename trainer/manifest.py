@@ -48,7 +48,9 @@ def start(path):
         directory.mkdir(parents=True, exist_ok=True)
         ours = any((directory / name).exists() for name in (MANIFEST, PARTIAL))
         if any(directory.iterdir()) and not ours:
-            raise InputError("output directory", "must be new or empty, or hold an artifact", str(path))
+            raise InputError(
+                "output directory", "must be new or empty, or hold an artifact", str(path)
+            )
         shutil.rmtree(directory)
         directory.mkdir()
         (directory / PARTIAL).touch()
@@ -102,12 +104,16 @@ def read(path, kind, argument=None):
     """
     argument, directory = argument or kind, Path(path)
     try:
-        manifest = json.loads((directory / MANIFEST).read_text())
+        manifest = dict(json.loads((directory / MANIFEST).read_text()))
     except FileNotFoundError:
         state = "is half-written" if directory.is_dir() else "does not exist"
-        raise InputError(argument, f"must hold a {MANIFEST}; the directory {state}", str(path)) from None
-    except (OSError, ValueError) as error:
-        raise InputError(argument, f"must have a readable {MANIFEST} ({error})", str(path)) from None
+        raise InputError(
+            argument, f"must hold a {MANIFEST}; the directory {state}", str(path)
+        ) from None
+    except (OSError, TypeError, ValueError) as error:
+        raise InputError(
+            argument, f"must have a readable {MANIFEST} ({error})", str(path)
+        ) from None
     if (manifest.get("kind"), manifest.get("schema_version")) != (kind, SCHEMA_VERSION):
         rule = f"must be of kind {kind}, schema version {SCHEMA_VERSION}"
         received = f"{manifest.get('kind')}, version {manifest.get('schema_version')}, in {path}"
@@ -115,7 +121,9 @@ def read(path, kind, argument=None):
     for name, expected in manifest["files"].items():
         file = directory / name
         if not file.is_file() or file.stat().st_size != expected["bytes"]:
-            raise InputError(argument, f"{name} is missing or not as long as it was written", str(path))
+            raise InputError(
+                argument, f"{name} is missing or not as long as it was written", str(path)
+            )
     return manifest
 
 
@@ -129,7 +137,10 @@ def check_parent(child, parent):
 
 def fingerprint(file):
     with open(file, "rb") as stream:
-        return {"bytes": file.stat().st_size, "sha256": hashlib.file_digest(stream, "sha256").hexdigest()}
+        return {
+            "bytes": file.stat().st_size,
+            "sha256": hashlib.file_digest(stream, "sha256").hexdigest(),
+        }
 
 
 def digest(content):

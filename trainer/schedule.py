@@ -1,6 +1,5 @@
 """Learning-rate schedules, by the name of their flag value."""
 
-import keras
 import tensorflow as tf
 from keras.optimizers import schedules
 

@@ -43,7 +43,7 @@ def test_golden_learning_rates(tag):
 
 
 def test_golden_averaging_decay():
-    """d of every step, read off an average that starts at 0 while the weight stays at 1."""
+    """D of every step, read off an average that starts at 0 while the weight stays at 1."""
     optimizer, weight = AveragedMomentum(0.0), tf.Variable(1.0)
     optimizer.build([weight])
     average = optimizer.averages[0]

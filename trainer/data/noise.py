@@ -1,9 +1,9 @@
 """Label noise: which labels are given instead of the clean ones. NumPy only.
 
-    <noisy_labels>/
-      labels.npy       int32 (N,), the given label of each training example, by id
-      transition.npy   float64 (C, C), T[i, j] = P(given j | clean i); rows sum to 1
-      manifest.json    noise, noise_ratio, seed, wrong_labels (share of labels that are wrong)
+<noisy_labels>/
+  labels.npy       int32 (N,), the given label of each training example, by id
+  transition.npy   float64 (C, C), T[i, j] = P(given j | clean i); rows sum to 1
+  manifest.json    noise, noise_ratio, seed, wrong_labels (share of labels that are wrong)
 """
 
 from pathlib import Path
@@ -90,7 +90,9 @@ def inject(dataset_path, output_path, noise, noise_ratio, seed):
     directory = manifest.start(output_path)
     np.save(directory / "labels.npy", given)
     np.save(directory / "transition.npy", transition)
-    return manifest.finish(directory, manifest.NOISY_LABELS, {manifest.PREPARED_DATASET: dataset}, **facts)
+    return manifest.finish(
+        directory, manifest.NOISY_LABELS, {manifest.PREPARED_DATASET: dataset}, **facts
+    )
 
 
 def read(path, dataset):

@@ -1,9 +1,9 @@
 """The probe: the few trusted examples, taken out of training. NumPy only.
 
-    <probe_split>/
-      probe_ids.npy    int64 (M,), in class order 0, 1, .., C-1, 0, 1, ..: every batch whose size
-                       is a multiple of C is balanced
-      manifest.json    per_class, seed
+<probe_split>/
+  probe_ids.npy    int64 (M,), in class order 0, 1, .., C-1, 0, 1, ..: every batch whose size
+                   is a multiple of C is balanced
+  manifest.json    per_class, seed
 """
 
 from pathlib import Path
@@ -53,7 +53,9 @@ def split(dataset_path, output_path, per_class, seed):
     directory = manifest.start(output_path)
     np.save(directory / "probe_ids.npy", probe_ids)
     facts = {"per_class": per_class, "seed": seed}
-    return manifest.finish(directory, manifest.PROBE_SPLIT, {manifest.PREPARED_DATASET: dataset}, **facts)
+    return manifest.finish(
+        directory, manifest.PROBE_SPLIT, {manifest.PREPARED_DATASET: dataset}, **facts
+    )
 
 
 def read(path, dataset):

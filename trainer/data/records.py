@@ -62,7 +62,7 @@ def write_examples(directory, name, source):
     labels = {}
     for split, pairs in source.splits.items():
         labels[split] = []
-        pairs = tqdm(pairs, desc=f"prepare {name} {split}", unit=" images")
+        pairs = iter(tqdm(pairs, desc=f"prepare {name} {split}", unit=" images"))
         while rows := list(itertools.islice(pairs, EXAMPLES_PER_WRITE)):
             first = len(labels[split])
             examples = [

@@ -1,9 +1,11 @@
 """IEG: Distilling Effective Supervision from Severe Label Noise (Zhang et al., CVPR 2020)."""
 
+from functools import partial
+
 import tensorflow as tf
 
 from trainer import meta_gradient
-from trainer.methods.method import Method, cross_entropy, example_weights
+from trainer.methods.method import Method, cross_entropy, example_weights, share
 
 TEMPERATURE = 0.5  # T, sharpening of the guessed labels
 
@@ -54,10 +56,12 @@ def consistency(z, z_strong):
 
 
 class IEG(Method):
-    """Weights and labels chosen on the probe batch, plus two losses that need no label.
+    """Weights w and labels chosen on the probe batch, plus two losses that need no label.
 
-    L = 1/2 (mean_i CE(lam*_i y_i + (1 - lam*_i) g_i, z_i) + sum_i w_i CE(lam0 y_i + (1 - lam0) g_i, z_i))
-        + L_mixup + consistency_factor KL + R(theta)
+    With the label q_i(lam) = lam y_i + (1 - lam) g_i between the given and the guessed one,
+
+      L = 1/2 (mean_i CE(q_i(lam*_i), z_i) + sum_i w_i CE(q_i(lam0), z_i))
+          + L_mixup + consistency_factor KL + R(theta)
     """
 
     uses_probe = True
@@ -88,7 +92,7 @@ class IEG(Method):
             loss_probe=M,
             loss_mixup=loss_mixup,
             loss_consistency=loss_consistency,
-            zero_weights=tf.reduce_mean(tf.cast(w == 0, z.dtype)),
+            zero_weights=share(w == 0),
             lam=tf.reduce_mean(lam),
         )
 
@@ -104,17 +108,10 @@ class IEG(Method):
         """
         config, theta = self.config, self.theta
         alpha, lam0 = config.meta_stepsize, config.grad_eps_init
-        y_probe = self.one_hot(batch["probe_label"])
-
-        def probe_loss(theta):
-            z_probe = self.forward(batch["probe_image"], theta)
-            decay = tf.add_n([tf.nn.l2_loss(t) for t in theta])
-            return tf.reduce_mean(cross_entropy(y_probe, z_probe)) + self.weight_decay * decay
-
         ahead = meta_gradient.lookahead(
             theta, gradients, alpha, self.optimizer.momentums, config.meta_momentum
         )
-        M, h = meta_gradient.value_and_gradient(probe_loss, ahead)
+        M, h = meta_gradient.value_and_gradient(partial(self.probe_loss, batch), ahead)
 
         def loss_and_its_slope_in_lam():
             z = self.forward(batch["image"], theta)

@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 from trainer import meta_gradient
-from trainer.methods.method import Method, cross_entropy, example_weights
+from trainer.methods.method import Method, cross_entropy, example_weights, share
 
 
 class L2R(Method):
@@ -22,16 +22,11 @@ class L2R(Method):
             z = self.network(batch["image"], training=True)
             R = self.regulariser()
             with tape.stop_recording():
-                M, dM_dw = self.meta_step(batch, self.gradients(tape, R))
+                M, dM_dw = self.meta_step(batch, self.lookahead_gradients(tape, R))
                 w = example_weights(dM_dw)
             loss = tf.reduce_sum(w * cross_entropy(y, z)) + R
         self.update(tape, loss)
-        return self.report(loss=loss, loss_probe=M, zero_weights=tf.reduce_mean(tf.cast(w == 0, tf.float32)))
-
-    def gradients(self, tape, loss):
-        """Gradient of the lookahead loss; 0 where the regulariser leaves a variable alone."""
-        zero = tf.UnconnectedGradients.ZERO
-        return tape.gradient(loss, self.lookahead_theta, unconnected_gradients=zero)
+        return self.report(loss=loss, loss_probe=M, zero_weights=share(w == 0))
 
     @property
     def lookahead_theta(self):
@@ -40,22 +35,22 @@ class L2R(Method):
             return self.theta
         return [variable.value for variable in self.network.layers[-1].trainable_variables]
 
+    def lookahead_gradients(self, tape, loss):
+        """Gradient of the lookahead loss; 0 where the regulariser leaves a variable alone."""
+        zero = tf.UnconnectedGradients.ZERO
+        return tape.gradient(loss, self.lookahead_theta, unconnected_gradients=zero)
+
     def meta_step(self, batch, gradients):
-        """Probe loss after the lookahead, and its gradient (B,) with respect to w at w = 0."""
+        """Probe loss M after the lookahead, and dM/dw (B,) at w = 0."""
         theta, alpha = self.lookahead_theta, self.config.meta_stepsize
-        rest = self.theta[: len(self.theta) - len(theta)]
-        y_probe = self.one_hot(batch["probe_label"])
-
-        def probe_loss(theta):
-            z_probe = self.forward(batch["probe_image"], rest + theta)
-            decay = tf.add_n([tf.nn.l2_loss(t) for t in theta])
-            return tf.reduce_mean(cross_entropy(y_probe, z_probe)) + self.weight_decay * decay
-
+        frozen = self.theta[: len(self.theta) - len(theta)]
         M, h = meta_gradient.value_and_gradient(
-            probe_loss, meta_gradient.lookahead(theta, gradients, alpha)
+            lambda ahead: self.probe_loss(batch, ahead, frozen),
+            meta_gradient.lookahead(theta, gradients, alpha),
         )
 
         def losses():
-            return cross_entropy(self.one_hot(batch["label"]), self.forward(batch["image"], self.theta))
+            z = self.forward(batch["image"], self.theta)
+            return cross_entropy(self.one_hot(batch["label"]), z)
 
         return M, -alpha * meta_gradient.directional_derivatives(losses, theta, h)

@@ -30,6 +30,11 @@ def example_weights(dM_dw):
     return weights / (tf.reduce_sum(weights) + 1e-5)
 
 
+def share(condition):
+    """Share of entries that are true, in [0, 1]."""
+    return tf.reduce_mean(tf.cast(condition, tf.float32))
+
+
 class Method(keras.Model):
     """A network with a training step of its own.
 
@@ -78,6 +83,19 @@ class Method(keras.Model):
         """Logits (B, C) under the weights `theta`, leaving the network as it is."""
         moving_statistics = self.network.non_trainable_variables
         return self.network.stateless_call(theta, moving_statistics, images, training=training)[0]
+
+    def probe_loss(self, batch, theta, frozen=()):
+        """M(theta'): mean cross-entropy of the probe batch plus the decay of theta'.
+
+        Args:
+          batch: Has probe_image and probe_label.
+          theta: The variables looked ahead, the last ones of the network.
+          frozen: The variables before them.
+        """
+        z = self.forward(batch["probe_image"], [*frozen, *theta])
+        decay = tf.add_n([tf.nn.l2_loss(t) for t in theta])
+        ce = cross_entropy(self.one_hot(batch["probe_label"]), z)
+        return tf.reduce_mean(ce) + self.weight_decay * decay
 
     def regulariser(self):
         """R(theta), a scalar."""

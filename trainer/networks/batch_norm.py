@@ -27,9 +27,13 @@ class FusedBatchNorm(keras.layers.Layer):
     def build(self, input_shape):
         def weight(name, initializer, **kwargs):
             return self.add_weight(
-                shape=input_shape[-1:], initializer=initializer, name=name, dtype="float32",
-                autocast=False, **kwargs,
-            )  # fmt: skip
+                shape=input_shape[-1:],
+                initializer=initializer,
+                name=name,
+                dtype="float32",
+                autocast=False,
+                **kwargs,
+            )
 
         self.gamma = weight("gamma", "ones", regularizer=self.regularizer)
         self.beta = weight("beta", "zeros", regularizer=self.regularizer)

@@ -24,9 +24,14 @@ def build(image_shape, num_classes):
     images = x = keras.Input(image_shape)
     for filters, strides in ((32, 1), (32, 2), (64, 1), (64, 2)):
         x = layers.Conv2D(
-            filters, 3, strides, "same",
-            use_bias=False, kernel_initializer="he_normal", kernel_regularizer=l2,
-        )(x)  # fmt: skip
+            filters,
+            3,
+            strides,
+            "same",
+            use_bias=False,
+            kernel_initializer="he_normal",
+            kernel_regularizer=l2,
+        )(x)
         x = layers.ReLU()(FusedBatchNorm(regularizer=l2)(x))
     x = layers.GlobalAveragePooling2D()(x)
     logits = layers.Dense(num_classes, kernel_regularizer=l2, bias_regularizer=l2)(x)

@@ -10,9 +10,14 @@ WEIGHT_DECAY = 1e-4
 
 def conv(filters, size, strides=1):
     return layers.Conv2D(
-        filters, size, strides, "same", use_bias=False,
-        kernel_initializer="glorot_normal", kernel_regularizer=keras.regularizers.L2(WEIGHT_DECAY),
-    )  # fmt: skip
+        filters,
+        size,
+        strides,
+        "same",
+        use_bias=False,
+        kernel_initializer="glorot_normal",
+        kernel_regularizer=keras.regularizers.L2(WEIGHT_DECAY),
+    )
 
 
 def bottleneck(x, width, filters, strides, first_in_stage, first_in_network):
@@ -48,7 +53,5 @@ def build(image_shape, num_classes):
             strides = 2 if stage > 0 and block == 0 else 1
             x = bottleneck(x, width, filters, strides, block == 0, stage == block == 0)
     x = layers.GlobalAveragePooling2D()(layers.ReLU()(FusedBatchNorm()(x)))
-    logits = layers.Dense(
-        num_classes, kernel_regularizer=keras.regularizers.L2(WEIGHT_DECAY)
-    )(x)  # fmt: skip
+    logits = layers.Dense(num_classes, kernel_regularizer=keras.regularizers.L2(WEIGHT_DECAY))(x)
     return keras.Model(images, logits, name="resnet29")

@@ -53,7 +53,11 @@ def test_golden_guess_and_mixup(arrays):
     assert_close(20 * ieg.consistency(z, z_strong), arrays["L_kl"])
     assert_close(method.mixup_loss(batch, g), arrays["L_xe"])
     images = tf.concat(
-        [tf.gather(batch["probe_image"], batch["probe_draw"]), batch["image"], batch["strong_image"]],
+        [
+            tf.gather(batch["probe_image"], batch["probe_draw"]),
+            batch["image"],
+            batch["strong_image"],
+        ],
         axis=0,
     )
     labels = tf.one_hot(tf.gather(batch["probe_label"], batch["probe_draw"]), 10)
@@ -111,14 +115,19 @@ def probe_loss_after_lookahead(method, batch, w, lam):
         t - config.meta_stepsize * (config.meta_momentum * m + d)
         for t, d, m in zip(method.theta, gradients, method.optimizer.momentums, strict=True)
     ]
-    ce = cross_entropy(method.one_hot(batch["probe_label"]), method.forward(batch["probe_image"], theta))
+    ce = cross_entropy(
+        method.one_hot(batch["probe_label"]), method.forward(batch["probe_image"], theta)
+    )
     return tf.reduce_mean(ce) + WEIGHT_DECAY * tf.add_n([tf.nn.l2_loss(t) for t in theta])
 
 
 def test_meta_step_equals_reverse_over_reverse_in_float64(in_float64):
     method, batch = in_float64
     B = len(batch["label"])
-    w, lam = tf.fill([B], tf.constant(1 / B, tf.float64)), tf.fill([B], tf.constant(0.9, tf.float64))
+    w, lam = (
+        tf.fill([B], tf.constant(1 / B, tf.float64)),
+        tf.fill([B], tf.constant(0.9, tf.float64)),
+    )
     with tf.GradientTape() as tape:
         tape.watch([w, lam])
         expected_M = probe_loss_after_lookahead(method, batch, w, lam)
@@ -139,7 +148,9 @@ def test_meta_step_equals_finite_differences_in_float64(in_float64):
             change = np.zeros_like(start)
             change[coefficient, example] = step
             up, down = (
-                probe_loss_after_lookahead(method, batch, *tf.unstack(tf.constant(start + sign * change)))
+                probe_loss_after_lookahead(
+                    method, batch, *tf.unstack(tf.constant(start + sign * change))
+                )
                 for sign in (1, -1)
             )
             slope = (up - down) / (2 * step)

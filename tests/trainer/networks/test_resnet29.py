@@ -66,7 +66,9 @@ def images(golden):
     shape = (2, 32, 32, 3)
     u = hash_uniform(9999, np.prod(shape), int(golden["seed"])).reshape(shape)
     b, r, c, k = np.indices(shape)
-    images = (0.6 * (2 * u - 1) + 0.4 * np.sin(0.21 * r + 0.13 * c * (b + 1) + k)).astype(np.float32)
+    images = (0.6 * (2 * u - 1) + 0.4 * np.sin(0.21 * r + 0.13 * c * (b + 1) + k)).astype(
+        np.float32
+    )
     np.testing.assert_allclose(images.ravel()[:16], golden["input_first16"], atol=1e-6)
     return images
 
@@ -74,7 +76,10 @@ def images(golden):
 def test_golden_logits(network, images, golden):
     inference = network(images, training=False)
     np.testing.assert_allclose(
-        inference, golden["logits_inference"], rtol=0, atol=1e-5 * np.abs(golden["logits_inference"]).max()
+        inference,
+        golden["logits_inference"],
+        rtol=0,
+        atol=1e-5 * np.abs(golden["logits_inference"]).max(),
     )
     training = network.stateless_call(
         network.trainable_variables, network.non_trainable_variables, images, training=True
@@ -85,7 +90,9 @@ def test_golden_logits(network, images, golden):
 def test_golden_regularisers(network, golden):
     np.testing.assert_allclose(tf.add_n(network.losses), golden["regulariser_train"], rtol=1e-5)
     squares = tf.add_n([tf.nn.l2_loss(v.value) for v in network.trainable_variables])
-    np.testing.assert_allclose(resnet29.WEIGHT_DECAY * squares, golden["regulariser_meta"], rtol=1e-5)
+    np.testing.assert_allclose(
+        resnet29.WEIGHT_DECAY * squares, golden["regulariser_meta"], rtol=1e-5
+    )
 
 
 @pytest.mark.parametrize("num_classes", [10, 50, 100])

@@ -1,0 +1,71 @@
+"""pipelines -> components -> trainer, and no other way; the light modules stay light."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FORBIDDEN = {
+    "trainer": {"components", "pipelines", "kfp", "docker", "kubernetes"},
+    "components": {"pipelines"},
+    "pipelines": set(),
+}
+
+
+def imported(file):
+    """Top-level names of all modules that a file imports, inside functions as well."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}: relative import"
+            yield node.module.split(".")[0]
+
+
+@pytest.mark.parametrize("room", FORBIDDEN)
+def test_arrows_point_one_way(room):
+    files = sorted((ROOT / room).rglob("*.py"))
+    assert files
+    for file in files:
+        assert not FORBIDDEN[room] & set(imported(file)), file
+
+
+def test_components_import_nothing_but_kfp_when_loaded():
+    """Their bodies run elsewhere, from the source text alone."""
+    for file in sorted((ROOT / "components").glob("*.py")):
+        module_level = ast.Module(
+            [n for n in ast.parse(file.read_text()).body if not isinstance(n, ast.FunctionDef)], []
+        )
+        names = {
+            name
+            for node in ast.walk(module_level)
+            for name in (
+                [a.name for a in node.names]
+                if isinstance(node, ast.Import)
+                else [node.module]
+                if isinstance(node, ast.ImportFrom)
+                else []
+            )
+        }
+        assert {name.split(".")[0] for name in names} <= {"kfp", "components", "trainer"}, file
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "trainer.config",
+        "trainer.comparison",
+        "trainer.data.noise",
+        "trainer.data.probe",
+        "trainer.data.records",
+        "trainer.__main__",
+        "pipelines.__main__",
+    ],
+)
+def test_light_modules_import_without_tensorflow(module):
+    heavy = "{'tensorflow', 'keras', 'tensorflow_datasets', 'kfp'}"
+    code = f"import sys, {module}; sys.exit(bool({heavy} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0

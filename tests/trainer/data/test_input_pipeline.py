@@ -1,0 +1,130 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from trainer import config
+from trainer.data import augment, input_pipeline, noise, probe, records
+from trainer.errors import InputError
+from trainer.methods import IEG, L2R, Supervised
+
+SETTINGS = config.resolve("digits", seed=3, crop_padding=0)
+
+
+@pytest.fixture(scope="module")
+def data(digits, noisy_labels, probe_split):
+    return input_pipeline.load(digits, noisy_labels, probe_split)
+
+
+def take(data, method, count, first_step=0, settings=SETTINGS):
+    batches = input_pipeline.training_batches(data, settings, method, first_step)
+    return list(batches.take(count).as_numpy_iterator())
+
+
+def test_training_sees_given_labels_and_clean_ones_of_the_probe(data, digits, noisy_labels):
+    clean, given = records.read_labels(digits, "train"), np.load(noisy_labels / "labels.npy")
+    assert len(data.labels) == 1337
+    np.testing.assert_array_equal(data.probe_labels, np.tile(np.arange(10), 10))
+    wrong = np.mean(given != clean)
+    by_image = {image.tobytes(): y for image, y in zip(records.read_images(digits, "train"), clean)}
+    truth = np.array([by_image[image.tobytes()] for image in data.images])
+    assert np.mean(truth != data.labels) == pytest.approx(wrong, abs=0.02)
+    truth = np.array([by_image[image.tobytes()] for image in data.probe_images])
+    np.testing.assert_array_equal(truth, data.probe_labels)
+
+
+def test_what_a_method_does_not_use_is_not_made(data):
+    assert set(take(data, Supervised, 1)[0]) == {"image", "label"}
+    assert set(take(data, L2R, 1)[0]) == {"image", "label", "probe_image", "probe_label"}
+    (batch,) = take(data, IEG, 1)
+    assert {name: value.shape for name, value in batch.items()} == {
+        "image": (100, 8, 8, 1),
+        "label": (100,),
+        "strong_image": (100, 8, 8, 1),
+        "probe_image": (100, 8, 8, 1),
+        "probe_label": (100,),
+        "mix_uniform": (300,),
+        "mix_permutation": (300,),
+        "probe_draw": (100,),
+    }
+    np.testing.assert_array_equal(np.sort(batch["mix_permutation"]), np.arange(300))
+    assert 0 <= batch["probe_draw"].min() <= batch["probe_draw"].max() < 100
+
+
+def test_a_batch_follows_from_seed_and_step(data):
+    whole, rest = take(data, IEG, 20), take(data, IEG, 5, first_step=15)
+    for a, b in zip(whole[15:], rest, strict=True):
+        for name in a:
+            np.testing.assert_array_equal(a[name], b[name])
+    other = take(data, IEG, 1, settings=dataclasses.replace(SETTINGS, seed=4))[0]
+    assert not np.array_equal(other["label"], whole[0]["label"])
+    assert not np.array_equal(whole[0]["mix_uniform"], whole[1]["mix_uniform"])
+
+
+def test_an_epoch_shows_each_example_once_with_its_label(data):
+    scaled = augment.scale(data.images).numpy()
+    labels = {image.tobytes(): y for image, y in zip(scaled, data.labels, strict=True)}
+    first, second = take(data, Supervised, 13), take(data, Supervised, 13, first_step=13)
+    orders = []
+    for epoch in (first, second):
+        images = [image.tobytes() for batch in epoch for image in batch["image"]]
+        given = np.concatenate([batch["label"] for batch in epoch])
+        assert len(set(images)) == 1300
+        assert [labels[image] for image in images] == list(given)
+        orders.append(images)
+    assert orders[0] != orders[1]
+
+
+def test_probe_batches_are_balanced_and_go_round(data):
+    settings = dataclasses.replace(SETTINGS, batch_size=30)
+    labels = [batch["probe_label"] for batch in take(data, L2R, 7, settings=settings)]
+    np.testing.assert_array_equal(np.concatenate(labels), np.tile(np.arange(10), 21))
+
+
+def test_images_are_not_in_the_graph(data):
+    """A constant in the function that makes batches would be copied into every saved graph."""
+    many = dataclasses.replace(
+        data, images=np.tile(data.images, (40, 1, 1, 1)), labels=np.tile(data.labels, 40)
+    )
+
+    def graph_size(data):
+        mapped = input_pipeline.training_batches(data, SETTINGS, IEG)._input_dataset
+        (make_batch,) = mapped._functions()
+        return make_batch.function.graph.as_graph_def().ByteSize()
+
+    assert many.images.nbytes > 3_000_000
+    assert graph_size(many) == pytest.approx(graph_size(data), abs=200)
+
+
+def test_test_batches_show_every_image_once_in_order(digits):
+    batches = list(input_pipeline.test_batches(digits, SETTINGS).as_numpy_iterator())
+    assert [len(batch["label"]) for batch in batches] == [100, 100, 100, 60]
+    images = np.concatenate([batch["image"] for batch in batches])
+    np.testing.assert_array_equal(images, augment.scale(records.read_images(digits, "test")))
+
+
+def test_a_batch_larger_than_the_training_set(data):
+    with pytest.raises(InputError, match=r"--batch_size: must be at most .* 1337\. Received: 1338"):
+        take(data, Supervised, 1, settings=dataclasses.replace(SETTINGS, batch_size=1338))
+
+
+def test_artifacts_of_different_datasets_are_refused(digits, noisy_labels, tmp_path, monkeypatch):
+    from trainer.data import sources
+
+    def fewer():
+        source = sources.digits()
+        return dataclasses.replace(
+            source, splits={name: list(pairs)[:200] for name, pairs in source.splits.items()}
+        )
+
+    monkeypatch.setitem(sources.SOURCES, "digits", fewer)
+    records.prepare("digits", tmp_path / "fewer")
+    probe.split(tmp_path / "fewer", tmp_path / "probe", per_class=5, seed=0)
+    with pytest.raises(InputError, match="noisy_labels: must be made from"):
+        input_pipeline.load(tmp_path / "fewer", noisy_labels, tmp_path / "probe")
+    with pytest.raises(InputError, match="probe_split: must be made from"):
+        input_pipeline.load(digits, noisy_labels, tmp_path / "probe")
+    noise.inject(tmp_path / "fewer", tmp_path / "noise", "uniform", 0.5, seed=0)
+    loaded = input_pipeline.load(tmp_path / "fewer", tmp_path / "noise", tmp_path / "probe")
+    assert len(loaded.labels) == 150
+

@@ -1,0 +1,49 @@
+import numpy as np
+import pytest
+
+from trainer.data import probe, records
+from trainer.errors import InputError
+
+
+def test_artifact_is_balanced_interleaved_and_out_of_training(digits, tmp_path):
+    probe.split(digits, tmp_path / "a", per_class=7, seed=0)
+    ids, train_ids, _ = probe.read(tmp_path / "a", records.read_manifest(digits))
+    labels = records.read_labels(digits, "train")
+    assert ids.dtype == np.int64
+    np.testing.assert_array_equal(labels[ids], np.tile(np.arange(10), 7))
+    assert len(set(ids)) == 70
+    np.testing.assert_array_equal(np.sort(np.concatenate([ids, train_ids])), np.arange(1437))
+
+
+def test_the_same_seed_gives_the_same_split(digits, tmp_path):
+    made = [
+        probe.split(digits, tmp_path / str(i), per_class=10, seed=seed)["id"]
+        for i, seed in enumerate((1, 1, 2))
+    ]
+    assert made[0] == made[1] != made[2]
+
+
+def test_every_example_of_a_class_can_be_chosen():
+    labels = np.array([0, 1, 0, 1, 1])
+    chosen = {
+        tuple(sorted(probe.choose(labels, 2, 1, np.random.default_rng(seed)))) for seed in range(99)
+    }
+    assert chosen == {tuple(sorted((a, b))) for a in (0, 2) for b in (1, 3, 4)}
+
+
+def test_uneven_classes():
+    labels = np.array([2, 0, 0, 1, 2, 0, 1, 2, 2])
+    ids = probe.choose(labels, 3, 2, np.random.default_rng(0))
+    np.testing.assert_array_equal(labels[ids], [0, 1, 2, 0, 1, 2])
+
+
+def test_classes_that_are_too_small_are_named(digits, tmp_path):
+    message = r"--probe_per_class: .*class 8 has 139\. Received: 140"
+    with pytest.raises(InputError, match=message):
+        probe.split(digits, tmp_path / "a", per_class=140, seed=0)
+    assert not (tmp_path / "a").exists()
+
+
+def test_no_probe_at_all(digits, tmp_path):
+    with pytest.raises(InputError, match=r"--probe_per_class: must be 1 or more\. Received: 0"):
+        probe.split(digits, tmp_path / "a", per_class=0, seed=0)

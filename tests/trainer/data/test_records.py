@@ -1,0 +1,48 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+
+from trainer.data import records
+from trainer.errors import InputError
+
+
+def test_another_program_opens_it_with_tfds(digits):
+    code = """
+import sys
+import tensorflow_datasets as tfds
+builder = tfds.builder_from_directory(sys.argv[1])
+assert builder.info.features["label"].names == [str(digit) for digit in range(10)]
+examples = list(tfds.as_numpy(builder.as_dataset(split="train")))
+assert sorted(example["id"] for example in examples) == list(range(1437))
+assert examples[0]["image"].shape == (8, 8, 1), examples[0]["image"].shape
+assert len(builder.as_dataset(split="test")) == 360
+"""
+    subprocess.run([sys.executable, "-c", code, digits], check=True, cwd="/")
+
+
+def test_every_digit_is_there_once_with_its_label(digits):
+    images, labels = load_digits(return_X_y=True)
+    expected = sorted((tuple(np.rint(x * 255 / 16).astype(int)), y) for x, y in zip(images, labels))
+    pairs = []
+    for split in ("train", "test"):
+        pixels = records.read_images(digits, split).reshape(-1, 64)
+        pairs += zip(map(tuple, pixels), records.read_labels(digits, split))
+    assert sorted(pairs) == expected
+
+
+def test_the_test_split_is_a_stratified_fifth(digits):
+    train, test = (np.bincount(records.read_labels(digits, s)) for s in ("train", "test"))
+    np.testing.assert_allclose(test / (train + test), 0.2, atol=0.01)
+
+
+def test_preparing_again_gives_the_same_dataset(digits, tmp_path):
+    assert records.prepare("digits", tmp_path / "a")["id"] == records.read_manifest(digits)["id"]
+
+
+def test_an_unknown_dataset(tmp_path):
+    with pytest.raises(InputError, match=r"--dataset: must be one of digits\. Received: 'cats'"):
+        records.prepare("cats", tmp_path / "a")
+    assert not (tmp_path / "a").exists()

@@ -1,0 +1,110 @@
+import json
+import shutil
+
+import pytest
+
+from trainer import manifest
+from trainer.errors import InputError
+
+
+@pytest.fixture
+def artifact(tmp_path):
+    directory = manifest.start(tmp_path / "artifact")
+    (directory / "values.txt").write_text("1 2 3")
+    manifest.finish(directory, "numbers", {"source": {"id": "abc"}}, count=3)
+    return directory
+
+
+def test_what_was_written_is_read(artifact):
+    read = manifest.read(artifact, "numbers")
+    assert (read["kind"], read["parents"], read["count"]) == ("numbers", {"source": "abc"}, 3)
+    assert set(read["files"]) == {"values.txt"}
+    assert {path.name for path in artifact.iterdir()} == {"manifest.json", "values.txt"}
+
+
+def test_the_id_follows_from_the_content(artifact, tmp_path):
+    def written(name, text):
+        directory = manifest.start(tmp_path / name)
+        (directory / "values.txt").write_text(text)
+        return manifest.finish(directory, "numbers")["id"]
+
+    assert written("same", "1 2 3") == manifest.read(artifact, "numbers")["id"]
+    assert written("other", "1 2 4") != manifest.read(artifact, "numbers")["id"]
+
+
+def test_an_unfinished_directory_is_not_an_artifact(artifact):
+    (artifact / "manifest.json").unlink()
+    with pytest.raises(InputError, match=r"numbers: .*half-written"):
+        manifest.read(artifact, "numbers")
+
+
+def test_a_missing_directory(tmp_path):
+    with pytest.raises(InputError, match="does not exist"):
+        manifest.read(tmp_path / "nothing", "numbers")
+
+
+def test_another_kind(artifact):
+    with pytest.raises(InputError, match="must be of kind letters"):
+        manifest.read(artifact, "letters")
+
+
+def test_another_schema_version(artifact):
+    content = json.loads((artifact / "manifest.json").read_text())
+    (artifact / "manifest.json").write_text(json.dumps(content | {"schema_version": 99}))
+    with pytest.raises(InputError, match="schema version 1"):
+        manifest.read(artifact, "numbers")
+
+
+@pytest.mark.parametrize("damage", ["", "1 2", None])
+def test_a_truncated_or_missing_file(artifact, damage):
+    (artifact / "values.txt").unlink()
+    if damage is not None:
+        (artifact / "values.txt").write_text(damage)
+    with pytest.raises(InputError, match=r"values\.txt is missing or"):
+        manifest.read(artifact, "numbers")
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"kind": 1}'])
+def test_an_unreadable_manifest(artifact, content):
+    (artifact / "manifest.json").write_text(content)
+    with pytest.raises(InputError, match="numbers"):
+        manifest.read(artifact, "numbers")
+
+
+def test_an_earlier_artifact_is_replaced(artifact):
+    directory = manifest.start(artifact)
+    assert not (directory / "values.txt").exists()
+    with pytest.raises(InputError, match="half-written"):
+        manifest.read(directory, "numbers")
+
+
+def test_an_interrupted_artifact_is_replaced(tmp_path):
+    (manifest.start(tmp_path / "a") / "rest.txt").touch()
+    assert not (manifest.start(tmp_path / "a") / "rest.txt").exists()
+
+
+def test_a_directory_of_somebody_else_is_left_alone(tmp_path):
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(InputError, match="must be new or empty"):
+        manifest.start(tmp_path)
+    assert (tmp_path / "thesis.tex").read_text() == "years of work"
+
+
+def test_an_unwritable_path(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="must be writable"):
+        manifest.start(tmp_path / "file" / "artifact")
+
+
+def test_a_parent_that_does_not_fit(artifact):
+    child = manifest.read(artifact, "numbers")
+    manifest.check_parent(child, {"kind": "source", "id": "abc"})
+    with pytest.raises(InputError, match="must be made from the source it is used with"):
+        manifest.check_parent(child, {"kind": "source", "id": "xyz"})
+    with pytest.raises(InputError):
+        manifest.check_parent(child, {"kind": "unrelated", "id": "abc"})
+
+
+def test_copies_are_as_good(artifact, tmp_path):
+    shutil.copytree(artifact, tmp_path / "copy")
+    assert manifest.read(tmp_path / "copy", "numbers") == manifest.read(artifact, "numbers")
