@@ -66,6 +66,7 @@ def train(config, dataset_path, noisy_labels_path, probe_split_path, checkpoints
             epochs=-(-config.max_iteration // config.eval_freq),
             validation_data=input_pipeline.test_batches(dataset_path, config),
             callbacks=[Loop(config, checkpoints)],
+            shuffle=False,
             verbose=0,
         )
     facts = run_facts(config, data.manifests)

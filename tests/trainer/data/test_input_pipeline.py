@@ -127,4 +127,3 @@ def test_artifacts_of_different_datasets_are_refused(digits, noisy_labels, tmp_p
     noise.inject(tmp_path / "fewer", tmp_path / "noise", "uniform", 0.5, seed=0)
     loaded = input_pipeline.load(tmp_path / "fewer", tmp_path / "noise", tmp_path / "probe")
     assert len(loaded.labels) == 150
-

@@ -1,0 +1,43 @@
+import keras
+import numpy as np
+import tensorflow as tf
+
+from trainer.networks.batch_norm import FusedBatchNorm
+
+INPUTS = tf.random.stateless_normal((4, 3, 3, 2), [1, 2], 5.0, 3.0)
+
+
+def test_training_normalises_as_keras_does():
+    ours, theirs = FusedBatchNorm(), keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5)
+    np.testing.assert_allclose(
+        ours(INPUTS, training=True), theirs(INPUTS, training=True), rtol=1e-4, atol=1e-5
+    )
+    np.testing.assert_allclose(ours.moving_mean, theirs.moving_mean, rtol=1e-5)
+
+
+def test_the_moving_variance_takes_the_unbiased_one():
+    layer = FusedBatchNorm()
+    layer(INPUTS, training=True)
+    unbiased = np.var(INPUTS.numpy().reshape(-1, 2), axis=0, ddof=1)
+    np.testing.assert_allclose(layer.moving_variance, 0.9 + 0.1 * unbiased, rtol=1e-5)
+
+
+def test_inference_uses_the_moving_statistics_and_leaves_them():
+    layer = FusedBatchNorm()
+    layer.build(INPUTS.shape)
+    layer.moving_mean.assign([1.0, 2.0])
+    layer.moving_variance.assign([4.0, 9.0])
+    expected = (INPUTS - [1.0, 2.0]) / np.sqrt([4.0 + 1e-5, 9.0 + 1e-5])
+    np.testing.assert_allclose(layer(INPUTS), expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(layer.moving_mean, [1.0, 2.0])
+
+
+def test_forward_mode_agrees_with_finite_differences():
+    layer = FusedBatchNorm()
+    layer.build(INPUTS.shape)
+    direction = tf.random.stateless_normal(INPUTS.shape, [3, 4])
+    with tf.autodiff.ForwardAccumulator(INPUTS, direction) as accumulator:
+        outputs = layer(INPUTS, training=True)
+    step = 1e-2
+    up, down = (layer(INPUTS + sign * step * direction, training=True) for sign in (1, -1))
+    np.testing.assert_allclose(accumulator.jvp(outputs), (up - down) / (2 * step), atol=2e-3)

@@ -1,0 +1,74 @@
+import dataclasses
+
+import pytest
+
+from trainer import config
+from trainer.errors import InputError
+
+
+def test_settings_are_defaults_then_recipe_then_overrides():
+    settings = config.resolve("digits", batch_size=50)
+    assert (settings.ce_factor, settings.network_name, settings.batch_size) == (5, "convnet", 50)
+
+
+def test_recipes_obey_the_rules():
+    for dataset, recipe in config.RECIPES.items():
+        config.resolve(dataset, **recipe)
+    defaults = {f.name: f.default for f in dataclasses.fields(config.TrainConfig)}
+    config.resolve("digits", **defaults)
+
+
+def test_whole_floats_are_integers():
+    """Pipelines pass settings as JSON, which may turn 100 into 100.0."""
+    assert config.resolve("digits", max_iteration=100.0).max_iteration == 100
+    assert isinstance(config.resolve("digits", max_iteration=100.0).max_iteration, int)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"method": "iegg"}, "--method: must be one of supervised, l2r, ieg. Received: 'iegg'"),
+        ({"network_name": "vgg"}, "--network_name: must be one of convnet, resnet29."),
+        ({"max_iteration": 0}, "--max_iteration: must be 1 or more. Received: 0"),
+        ({"max_iteration": 1.5}, "--max_iteration: must be of type int. Received: 1.5"),
+        ({"learning_rate": float("nan")}, "--learning_rate: must be of type float. Received: nan"),
+        ({"learning_rate": float("inf")}, "--learning_rate: must be 0 or more. Received: inf"),
+        ({"learning_rate": "fast"}, "--learning_rate: must be of type float. Received: 'fast'"),
+        ({"momentum": 1.5}, "--momentum: must be 1 or less. Received: 1.5"),
+        ({"decay_steps": "100,x"}, "--decay_steps: must be numbers above 0 with commas"),
+        ({"decay_steps": "0"}, "--decay_steps: must be numbers above 0 with commas"),
+        ({"horizontal_flip": "maybe"}, "--horizontal_flip: must be of type bool."),
+        ({"seed": -1}, "--seed: must be 0 or more. Received: -1"),
+        ({"seed": 2**31}, "--seed: must be 2147483647 or less"),
+        ({"max_iterations": 5}, "--setting: must be one of method, network_name, "),
+    ],
+)
+def test_wrong_settings(settings, message):
+    with pytest.raises(InputError) as error:
+        config.resolve("digits", **settings)
+    assert str(error.value).startswith(message)
+    assert "\n" not in str(error.value)
+
+
+def test_dataset_names():
+    assert config.parse_dataset("digits_uniform_0.9") == ("digits", "uniform", 0.9)
+    assert config.parse_dataset("own_set_asymmetric_0") == ("own_set", "asymmetric", 0.0)
+    for name in ("digits", "digits_uniform", "digits_uniform_x", ""):
+        with pytest.raises(InputError, match="--dataset: must be <dataset>_<noise>_<ratio>"):
+            config.parse_dataset(name)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (("cats", "uniform", 0.5, 10), "--dataset: must be one of digits"),
+        (("digits", "pink", 0.5, 10), "--noise: must be one of uniform, asymmetric"),
+        (("digits", "uniform", 1.01, 10), "--noise_ratio: must be 1 or less"),
+        (("digits", "uniform", float("nan"), 10), "--noise_ratio: must be 0 or more"),
+        (("digits", "uniform", 0.5, 0), "--probe_per_class: must be 1 or more"),
+    ],
+)
+def test_wrong_data(data, message):
+    config.check_data("digits", "uniform", 0.5, 10)
+    with pytest.raises(InputError, match=message):
+        config.check_data(*data)
