@@ -13,6 +13,8 @@ def compare_methods(
 
     Args:
         metrics: One per run.
+
+    Returns:
         summary: summary.json.
         table: The same, to be read.
     """

@@ -14,6 +14,8 @@ def evaluate(
     Args:
         prepared_dataset: TFDS directory that it was trained on.
         checkpoints: Of the run.
+
+    Returns:
         metrics: metrics.json; test/top1 is with averaged weights, test/top1_raw without.
     """
     from trainer.evaluate import evaluate

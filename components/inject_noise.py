@@ -18,6 +18,8 @@ def inject_noise(
         noise: uniform (redrawn from all classes) or asymmetric (taken for a class alike).
         noise_ratio: Probability with which a label is redrawn or flipped, in [0, 1].
         seed: The same seed gives the same labels.
+
+    Returns:
         noisy_labels: labels.npy by example id, and transition.npy.
     """
     from trainer import manifest

@@ -9,6 +9,8 @@ def prepare_dataset(dataset: str, prepared_dataset: dsl.Output[dsl.Dataset]):
 
     Args:
         dataset: Name of the source, such as digits.
+
+    Returns:
         prepared_dataset: TFDS directory with splits train and test.
     """
     from trainer import manifest

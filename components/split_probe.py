@@ -16,6 +16,8 @@ def split_probe(
         prepared_dataset: TFDS directory.
         per_class: Trusted examples of each class.
         seed: The same seed gives the same examples.
+
+    Returns:
         probe_split: probe_ids.npy; the training ids are the others.
     """
     from trainer import manifest

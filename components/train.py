@@ -24,6 +24,8 @@ def train(
         seed: Of weights, order and augmentation.
         settings: Further settings by the name of their flag, such as {"max_iteration": 1000};
             what is left out is as the recipe of the dataset has it.
+
+    Returns:
         checkpoints: All that evaluation or further training needs.
         model: model.keras, with averaged weights.
     """

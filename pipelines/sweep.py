@@ -5,7 +5,7 @@ from kfp import dsl
 import components
 
 
-@dsl.pipeline(name="sweep", description="Train several methods on the same noisy labels.")
+@dsl.pipeline(name="sweep")
 def sweep(
     dataset: str = "digits",
     noise: str = "uniform",
@@ -15,7 +15,7 @@ def sweep(
     seed: int = 0,
     settings: dict = {},  # noqa: B006
 ) -> dsl.Artifact:
-    """One run per method, and their comparison.
+    """Trains several methods on the same noisy labels and compares them.
 
     Args:
         dataset: Name of the source, such as digits.

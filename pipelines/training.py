@@ -5,7 +5,7 @@ from kfp import dsl
 import components
 
 
-@dsl.pipeline(name="training", description="Train one method on noisy labels and test it.")
+@dsl.pipeline(name="training")
 def training(
     dataset: str = "digits",
     noise: str = "uniform",
@@ -15,7 +15,7 @@ def training(
     seed: int = 0,
     settings: dict = {},  # noqa: B006, kfp reads the default and copies it
 ) -> dsl.Metrics:
-    """One run.
+    """Trains one method on noisy labels and tests it.
 
     Args:
         dataset: Name of the source, such as digits.

@@ -46,7 +46,7 @@ def claim(root, settings):
     run |= dataclasses.asdict(settings)
     try:
         earlier = json.loads((root / "run.json").read_text())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         earlier = run
     except (OSError, ValueError) as error:
         raise InputError(

@@ -67,6 +67,7 @@ RECIPES = {
         "network_name": "convnet",
         "max_iteration": 600,
         "lr_schedule": "cosine_one",
+        "consistency_factor": 5.0,
         "eval_freq": 100,
         "crop_padding": 1,
         "horizontal_flip": False,

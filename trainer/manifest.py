@@ -4,9 +4,9 @@
       manifest.json   {"schema_version", "kind", "made_by", "id", "parents", "files", ...}
       ...             whatever the kind is made of
 
-`files` has size and SHA-256 of every other file, `id` is their hash, and `parents` the ids of the
-artifacts that went in. A directory without a manifest, or without a file that it lists, is not an
-artifact: whoever wrote it has not finished.
+`files` has size and SHA-256 of every other file, `id` is a hash of the content, and `parents` are
+the ids of the artifacts that went in. A directory without a manifest, or without a file that it
+lists, is not an artifact: whoever wrote it has not finished.
 """
 
 import hashlib
@@ -61,13 +61,14 @@ def start(path):
     return directory
 
 
-def finish(directory, kind, parents=None, **facts):
+def finish(directory, kind, parents=None, id=None, **facts):
     """Ends an artifact: writes the manifest that declares it whole.
 
     Args:
       directory: What `start` returned, now with all its files.
       kind: Such as "noisy_labels".
       parents: Manifests of the artifacts that this one is made from, by their kind.
+      id: Hash of the content, where that of the files says less; theirs by default.
       **facts: Further entries of the manifest.
 
     Returns:
@@ -82,7 +83,7 @@ def finish(directory, kind, parents=None, **facts):
         "schema_version": SCHEMA_VERSION,
         "kind": kind,
         "made_by": f"ieg-pipeline {trainer.__version__}",
-        "id": digest(json.dumps([kind, files]).encode()),
+        "id": id or hashlib.sha256(json.dumps([kind, files]).encode()).hexdigest(),
         "parents": {role: parent["id"] for role, parent in (parents or {}).items()},
         **facts,
         "files": files,
@@ -91,39 +92,34 @@ def finish(directory, kind, parents=None, **facts):
     return manifest
 
 
-def read(path, kind, argument=None):
+def read(path, kind):
     """The manifest of the artifact in `path`.
 
     Args:
       path: Its directory.
       kind: What it has to be.
-      argument: What the user calls it; the kind by default.
 
     Raises:
       InputError: Nothing is there, it is half-written, or it is something else.
     """
-    argument, directory = argument or kind, Path(path)
+    directory = Path(path)
     try:
         manifest = dict(json.loads((directory / MANIFEST).read_text()))
     except FileNotFoundError:
         state = "is half-written" if directory.is_dir() else "does not exist"
         raise InputError(
-            argument, f"must hold a {MANIFEST}; the directory {state}", str(path)
+            kind, f"must hold a {MANIFEST}; the directory {state}", str(path)
         ) from None
     except (OSError, TypeError, ValueError) as error:
-        raise InputError(
-            argument, f"must have a readable {MANIFEST} ({error})", str(path)
-        ) from None
+        raise InputError(kind, f"must have a readable {MANIFEST} ({error})", str(path)) from None
     if (manifest.get("kind"), manifest.get("schema_version")) != (kind, SCHEMA_VERSION):
         rule = f"must be of kind {kind}, schema version {SCHEMA_VERSION}"
         received = f"{manifest.get('kind')}, version {manifest.get('schema_version')}, in {path}"
-        raise InputError(argument, rule, received)
+        raise InputError(kind, rule, received)
     for name, expected in manifest["files"].items():
         file = directory / name
         if not file.is_file() or file.stat().st_size != expected["bytes"]:
-            raise InputError(
-                argument, f"{name} is missing or not as long as it was written", str(path)
-            )
+            raise InputError(kind, f"{name} is missing or not as long as it was written", str(path))
     return manifest
 
 
@@ -141,10 +137,6 @@ def fingerprint(file):
             "bytes": file.stat().st_size,
             "sha256": hashlib.file_digest(stream, "sha256").hexdigest(),
         }
-
-
-def digest(content):
-    return hashlib.sha256(content).hexdigest()
 
 
 def write_json(path, content):

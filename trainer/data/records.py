@@ -9,6 +9,7 @@
 TensorFlow is imported where images are; labels need NumPy only.
 """
 
+import hashlib
 import itertools
 from pathlib import Path
 
@@ -29,12 +30,13 @@ def prepare(source_name, output_path):
     check_choice("dataset", source_name, SOURCES)
     directory = manifest.start(output_path)
     source = SOURCES[source_name]()
-    labels = write_examples(directory, source_name, source)
+    labels, content = write_examples(directory, source_name, source)
     for split, values in labels.items():
         np.save(directory / f"{split}_labels.npy", np.array(values, np.int32))
     return manifest.finish(
         directory,
         manifest.PREPARED_DATASET,
+        id=content.hexdigest(),
         source=source_name,
         class_names=source.class_names,
         image_shape=source.image_shape,
@@ -43,7 +45,12 @@ def prepare(source_name, output_path):
 
 
 def write_examples(directory, name, source):
-    """Streams the source into record files. Returns the labels of each split, by id."""
+    """Streams the source into record files.
+
+    Returns:
+      Labels of each split, by id, and a hash of all examples: the record files are written in
+      another order of their fields each time.
+    """
     import tensorflow_datasets as tfds
 
     identity = tfds.core.DatasetIdentity(
@@ -59,7 +66,7 @@ def write_examples(directory, name, source):
     )
     writer = tfds.core.SequentialWriter(info, EXAMPLES_PER_SHARD)
     writer.initialize_splits(list(source.splits))
-    labels = {}
+    labels, content = {}, hashlib.sha256(repr(source.class_names).encode())
     for split, pairs in source.splits.items():
         labels[split] = []
         pairs = iter(tqdm(pairs, desc=f"prepare {name} {split}", unit=" images"))
@@ -71,8 +78,10 @@ def write_examples(directory, name, source):
             ]
             writer.add_examples({split: examples})
             labels[split] += [label for _, label in rows]
+            for image, label in rows:
+                content.update(f"{split} {label} {len(image)} ".encode() + image)
     writer.close_all()
-    return labels
+    return labels, content
 
 
 def read_manifest(path):

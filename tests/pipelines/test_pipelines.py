@@ -1,0 +1,130 @@
+"""The pipelines as users start them: through their command line, on this machine."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+FEW_STEPS = ("--max_iteration=12", "--eval_freq=12")
+
+
+def command(*arguments, cwd):
+    return subprocess.run(
+        [sys.executable, "-m", *arguments], cwd=cwd, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def sweep(tmp_path_factory):
+    """A sweep over two methods with few steps: the finished command and where it ran."""
+    cwd = tmp_path_factory.mktemp("sweep")
+    sweep = ("run", "--pipeline=sweep", "--methods=l2r,supervised", "--output_dir=out", "--seed=3")
+    return command("pipelines", *sweep, *FEW_STEPS, cwd=cwd), cwd
+
+
+def test_sweep_leaves_a_summary(sweep):
+    done, cwd = sweep
+    assert done.returncode == 0, done.stderr
+    summary = json.loads((cwd / "out" / "summary.json").read_text())
+    assert (summary["dataset"], summary["noise"], summary["noise_ratio"]) == (
+        "digits",
+        "uniform",
+        0.9,
+    )
+    assert summary["seed"] == 3
+    assert set(summary["methods"]) == {"supervised", "l2r"}
+    for metrics in summary["methods"].values():
+        assert 0 <= metrics["test/top1"] <= 1
+        assert metrics["seconds"] > 0
+
+
+def test_sweep_shows_progress_and_a_table(sweep):
+    done, _ = sweep
+    assert "l2r: 100%|" in done.stdout
+    assert "train: done" in done.stdout
+    header, rule, *rows, _, last = done.stdout[done.stdout.index("\nmethod") + 1 :].splitlines()
+    assert header.split()[:3] == ["method", "wrong", "labels,"]
+    assert set(rule) == {"-", " "}
+    assert {row.split()[0] for row in rows} == {"supervised", "l2r"}
+    assert last == "outputs: out"
+    assert "KFP Executor" not in done.stdout
+    assert done.stderr == ""
+
+
+def test_sweep_keeps_artifacts_log_and_yaml(sweep):
+    _, cwd = sweep
+    out = cwd / "out"
+    assert "KFP Executor" in (out / "log.txt").read_text()
+    assert yaml.safe_load((out / "pipeline.yaml").read_text())["pipelineInfo"]["name"] == "sweep"
+    (table,) = out.glob("sweep-*/compare-methods/table")
+    assert table.read_text().startswith("| method")
+    assert len(list(out.glob("sweep-*/*/train/model/model.keras"))) == 2
+
+
+def test_the_trainer_alone_gives_the_same_numbers(sweep):
+    _, cwd = sweep
+    alone = command(
+        "trainer",
+        "--dataset=digits_uniform_0.9",
+        "--method=l2r",
+        "--seed=3",
+        "--checkpoint_path=alone",
+        *FEW_STEPS,
+        cwd=cwd,
+    )
+    assert alone.returncode == 0, alone.stderr
+    summary = json.loads((cwd / "out" / "summary.json").read_text())
+    metrics = json.loads((cwd / "alone" / "metrics" / "metrics.json").read_text())
+    for name in ("test/top1", "test/top1_raw", "test/top5", "test/top5_raw"):
+        assert metrics[name] == summary["methods"]["l2r"][name]
+
+
+def test_a_training_run_leaves_metrics(tmp_path):
+    done = command(
+        "pipelines",
+        "run",
+        "--method=supervised",
+        "--dataset=digits",
+        "--noise=asymmetric",
+        "--noise_ratio=0.4",
+        "--seed=1",
+        *FEW_STEPS,
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    metrics = json.loads((tmp_path / "runs" / "training" / "metrics.json").read_text())
+    assert (metrics["method"], metrics["noise"], metrics["noise_ratio"]) == (
+        "supervised",
+        "asymmetric",
+        0.4,
+    )
+
+
+def test_wrong_input_found_by_a_task(tmp_path):
+    """A stale result must not look like that of the run that failed."""
+    out = tmp_path / "runs" / "training"
+    out.mkdir(parents=True)
+    (out / "metrics.json").write_text("{}")
+    done = command("pipelines", "run", "--probe_per_class=140", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: --probe_per_class: must be at most the size of the")
+    assert done.stderr.count("\n") == 1
+    assert not (out / "metrics.json").exists()
+    assert not list(out.glob("training-*/train"))
+
+
+@pytest.mark.parametrize("name", ["training", "sweep"])
+def test_compile_writes_yaml(name, tmp_path):
+    done = command("pipelines", "compile", f"--pipeline={name}", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, f"{name}.yaml\n"), done.stderr
+    spec = yaml.safe_load((tmp_path / f"{name}.yaml").read_text())
+    parameters = spec["root"]["inputDefinitions"]["parameters"]
+    assert all(parameter["description"] for parameter in parameters.values())
+    executors = spec["deploymentSpec"]["executors"].values()
+    for executor in executors:
+        image = executor["container"]["image"]
+        assert not image.endswith(":latest")
+        assert ":" in image
+        assert "pip install" not in json.dumps(executor)

@@ -1,0 +1,78 @@
+"""Wrong input on either command line: one line, status 2, before any work, nothing left behind."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+WRONG = [
+    ("trainer --method=iegg", "--method: must be one of supervised, l2r, ieg. Received: 'iegg'"),
+    ("trainer --network_name=vgg", "--network_name: must be one of convnet, resnet29."),
+    ("trainer --dataset=cats_uniform_0.9", "--dataset: must be one of digits. Received: 'cats'"),
+    ("trainer --dataset=digits", "--dataset: must be <dataset>_<noise>_<ratio>, such as"),
+    ("trainer --dataset=digits_pink_0.9", "--noise: must be one of uniform, asymmetric."),
+    ("trainer --dataset=digits_uniform_1.9", "--noise_ratio: must be 1 or less. Received: 1.9"),
+    ("trainer --dataset=digits_uniform_nan", "--noise_ratio: must be 0 or more. Received: nan"),
+    ("trainer --probe_per_class=0", "--probe_per_class: must be 1 or more. Received: 0"),
+    ("trainer --max_iteration=many", "flag --max_iteration=many: "),
+    ("trainer --max_iterations=3", "Unknown command line flag 'max_iterations'."),
+    ("trainer ieg", "arguments: must be flags, --name=value. Received: 'ieg'"),
+    ("trainer --checkpoint_path=file/out", "--checkpoint_path: must be writable"),
+    ("pipelines", "command: must be one of run, compile. Received: ''"),
+    ("pipelines walk", "command: must be one of run, compile. Received: 'walk'"),
+    ("pipelines run --pipeline=trainings", "--pipeline: must be one of training, sweep."),
+    ("pipelines run --runner=moon", "--runner: must be one of subprocess. Received: 'moon'"),
+    ("pipelines run --method=iegg", "--method: must be one of supervised, l2r, ieg."),
+    ("pipelines run --methods=ieg", "--methods: is for a sweep; one training takes --method."),
+    ("pipelines run --pipeline=sweep --method=ieg", "--method: is for one training; a sweep"),
+    ("pipelines run --pipeline=sweep --methods=ieg,x", "--method: must be one of supervised,"),
+    ("pipelines run --dataset=cats", "--dataset: must be one of digits. Received: 'cats'"),
+    ("pipelines run --noise_ratio=-0.1", "--noise_ratio: must be 0 or more. Received: -0.1"),
+    ("pipelines run --output_dir=file/out", "--output_dir: must be writable"),
+    ("pipelines compile --output=file/x.yaml", "--output: must be writable"),
+]
+
+
+@pytest.mark.parametrize(("command", "message"), WRONG, ids=[command for command, _ in WRONG])
+def test_wrong_input(command, message, tmp_path):
+    (tmp_path / "file").touch()
+    done = subprocess.run(
+        [sys.executable, "-m", *command.split()], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: {message}")
+    assert done.stderr.count("\n") == 1
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_a_run_in_the_directory_of_another_one(tmp_path):
+    (tmp_path / "run.json").write_text('{"dataset": "digits_uniform_0.5"}')
+    done = subprocess.run(
+        [sys.executable, "-m", "trainer", f"--checkpoint_path={tmp_path}"],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: --checkpoint_path: holds another run (dataset=digits_un")
+    assert os.listdir(tmp_path) == ["run.json"]
+
+
+def test_a_probe_that_is_too_large_trains_nothing(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "trainer", "--probe_per_class=140", f"--checkpoint_path={tmp_path}"],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    error = done.stderr.splitlines()[-1]
+    assert error.startswith("error: --probe_per_class: must be at most the size of the smallest")
+    assert not (tmp_path / "probe_split").exists()
+    assert not (tmp_path / "checkpoints").exists()
+
+
+@pytest.mark.parametrize("module", ["trainer", "pipelines"])
+def test_help_names_every_setting(module):
+    done = subprocess.run([sys.executable, "-m", module, "--help"], capture_output=True, text=True)
+    for flag in ("--method", "--max_iteration", "--ce_factor", "--meta_stepsize", "--dataset"):
+        assert flag in done.stdout
