@@ -12,6 +12,7 @@ from pathlib import Path
 from tabulate import tabulate
 
 from trainer import manifest
+from trainer.config import METHODS
 
 SHARED = ("dataset", "noise", "noise_ratio", "wrong_labels", "probe_per_class", "seed")
 
@@ -37,11 +38,11 @@ def compare(metrics_paths, output_path):
 
 
 def collect(runs):
-    """The content of summary.json from that of metrics.json of each run; slowest method last."""
+    """The content of summary.json from that of metrics.json of each run."""
     summary = {name: runs[0][name] for name in SHARED}
     summary["methods"] = {
         run["method"]: {k: v for k, v in run.items() if k not in (*SHARED, "method")}
-        for run in sorted(runs, key=lambda run: run["seconds"])
+        for run in sorted(runs, key=lambda run: METHODS.index(run["method"]))
     }
     return summary
 

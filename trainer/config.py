@@ -8,6 +8,7 @@ from trainer.errors import InputError
 
 DATASETS = ("digits",)
 NOISES = ("uniform", "asymmetric")
+METHODS = ("supervised", "l2r", "ieg")
 
 
 def setting(default, help, choices=None, low=None, high=None):
@@ -20,7 +21,7 @@ def setting(default, help, choices=None, low=None, high=None):
 class TrainConfig:
     """Settings of one training run; the defaults are those of the first IEG release."""
 
-    method: str = setting("ieg", "training method", choices=("supervised", "l2r", "ieg"))
+    method: str = setting("ieg", "training method", choices=METHODS)
     network_name: str = setting("resnet29", "network", choices=("convnet", "resnet29"))
     seed: int = setting(
         0, "seed of noise, probe, weights, order and augmentation", low=0, high=2**31 - 1

@@ -29,7 +29,7 @@ from trainer.schedule import learning_rate
 
 
 def train(config, dataset_path, noisy_labels_path, probe_split_path, checkpoints_path, model_path):
-    """Trains, or goes on where an earlier call with the same settings stopped.
+    """Trains, or goes on where an earlier call with the same settings was cut off.
 
     Args:
       config: `trainer.config.TrainConfig`.
@@ -48,8 +48,10 @@ def train(config, dataset_path, noisy_labels_path, probe_split_path, checkpoints
     data = input_pipeline.load(dataset_path, noisy_labels_path, probe_split_path)
     epoch_steps = input_pipeline.steps_per_epoch(data, config)
     directory = open_checkpoints(checkpoints_path, config, data.manifests)
-    dataset = data.manifests[manifest.PREPARED_DATASET]
+    if (directory / manifest.MANIFEST).is_file():
+        return manifest.read(directory, manifest.CHECKPOINTS)  # finished earlier
 
+    dataset = data.manifests[manifest.PREPARED_DATASET]
     keras.utils.set_random_seed(config.seed)
     tf.config.experimental.enable_op_determinism()
     method = build_method(config, dataset, epoch_steps)
@@ -174,7 +176,7 @@ class Loop(keras.callbacks.Callback):
             self.model.stop_training = True
 
     def on_epoch_end(self, epoch, logs=None):
-        self.bar.set_postfix(loss=logs["loss"], top1=logs["val_top1"])
+        self.bar.set_postfix(loss=logs["loss"], top1=logs["val_top1"], refresh=False)
         self.checkpoints.save(int(self.model.optimizer.iterations))
 
     def on_train_end(self, logs=None):

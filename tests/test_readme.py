@@ -1,0 +1,49 @@
+"""The picture of the pipeline in the README is that of the compiled one."""
+
+import re
+from pathlib import Path
+
+import yaml
+from kfp import compiler
+
+from pipelines.sweep import sweep
+
+README = (Path(__file__).parents[1] / "README.md").read_text()
+
+
+def edges(spec, tasks, inputs):
+    """(producer, consumer) of all artifacts, with those in a loop seen from outside.
+
+    Args:
+      spec: Compiled pipeline.
+      tasks: Of one DAG of it.
+      inputs: {input artifact of this DAG: the task that makes it}.
+    """
+    for name, task in tasks.items():
+        made_by = {}
+        for argument, source in task.get("inputs", {}).get("artifacts", {}).items():
+            output = source.get("taskOutputArtifact")
+            made_by[argument] = (
+                output["producerTask"] if output else inputs[source["componentInputArtifact"]]
+            )
+        component = spec["components"][task["componentRef"]["name"]]
+        if "dag" in component:
+            yield from edges(spec, component["dag"]["tasks"], made_by)
+        else:
+            yield from ((maker, name) for maker in made_by.values())
+
+
+def test_the_picture_is_the_pipeline(tmp_path):
+    compiler.Compiler().compile(sweep, str(tmp_path / "sweep.yaml"))
+    spec = yaml.safe_load((tmp_path / "sweep.yaml").read_text())
+    compiled = {
+        (maker.replace("for-loop-1", "evaluate").replace("-", "_"), user.replace("-", "_"))
+        for maker, user in edges(spec, spec["root"]["dag"]["tasks"], {})
+    }
+    assert set(re.findall(r"(\w+) --> (\w+)", README)) == compiled
+
+
+def test_the_commands_exist():
+    makefile = (Path(__file__).parents[1] / "Makefile").read_text()
+    for target in re.findall(r"`?make (\w+)", README):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
