@@ -42,4 +42,5 @@ def train(
         model.path,
     )
     checkpoints.metadata.update(manifest.scalars(run))
-    model.metadata.update(manifest.scalars(run), framework="Keras")
+    saved = manifest.read(model.path, manifest.MODEL)
+    model.metadata.update(manifest.scalars(saved), framework="Keras")

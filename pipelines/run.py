@@ -15,6 +15,7 @@ import os
 import re
 import shutil
 import sys
+import threading
 import time
 
 from kfp import components, local
@@ -72,12 +73,14 @@ class Console(io.TextIOBase):
         self.started = time.monotonic()
         self.unfinished_line = ""
         self.wrong_input = None
+        self.lock = threading.Lock()  # two tasks of a loop run at a time
 
     def write(self, text):
-        self.log.write(text)
-        *lines, self.unfinished_line = (self.unfinished_line + text).split("\n")
-        for line in lines:
-            self.show(line.strip())
+        with self.lock:
+            self.log.write(text)
+            *lines, self.unfinished_line = (self.unfinished_line + text).split("\n")
+            for line in lines:
+                self.show(line.strip())
         return len(text)
 
     def show(self, line):

@@ -23,14 +23,10 @@ for field in dataclasses.fields(TrainConfig):
     )
 
 
-def given_settings(without=()):
+def given_settings():
     """The settings that stand on the command line, by name."""
-    names = [field.name for field in dataclasses.fields(TrainConfig)]
-    return {
-        name: flags.FLAGS[name].value
-        for name in names
-        if flags.FLAGS[name].present and name not in without
-    }
+    given = (flags.FLAGS[field.name] for field in dataclasses.fields(TrainConfig))
+    return {flag.name: flag.value for flag in given if flag.present}
 
 
 def run(main):

@@ -27,8 +27,8 @@ def compare(metrics_paths, output_path):
     Returns:
       The content of summary.json.
     """
-    runs = [json.loads((Path(path) / "metrics.json").read_text()) for path in metrics_paths]
     manifests = [manifest.read(path, manifest.METRICS) for path in metrics_paths]
+    runs = [json.loads((Path(path) / "metrics.json").read_text()) for path in metrics_paths]
     summary = collect(runs)
     directory = manifest.start(output_path)
     manifest.write_json(directory / "summary.json", summary)

@@ -50,6 +50,7 @@ def train(config, dataset_path, noisy_labels_path, probe_split_path, checkpoints
     directory = open_checkpoints(checkpoints_path, config, data.manifests)
     if (directory / manifest.MANIFEST).is_file():
         return manifest.read(directory, manifest.CHECKPOINTS)  # finished earlier
+    model_directory = manifest.start(model_path)
 
     dataset = data.manifests[manifest.PREPARED_DATASET]
     keras.utils.set_random_seed(config.seed)
@@ -72,7 +73,8 @@ def train(config, dataset_path, noisy_labels_path, probe_split_path, checkpoints
             verbose=0,
         )
     facts = run_facts(config, data.manifests)
-    save_model(method, model_path, data.manifests, facts)
+    averaged_network(method).save(model_directory / "model.keras")
+    manifest.finish(model_directory, manifest.MODEL, data.manifests, **facts)
     return manifest.finish(
         directory, manifest.CHECKPOINTS, data.manifests, **facts, seconds=time.monotonic() - started
     )
@@ -139,19 +141,17 @@ def restore(checkpoints_path):
     run = manifest.read(checkpoints_path, manifest.CHECKPOINTS)
     method = build_method(TrainConfig(**run["config"]), run)
     manager = checkpoint_manager(method, checkpoints_path)
-    manager.checkpoint.restore(manager.latest_checkpoint).expect_partial()
+    manager.checkpoint.restore(manager.latest_checkpoint).assert_existing_objects_matched()
     return method, run
 
 
-def save_model(method, path, parents, facts):
-    """Writes the network with averaged weights."""
-    directory = manifest.start(path)
+def averaged_network(method):
+    """A copy of the network with averaged weights."""
     network = keras.models.clone_model(method.network)
     network.set_weights(method.network.get_weights())
     for variable, average in zip(network.trainable_variables, method.optimizer.averages):
         variable.assign(average)
-    network.save(directory / "model.keras")
-    return manifest.finish(directory, manifest.MODEL, parents, **facts)
+    return network
 
 
 class Loop(keras.callbacks.Callback):
