@@ -2,7 +2,7 @@
 
 from kfp import dsl
 
-import components
+from pipelines.stages import noisy_data, tested_run
 
 
 @dsl.pipeline(name="training")
@@ -26,23 +26,5 @@ def training(
         seed: Of everything random.
         settings: Further settings of the trainer by the name of their flag.
     """
-    data = components.prepare_dataset(dataset=dataset)
-    prepared_dataset = data.outputs["prepared_dataset"]
-    noisy = components.inject_noise(
-        prepared_dataset=prepared_dataset, noise=noise, noise_ratio=noise_ratio, seed=seed
-    )
-    probe = components.split_probe(
-        prepared_dataset=prepared_dataset, per_class=probe_per_class, seed=seed
-    )
-    trained = components.train(
-        prepared_dataset=prepared_dataset,
-        noisy_labels=noisy.outputs["noisy_labels"],
-        probe_split=probe.outputs["probe_split"],
-        method=method,
-        seed=seed,
-        settings=settings,
-    )
-    evaluated = components.evaluate(
-        prepared_dataset=prepared_dataset, checkpoints=trained.outputs["checkpoints"]
-    )
-    return evaluated.outputs["metrics"]
+    data = noisy_data(dataset, noise, noise_ratio, probe_per_class, seed)
+    return tested_run(data, method, seed, settings)

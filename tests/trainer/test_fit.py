@@ -77,29 +77,16 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(
 
 def test_a_directory_of_another_run_is_refused(supervised_run, digits, noisy_labels, probe_split):
     settings = config.resolve("digits", method="supervised", max_iteration=21, eval_freq=20)
-    before = (supervised_run / "checkpoints" / "manifest.json").read_text()
+    paths = supervised_run / "checkpoints", supervised_run / "model"
+    before = (paths[0] / "manifest.json").read_bytes()
     with pytest.raises(InputError, match="checkpoint directory: holds a run with other settings"):
-        fit.train(
-            settings,
-            digits,
-            noisy_labels,
-            probe_split,
-            supervised_run / "checkpoints",
-            supervised_run / "model",
-        )
-    assert (supervised_run / "checkpoints" / "manifest.json").read_text() == before
+        fit.train(settings, digits, noisy_labels, probe_split, *paths)
+    assert (paths[0] / "manifest.json").read_bytes() == before
 
 
 def test_a_finished_run_is_not_trained_again(supervised_run, digits, noisy_labels, probe_split):
-    before = (supervised_run / "checkpoints" / "manifest.json").read_bytes()
-    run = json.loads(before)
-    settings = config.TrainConfig(**run["config"])
-    fit.train(
-        settings,
-        digits,
-        noisy_labels,
-        probe_split,
-        supervised_run / "checkpoints",
-        supervised_run / "model",
-    )
-    assert (supervised_run / "checkpoints" / "manifest.json").read_bytes() == before
+    paths = supervised_run / "checkpoints", supervised_run / "model"
+    before = (paths[0] / "manifest.json").read_bytes()
+    settings = config.TrainConfig(**json.loads(before)["config"])
+    fit.train(settings, digits, noisy_labels, probe_split, *paths)
+    assert (paths[0] / "manifest.json").read_bytes() == before
