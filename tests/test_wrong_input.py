@@ -8,7 +8,10 @@ import pytest
 
 WRONG = [
     ("trainer --method=iegg", "--method: must be one of supervised, l2r, ieg. Received: 'iegg'"),
-    ("trainer --network_name=vgg", "--network_name: must be one of convnet, resnet29."),
+    (
+        "trainer --network_name=vgg",
+        "--network_name: must be one of convnet, resnet29, wrn28-10, resnet50.",
+    ),
     ("trainer --dataset=cats_uniform_0.9", "--dataset: must be one of digits. Received: 'cats'"),
     ("trainer --dataset=digits", "--dataset: must be <dataset>_<noise>_<ratio>, such as"),
     ("trainer --dataset=digits_pink_0.9", "--noise: must be one of uniform, asymmetric."),

@@ -9,6 +9,7 @@ from trainer.errors import InputError
 DATASETS = ("digits",)
 NOISES = ("uniform", "asymmetric")
 METHODS = ("supervised", "l2r", "ieg")
+NETWORKS = ("convnet", "resnet29", "wrn28-10", "resnet50")
 
 
 def setting(default, help, choices=None, low=None, high=None):
@@ -22,7 +23,7 @@ class TrainConfig:
     """Settings of one training run; the defaults are those of the first IEG release."""
 
     method: str = setting("ieg", "training method", choices=METHODS)
-    network_name: str = setting("resnet29", "network", choices=("convnet", "resnet29"))
+    network_name: str = setting("wrn28-10", "network", choices=NETWORKS)
     seed: int = setting(
         0, "seed of noise, probe, weights, order and augmentation", low=0, high=2**31 - 1
     )

@@ -28,7 +28,10 @@ def test_whole_floats_are_integers():
     ("settings", "message"),
     [
         ({"method": "iegg"}, "--method: must be one of supervised, l2r, ieg. Received: 'iegg'"),
-        ({"network_name": "vgg"}, "--network_name: must be one of convnet, resnet29."),
+        (
+            {"network_name": "vgg"},
+            "--network_name: must be one of convnet, resnet29, wrn28-10, resnet50.",
+        ),
         ({"max_iteration": 0}, "--max_iteration: must be 1 or more. Received: 0"),
         ({"max_iteration": 1.5}, "--max_iteration: must be of type int. Received: 1.5"),
         ({"learning_rate": float("nan")}, "--learning_rate: must be of type float. Received: nan"),
