@@ -72,7 +72,7 @@ class Console(io.TextIOBase):
         self.terminal = terminal
         self.started = time.monotonic()
         self.unfinished_line = ""
-        self.wrong_input = None
+        self.error = self.reason = None
         self.lock = threading.Lock()  # two tasks of a loop run at a time
 
     def write(self, text):
@@ -90,8 +90,8 @@ class Console(io.TextIOBase):
             r"Task \S*'([\w-]+)'\S* finished with status \S*(SUCCESS|FAIL)", line
         ):
             self.tell(f"{match[1]}: {'done' if match[2] == 'SUCCESS' else 'FAILED'}")
-        elif match := re.match(r"[\w.]*InputError: (.*)", line):
-            self.wrong_input = match[1]
+        elif match := re.match(r"trainer\.errors\.(\w+): (.*)", line):
+            self.error, self.reason = match.groups()
 
     def tell(self, line):
         self.terminal.write(f"{time.monotonic() - self.started:5.0f} s  {line}\n")
@@ -99,6 +99,6 @@ class Console(io.TextIOBase):
 
     def explain(self, error):
         """Says why a run failed. Returns the exit status."""
-        reason = self.wrong_input or f"{error} All that was said is in {self.log.name}"
+        reason = self.reason or f"{error} All that was said is in {self.log.name}"
         sys.stderr.write(f"error: {reason}\n")
-        return 2 if self.wrong_input else 1
+        return 2 if self.error == "InputError" else 1

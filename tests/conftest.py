@@ -1,7 +1,13 @@
 import pytest
+import tensorflow as tf
 
 from trainer import config, evaluate, fit
 from trainer.data import noise, probe, records
+
+# Two devices for tests of replicas; a computation still runs on the first unless told otherwise.
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+)
 
 
 @pytest.fixture(scope="session")

@@ -1,12 +1,13 @@
 """What the command lines share: flags from the settings, one line per error, exit status 2."""
 
 import dataclasses
+import signal
 import sys
 
 from absl import app, flags
 
 from trainer.config import TrainConfig
-from trainer.errors import InputError
+from trainer.errors import InputError, Preempted, TrainingError
 
 DEFINE = {
     bool: flags.DEFINE_boolean,
@@ -14,6 +15,8 @@ DEFINE = {
     int: flags.DEFINE_integer,
     str: flags.DEFINE_string,
 }
+
+STATUS = {InputError: 2, flags.Error: 2, TrainingError: 1, Preempted: 128 + signal.SIGTERM}
 
 for field in dataclasses.fields(TrainConfig):
     choices = field.metadata["choices"]
@@ -30,7 +33,7 @@ def given_settings():
 
 
 def run(main):
-    """Parses the flags and runs `main(positional arguments)`; wrong input ends with status 2."""
+    """Parses the flags and runs `main(positional arguments)`; errors become a line and a status."""
     app.run(
         lambda argv: checked(main, argv[1:]), flags_parser=lambda argv: checked(flags.FLAGS, argv)
     )
@@ -39,6 +42,6 @@ def run(main):
 def checked(function, argv):
     try:
         return function(argv)
-    except (InputError, flags.Error) as error:
+    except tuple(STATUS) as error:
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+        sys.exit(next(status for kind, status in STATUS.items() if isinstance(error, kind)))

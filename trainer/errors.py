@@ -1,8 +1,8 @@
-"""The one exception that means the user's input was wrong."""
+"""The exceptions that a command prints as one line."""
 
 
 class InputError(ValueError):
-    """Wrong input: commands print it as one line and exit with status 2.
+    """Wrong input; the exit status is 2.
 
     Args:
       argument: Flag, argument or path that is wrong, as the user wrote it.
@@ -16,3 +16,11 @@ class InputError(ValueError):
     def __str__(self):
         argument, rule, received = self.args
         return f"{argument}: {rule}. Received: {received!r}"
+
+
+class TrainingError(RuntimeError):
+    """Training cannot go on; the exit status is 1."""
+
+
+class Preempted(RuntimeError):
+    """Training was told to end and has saved its state; the exit status is 143, as of SIGTERM."""

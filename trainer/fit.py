@@ -1,27 +1,22 @@
 """Training from artifacts to artifacts.
 
-<checkpoints>/
-  config.json        the resolved settings
-  ckpt-<step>.*      TensorFlow checkpoints: weights, moving statistics, momentum, averages, step
-  manifest.json      method, steps, seconds, and what is needed to build the network again
+<checkpoints>/   see `trainer.checkpoints`
 <model>/
   model.keras        the network with averaged weights
   manifest.json      method, class_names, image_shape
 """
 
 import dataclasses
-import json
 import time
-from pathlib import Path
 
 import keras
 import tensorflow as tf
-from tqdm import tqdm
 
 from trainer import manifest
+from trainer.checkpoints import Checkpoints, claim
 from trainer.config import TrainConfig
 from trainer.data import input_pipeline
-from trainer.errors import InputError
+from trainer.loop import Loop
 from trainer.methods import METHODS
 from trainer.networks import NETWORKS
 from trainer.optimizer import AveragedMomentum
@@ -44,40 +39,48 @@ def train(config, dataset_path, noisy_labels_path, probe_split_path, checkpoints
 
     Raises:
       InputError: Artifacts that are not whole or do not fit, or a directory of another run.
+      TrainingError: A loss or a weight is not finite.
+      Preempted: The process was sent SIGTERM.
     """
     data = input_pipeline.load(dataset_path, noisy_labels_path, probe_split_path)
-    epoch_steps = input_pipeline.steps_per_epoch(data, config)
-    directory = open_checkpoints(checkpoints_path, config, data.manifests)
+    strategy = replicas()
+    epoch_steps = input_pipeline.steps_per_epoch(data, config, strategy.num_replicas_in_sync)
+    directory = claim(checkpoints_path, config, data.manifests)
     if (directory / manifest.MANIFEST).is_file():
         return manifest.read(directory, manifest.CHECKPOINTS)  # finished earlier
     model_directory = manifest.start(model_path)
 
-    dataset = data.manifests[manifest.PREPARED_DATASET]
+    started = time.monotonic()
     keras.utils.set_random_seed(config.seed)
     tf.config.experimental.enable_op_determinism()
-    method = build_method(config, dataset, epoch_steps)
-    checkpoints = checkpoint_manager(method, directory)
-    checkpoints.restore_or_initialize()
-    first_step = int(method.optimizer.iterations)
-
-    started = time.monotonic()
-    if first_step < config.max_iteration:
+    with strategy.scope():
+        method = build_method(config, data.manifests[manifest.PREPARED_DATASET], epoch_steps)
+    checkpoints = Checkpoints(method, directory)
+    checkpoints.restore()
+    test_batches = input_pipeline.test_batches(
+        dataset_path, config.val_batch_size * strategy.num_replicas_in_sync
+    )
+    if checkpoints.step < config.max_iteration:
         method.fit(
-            input_pipeline.training_batches(data, config, METHODS[config.method], first_step),
-            steps_per_epoch=config.eval_freq,
-            initial_epoch=first_step // config.eval_freq,
-            epochs=-(-config.max_iteration // config.eval_freq),
-            validation_data=input_pipeline.test_batches(dataset_path, config),
-            callbacks=[Loop(config, checkpoints)],
+            input_pipeline.distributed_batches(data, config, method, strategy, checkpoints.step),
+            steps_per_epoch=config.max_iteration - checkpoints.step,
+            callbacks=[Loop(config, checkpoints, test_batches)],
             shuffle=False,
             verbose=0,
         )
     facts = run_facts(config, data.manifests)
     averaged_network(method).save(model_directory / "model.keras")
     manifest.finish(model_directory, manifest.MODEL, data.manifests, **facts)
+    seconds = time.monotonic() - started
     return manifest.finish(
-        directory, manifest.CHECKPOINTS, data.manifests, **facts, seconds=time.monotonic() - started
+        directory, manifest.CHECKPOINTS, data.manifests, **facts, seconds=seconds
     )
+
+
+def replicas():
+    """The strategy over all GPUs that CUDA_VISIBLE_DEVICES leaves visible; one device without."""
+    gpus = tf.config.list_logical_devices("GPU")
+    return tf.distribute.MirroredStrategy(gpus) if len(gpus) > 1 else tf.distribute.get_strategy()
 
 
 def run_facts(config, manifests):
@@ -114,34 +117,11 @@ def build_method(config, dataset, steps_per_epoch=1):
     return method
 
 
-def open_checkpoints(path, config, parents):
-    """The directory of checkpoints, new, or that of an unfinished run with the same settings."""
-    directory, settings = Path(path), Path(path) / "config.json"
-    identity = {
-        "config": dataclasses.asdict(config),
-        "parents": {kind: parent["id"] for kind, parent in parents.items()},
-    }
-    if settings.is_file():
-        if json.loads(settings.read_text()) != identity:
-            rule = "holds a run with other settings or data; name another directory, or remove it"
-            raise InputError("checkpoint directory", rule, str(path))
-        return directory
-    directory = manifest.start(path)
-    manifest.write_json(settings, identity)
-    return directory
-
-
-def checkpoint_manager(method, directory):
-    checkpoint = tf.train.Checkpoint(network=method.network, optimizer=method.optimizer)
-    return tf.train.CheckpointManager(checkpoint, str(directory), max_to_keep=2)
-
-
 def restore(checkpoints_path):
     """The method of a finished run, with its last weights, and the manifest of its checkpoints."""
     run = manifest.read(checkpoints_path, manifest.CHECKPOINTS)
     method = build_method(TrainConfig(**run["config"]), run)
-    manager = checkpoint_manager(method, checkpoints_path)
-    manager.checkpoint.restore(manager.latest_checkpoint).assert_existing_objects_matched()
+    Checkpoints(method, checkpoints_path).restore()
     return method, run
 
 
@@ -152,32 +132,3 @@ def averaged_network(method):
     for variable, average in zip(network.trainable_variables, method.optimizer.averages):
         variable.assign(average)
     return network
-
-
-class Loop(keras.callbacks.Callback):
-    """Progress bar, checkpoints, and the end after `max_iteration` steps."""
-
-    def __init__(self, config, checkpoints):
-        super().__init__()
-        self.config = config
-        self.checkpoints = checkpoints
-
-    def on_train_begin(self, logs=None):
-        self.bar = tqdm(
-            desc=self.config.method,
-            initial=int(self.model.optimizer.iterations),
-            total=self.config.max_iteration,
-            unit=" steps",
-        )
-
-    def on_train_batch_end(self, batch, logs=None):
-        self.bar.update()
-        if self.bar.n >= self.config.max_iteration:
-            self.model.stop_training = True
-
-    def on_epoch_end(self, epoch, logs=None):
-        self.bar.set_postfix(loss=logs["loss"], top1=logs["val_top1"], refresh=False)
-        self.checkpoints.save(int(self.model.optimizer.iterations))
-
-    def on_train_end(self, logs=None):
-        self.bar.close()

@@ -1,12 +1,15 @@
 import dataclasses
 import json
+import os
+import signal
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from trainer import config, fit, manifest
-from trainer.errors import InputError
+from trainer import config, fit, loop, manifest
+from trainer.errors import InputError, Preempted, TrainingError
 from trainer.methods import METHODS
 from trainer.networks import NETWORKS
 
@@ -48,31 +51,122 @@ def test_the_same_seed_gives_the_same_weights(trained, method):
     assert any(not np.array_equal(a, b) for a, b in zip(first, other, strict=True))
 
 
-def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(
-    digits, noisy_labels, probe_split, tmp_path, monkeypatch
-):
-    settings = config.resolve("digits", max_iteration=25, eval_freq=10)
+@pytest.fixture
+def run(digits, noisy_labels, probe_split, tmp_path):
+    """A function that trains in a directory of a name. Returns its weights and history."""
 
-    def train(name):
+    def run(name, **settings):
+        settings = config.resolve("digits", **{"max_iteration": 25, "eval_freq": 10} | settings)
         paths = tmp_path / name / "checkpoints", tmp_path / name / "model"
         fit.train(settings, digits, noisy_labels, probe_split, *paths)
-        return weights(paths[0])
+        return weights(paths[0]), json.loads((paths[0] / "history.json").read_text())
 
-    whole = train("whole")
+    return run
 
-    save = fit.Loop.on_epoch_end
 
-    def save_and_fail(self, epoch, logs=None):
-        save(self, epoch, logs)
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(fit.Loop, "on_epoch_end", save_and_fail)
-        train("interrupted")
-    with pytest.raises(InputError, match="half-written"):
-        fit.restore(tmp_path / "interrupted" / "checkpoints")
-    for a, b in zip(whole, train("interrupted"), strict=True):
+def assert_same(first, second):
+    for a, b in zip(first[0], second[0], strict=True):
         np.testing.assert_array_equal(a, b)
+    assert first[1] == second[1]
+
+
+def at_step(step, do):
+    """A replacement of the loop's method that does something more after one step."""
+    original = loop.Loop.on_train_batch_end
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.step + 1 == step:
+            do(self, logs)
+        original(self, batch, logs)
+
+    return on_train_batch_end
+
+
+def stop(*_):
+    raise KeyboardInterrupt
+
+
+def test_a_run_that_was_cut_off_goes_on_as_if_nothing_had_happened(run, tmp_path, monkeypatch):
+    whole = run("whole")
+    assert [row["step"] for row in whole[1]] == [10, 20, 25]
+    for step in (3, 14, 25):
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(loop.Loop, "on_train_batch_end", at_step(step, stop))
+            run("cut")
+        with pytest.raises(InputError, match="half-written"):
+            fit.restore(tmp_path / "cut" / "checkpoints")
+    assert_same(run("cut"), whole)
+
+
+def test_sigterm_saves_and_says_so(run, tmp_path, monkeypatch):
+    def terminate(*_):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    with monkeypatch.context() as patch, pytest.raises(Preempted, match="SIGTERM after step 13"):
+        patch.setattr(loop.Loop, "on_train_batch_end", at_step(13, terminate))
+        run("cut")
+    assert (tmp_path / "cut" / "checkpoints" / "last" / "ckpt-13.index").is_file()
+    assert_same(run("cut"), run("whole"))
+
+
+@pytest.mark.parametrize(("part", "bytes_left"), [("data*", 1000), ("data*", 0), ("index", 0)])
+def test_a_truncated_checkpoint_is_passed_over(
+    run, tmp_path, monkeypatch, capsys, part, bytes_left
+):
+    settings = {"method": "supervised", "max_iteration": 6, "eval_freq": 2}
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(loop.Loop, "on_train_batch_end", at_step(5, stop))
+        run("cut", **settings)
+    (newest,) = (tmp_path / "cut" / "checkpoints" / "last").glob(f"ckpt-4.{part}")
+    os.truncate(newest, bytes_left)
+    assert_same(run("cut", **settings), run("whole", **settings))
+    assert "ckpt-4 cannot be read" in capsys.readouterr().out
+
+
+def test_two_replicas_train_and_go_on(run, tmp_path, monkeypatch):
+    """Through `fit`, with a mirrored strategy over two devices of this machine."""
+    mirrored = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    monkeypatch.setattr(fit, "replicas", lambda: mirrored)
+    settings = {"max_iteration": 8, "eval_freq": 4, "batch_size": 50}
+    whole = run("whole", **settings)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(loop.Loop, "on_train_batch_end", at_step(7, stop))
+        run("cut", **settings)
+    assert_same(run("cut", **settings), whole)
+    monkeypatch.undo()
+    one = run("one", **settings)
+    assert any(not np.array_equal(a, b) for a, b in zip(whole[0], one[0], strict=True))
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(run, tmp_path, monkeypatch):
+    def spoil(_, logs):
+        logs["loss_mixup"] = float("nan")
+
+    monkeypatch.setattr(loop.Loop, "on_train_batch_end", at_step(14, spoil))
+    with pytest.raises(TrainingError, match="loss_mixup is nan at step 14"):
+        run("spoilt")
+    names = {p.name for p in (tmp_path / "spoilt" / "checkpoints" / "last").glob("*.index")}
+    assert names == {"ckpt-10.index"}
+
+
+def test_a_learning_rate_that_is_far_too_high_is_seen(run, tmp_path):
+    """For real: whatever becomes infinite first is named, and no such checkpoint is kept."""
+    with pytest.raises(TrainingError, match=r"(at|after) step"):
+        run("wild", method="supervised", learning_rate=1e30)
+    assert not (tmp_path / "wild" / "checkpoints" / "manifest.json").exists()
+
+
+def test_the_best_checkpoint_is_that_of_the_best_test(run, tmp_path):
+    _, history = run("best", method="supervised", max_iteration=40)
+    best = max(history, key=lambda row: row["test/top1"])
+    names = [p.name for p in (tmp_path / "best" / "checkpoints" / "best").glob("*.index")]
+    assert names == [f"ckpt-{best['step']}.index"]
+
+
+def test_versions_stand_beside_the_checkpoints(supervised_run):
+    content = json.loads((supervised_run / "checkpoints" / "config.json").read_text())
+    assert content["versions"]["tensorflow"]
+    assert content["config"]["method"] == "supervised"
 
 
 def test_a_directory_of_another_run_is_refused(supervised_run, digits, noisy_labels, probe_split):

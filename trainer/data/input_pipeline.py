@@ -46,23 +46,41 @@ def load(dataset_path, noisy_labels_path, probe_split_path):
     )
 
 
-def steps_per_epoch(data, config):
+def steps_per_epoch(data, config, replicas=1):
     """Full batches in one pass over the training examples."""
-    steps = len(data.labels) // config.batch_size
+    steps = len(data.labels) // (config.batch_size * replicas)
     if steps == 0:
-        rule = f"must be at most the number of training examples, {len(data.labels)}"
+        rule = f"times {replicas} replicas must be at most {len(data.labels)} training examples"
         raise InputError("--batch_size", rule, config.batch_size)
     return steps
 
 
-def training_batches(data, config, method, first_step=0):
-    """Endless batches, from the one of step `first_step` on.
+def distributed_batches(data, config, method, strategy, first_step=0):
+    """`training_batches` for the replicas of a strategy."""
+
+    def batches_of_worker(context):
+        local = strategy.num_replicas_in_sync // context.num_input_pipelines
+        mine = range(context.input_pipeline_id * local, (context.input_pipeline_id + 1) * local)
+        return training_batches(
+            data, config, method, first_step, mine, strategy.num_replicas_in_sync
+        )
+
+    return strategy.distribute_datasets_from_function(batches_of_worker)
+
+
+def training_batches(data, config, method, first_step=0, mine=range(1), replicas=1):
+    """Endless batches, from those of step `first_step` on.
+
+    The replicas share each step's part of the epoch: a step of R replicas shows the examples
+    that R steps of one replica show.
 
     Args:
       data: `TrainingData`.
       config: `trainer.config.TrainConfig`.
-      method: The method's class, which tells what it uses.
+      method: The method, or its class, which tells what it uses.
       first_step: Steps that have been taken already.
+      mine: Range of the replicas to make batches for, one after the other.
+      replicas: R, how many there are.
 
     Returns:
       `tf.data.Dataset` of dictionaries:
@@ -71,7 +89,7 @@ def training_batches(data, config, method, first_step=0):
         probe_image, probe_label: the next B of the probe, if the method uses it;
         mix_uniform (3B,), mix_permutation (3B,), probe_draw (B,): random numbers for MixUp.
     """
-    B, epoch_steps = config.batch_size, steps_per_epoch(data, config)
+    B, epoch_batches = config.batch_size, steps_per_epoch(data, config, replicas) * replicas
     # Tensors, since an array used inside `map` would become a constant of the graph.
     images, labels = tf.constant(data.images), tf.constant(data.labels)
     probe_images, probe_labels = tf.constant(data.probe_images), tf.constant(data.probe_labels)
@@ -80,16 +98,18 @@ def training_batches(data, config, method, first_step=0):
     def weak(images, seed):
         return augment.weak(images, seed, config.crop_padding, config.horizontal_flip)
 
-    def batch(step):
-        rows = tf.range(B, dtype=step.dtype)
-        epoch, position = step // epoch_steps, (step % epoch_steps) * B + rows
+    def batch(count):
+        step, replica = first_step + count // len(mine), mine.start + count % len(mine)
+        index = step * replicas + replica
+        rows = tf.range(B, dtype=index.dtype)
+        epoch, position = index // epoch_batches, (index % epoch_batches) * B + rows
         ids = tf.random.experimental.index_shuffle(position, [config.seed, epoch], N - 1)
-        seeds = tf.unstack(tf.random.split(tf.random.fold_in([config.seed, 1], step), 6))
+        seeds = tf.unstack(tf.random.split(tf.random.fold_in([config.seed, 1], index), 6))
         parts = {"image": weak(tf.gather(images, ids), seeds[0]), "label": tf.gather(labels, ids)}
         if method.uses_strong_view:
             parts["strong_image"] = augment.strong(parts["image"], seeds[1])
         if method.uses_probe:
-            ids = (step * B + rows) % M
+            ids = (index * B + rows) % M
             parts["probe_image"] = weak(tf.gather(probe_images, ids), seeds[2])
             parts["probe_label"] = tf.gather(probe_labels, ids)
         if method.uses_strong_view and method.uses_probe:
@@ -98,14 +118,14 @@ def training_batches(data, config, method, first_step=0):
             parts["probe_draw"] = tf.random.stateless_uniform([B], seeds[5], 0, B, tf.int32)
         return parts
 
-    steps = tf.data.Dataset.range(first_step, np.iinfo(np.int64).max)
-    return steps.map(batch, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    counts = tf.data.Dataset.range(np.iinfo(np.int64).max)
+    return counts.map(batch, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 
-def test_batches(dataset_path, config, split="test"):
+def test_batches(dataset_path, batch_size, split="test"):
     """One pass over a split, without augmentation, the last batch as large as it comes."""
     images = records.read_images(dataset_path, split)
     labels = records.read_labels(dataset_path, split)
     batches = tf.data.Dataset.from_tensor_slices({"image": images, "label": labels})
-    batches = batches.batch(config.val_batch_size)
+    batches = batches.batch(batch_size)
     return batches.map(lambda batch: batch | {"image": augment.scale(batch["image"])})

@@ -71,6 +71,11 @@ class Method(keras.Model):
     def build(self, input_shape):
         self.built = True
 
+    @property
+    def metrics(self):
+        """What `evaluate` starts anew. The means of training are not among them."""
+        return [accuracy for pair in self.accuracies.values() for accuracy in pair]
+
     def call(self, images, training=False):
         return self.network(images, training=training)
 
@@ -111,10 +116,10 @@ class Method(keras.Model):
         self.optimizer.apply(gradients, self.network.trainable_variables)
 
     def report(self, **values):
-        """Means of the scalars so far in this epoch."""
+        """Takes the scalars of a step into their means. Returns them."""
         for name, value in values.items():
             self.means[name].update_state(value)
-        return {name: mean.result() for name, mean in self.means.items()}
+        return values
 
     def test_step(self, batch):
         """Accuracy of the averaged weights and of the raw ones, in one pass over the images."""
@@ -122,4 +127,4 @@ class Method(keras.Model):
             logits = self.forward(batch["image"], theta, training=False)
             for accuracy in self.accuracies[weights]:
                 accuracy.update_state(batch["label"], logits)
-        return {a.name: a.result() for pair in self.accuracies.values() for a in pair}
+        return {accuracy.name: accuracy.result() for accuracy in self.metrics}

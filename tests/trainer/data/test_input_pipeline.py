@@ -61,6 +61,24 @@ def test_a_batch_follows_from_seed_and_step(data):
     assert not np.array_equal(whole[0]["mix_uniform"], whole[1]["mix_uniform"])
 
 
+def test_two_replicas_share_what_one_sees(data):
+    """Together, batches of two replicas are those of one, in order; also split over two workers."""
+    alone = take(data, IEG, 8)
+    for workers in ([range(2)], [range(1), range(1, 2)]):
+        made = [
+            list(
+                input_pipeline.training_batches(data, SETTINGS, IEG, 1, mine, 2)
+                .take(3 * len(mine))
+                .as_numpy_iterator()
+            )
+            for mine in workers
+        ]
+        together = made[0] if len(workers) == 1 else [b for pair in zip(*made) for b in pair]
+        for a, b in zip(alone[2:], together, strict=True):
+            for name in a:
+                np.testing.assert_array_equal(a[name], b[name])
+
+
 def test_an_epoch_shows_each_example_once_with_its_label(data):
     scaled = augment.scale(data.images).numpy()
     labels = {image.tobytes(): y for image, y in zip(scaled, data.labels, strict=True)}
@@ -97,14 +115,16 @@ def test_images_are_not_in_the_graph(data):
 
 
 def test_test_batches_show_every_image_once_in_order(digits):
-    batches = list(input_pipeline.test_batches(digits, SETTINGS).as_numpy_iterator())
+    batches = list(input_pipeline.test_batches(digits, 100).as_numpy_iterator())
     assert [len(batch["label"]) for batch in batches] == [100, 100, 100, 60]
     images = np.concatenate([batch["image"] for batch in batches])
     np.testing.assert_array_equal(images, augment.scale(records.read_images(digits, "test")))
 
 
 def test_a_batch_larger_than_the_training_set(data):
-    with pytest.raises(InputError, match=r"--batch_size: must be at most .* 1337\. Received: 1338"):
+    with pytest.raises(
+        InputError, match=r"--batch_size: times 1 replicas must be at most 1337 .*\. Received: 1338"
+    ):
         take(data, Supervised, 1, settings=dataclasses.replace(SETTINGS, batch_size=1338))
 
 

@@ -109,4 +109,4 @@ def assert_state_after_step(model, arrays, average_after_update):
             d = 2 / 11
             expected = d * arrays[f"ema0/{name}"] + (1 - d) * arrays[f"var1/{name}"]
         assert_close(average, expected)
-    assert int(model.optimizer.iterations) == arrays["cfg/global_step_after"]
+    assert model.optimizer.iterations.numpy() == arrays["cfg/global_step_after"]

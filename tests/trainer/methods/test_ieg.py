@@ -10,10 +10,13 @@ from tests.trainer.methods.golden_step import (
     golden_batch,
     golden_method,
     read_golden,
+    state,
 )
 from trainer import meta_gradient
 from trainer.methods import ieg
 from trainer.methods.method import cross_entropy, example_weights
+
+CPUS = ["CPU:0", "CPU:1"]
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +44,32 @@ def test_golden_step(arrays):
     assert_close(logs["zero_weights"], np.mean(arrays["weights"] == 0))
     assert_close(logs["lam"], np.mean(arrays["eps_star"]))
     assert_state_after_step(method, arrays, average_after_update=True)
+
+
+def test_golden_step_of_two_replicas():
+    """Weights, labels, MixUp and batch norm are per replica; gradients are summed."""
+    arrays, strategy = read_golden("step_ieg_2rep"), tf.distribute.MirroredStrategy(CPUS)
+    with strategy.scope():
+        method = golden_method("ieg", arrays)
+    batch = golden_batch(arrays)
+    per_replica = {"mix_uniform", "mix_permutation", "probe_draw"}
+
+    def part(context):
+        r = context.replica_id_in_sync_group
+        return {
+            name: value[r] if name in per_replica else value[20 * r : 20 * (r + 1)]
+            for name, value in batch.items()
+        }
+
+    parts = strategy.experimental_distribute_values_from_function(part)
+    logs = tf.function(lambda: strategy.run(method.train_step, args=(parts,)))()
+    for r, loss in enumerate(strategy.experimental_local_results(logs["loss"])):
+        assert_close(loss / 2, arrays[f"rep{r}/total_loss"])
+    assert_state_after_step(method, arrays, average_after_update=True)
+    for name, variable in state(method)["var"].items():
+        if "moving" in name:
+            for r, copy in enumerate(strategy.experimental_local_results(variable.value)):
+                assert_close(copy, arrays[f"comp{r}/{name}"])
 
 
 def test_golden_guess_and_mixup(arrays):

@@ -1,0 +1,133 @@
+"""Checkpoints of a run: all it takes to go on exactly where it was cut off.
+
+<checkpoints>/
+  config.json      settings, ids of the data, versions
+  history.json     a row per evaluation: step, means of the losses since the last one, accuracies
+  last/ckpt-*      TensorFlow checkpoints, the last two: weights, moving statistics, momentum,
+                   averages, step, running means of the losses
+  best/ckpt-*      the one with the highest test accuracy of the averaged weights
+  manifest.json    written when the run has finished: method, data, seconds
+"""
+
+import dataclasses
+import json
+import subprocess
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+import trainer
+from trainer import manifest
+from trainer.errors import InputError, TrainingError
+
+
+def claim(path, config, parents):
+    """The directory of checkpoints, new, or that of an earlier run with the same settings.
+
+    Args:
+      path: The directory.
+      config: `trainer.config.TrainConfig`.
+      parents: Manifests of the data, by kind.
+
+    Raises:
+      InputError: It is the directory of another run, or cannot be written.
+    """
+    identity = {
+        "config": dataclasses.asdict(config),
+        "parents": {kind: parent["id"] for kind, parent in parents.items()},
+    }
+    try:
+        earlier = json.loads((Path(path) / "config.json").read_text())
+    except (FileNotFoundError, NotADirectoryError):
+        directory = manifest.start(path)
+        manifest.write_json(directory / "config.json", identity | {"versions": versions()})
+        return directory
+    if any(earlier[key] != value for key, value in identity.items()):
+        rule = "holds a run with other settings or data; name another directory, or remove it"
+        raise InputError("checkpoint directory", rule, str(path))
+    return Path(path)
+
+
+def versions():
+    """Versions of what computes, and the git revision of the code where there is one."""
+    root = Path(trainer.__file__).parents[1]
+    git = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40"]
+    try:
+        revision = subprocess.run(git, capture_output=True, text=True).stdout.strip()
+    except OSError:
+        revision = ""
+    return {
+        "ieg-pipeline": trainer.__version__,
+        "git": revision or None,
+        "tensorflow": tf.__version__,
+        "keras": keras.__version__,
+    }
+
+
+class Checkpoints:
+    """The checkpoints of one method in one directory.
+
+    Args:
+      method: `trainer.methods.method.Method`, compiled.
+      directory: `pathlib.Path`.
+    """
+
+    def __init__(self, method, directory):
+        self.method = method
+        self.history_file = directory / "history.json"
+        self.history = []
+        checkpoint = tf.train.Checkpoint(
+            network=method.network,
+            optimizer=method.optimizer,
+            means=[v.value for mean in method.means.values() for v in mean.variables],
+        )
+        self.last = tf.train.CheckpointManager(checkpoint, str(directory / "last"), max_to_keep=2)
+        self.best = tf.train.CheckpointManager(checkpoint, str(directory / "best"), max_to_keep=1)
+
+    @property
+    def step(self):
+        """Steps taken."""
+        return int(self.method.optimizer.iterations.numpy())
+
+    def restore(self):
+        """Takes up the newest checkpoint that can be read, if there are any.
+
+        Raises:
+          TrainingError: None of them can be read.
+        """
+        names = self.last.checkpoints[::-1]
+        for name in names:
+            try:
+                self.last.checkpoint.restore(name).assert_existing_objects_matched()
+                break
+            except (tf.errors.OpError, IndexError, ValueError) as error:
+                print(
+                    f"{name} cannot be read ({str(error).splitlines()[0]}); trying the one before"
+                )
+        else:
+            if names:
+                raise TrainingError(f"no checkpoint in {Path(names[0]).parent} can be read")
+        if self.history_file.is_file():
+            rows = json.loads(self.history_file.read_text())
+            self.history = [row for row in rows if row["step"] <= self.step]
+
+    def save(self):
+        """Saves the state of this step.
+
+        Raises:
+          TrainingError: A weight is not finite; the checkpoints before are kept.
+        """
+        for variable in self.method.network.variables:
+            if not tf.reduce_all(tf.math.is_finite(variable.value)):
+                raise TrainingError(f"{variable.path} is not finite after step {self.step}")
+        self.last.save(self.step)
+
+    def add(self, row):
+        """Adds a row of the history and saves; as the best one, too, if it is that."""
+        best = max((earlier["test/top1"] for earlier in self.history), default=-1)
+        self.history.append({"step": self.step, **row})
+        self.save()
+        if row["test/top1"] > best:
+            self.best.save(self.step)
+        manifest.write_json(self.history_file, self.history)

@@ -1,0 +1,71 @@
+"""What happens around the training steps: progress, tests, checkpoints, and early ends."""
+
+import math
+import signal
+import threading
+
+import keras
+from tqdm import tqdm
+
+from trainer.errors import Preempted, TrainingError
+
+
+class Loop(keras.callbacks.Callback):
+    """Tests and saves every `eval_freq` steps and at the end.
+
+    It counts in steps of the run, not in epochs of `fit`, so that a run that was cut off anywhere
+    tests and saves at the same steps as one that was not.
+
+    Args:
+      config: `trainer.config.TrainConfig`.
+      checkpoints: `trainer.checkpoints.Checkpoints`, restored.
+      test_batches: Dataset for `evaluate`.
+    """
+
+    def __init__(self, config, checkpoints, test_batches):
+        super().__init__()
+        self.config = config
+        self.checkpoints = checkpoints
+        self.test_batches = test_batches
+        self.preempted = threading.Event()
+
+    def on_train_begin(self, logs=None):
+        self.step = self.checkpoints.step
+        self.bar = tqdm(
+            desc=self.config.method,
+            initial=self.step,
+            total=self.config.max_iteration,
+            unit=" steps",
+        )
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, lambda *_: self.preempted.set())
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.step += 1
+        self.bar.update()
+        for name, value in logs.items():
+            if not math.isfinite(value):
+                raise TrainingError(
+                    f"{name} is {value:f} at step {self.step}; the checkpoint before it is kept."
+                    " A lower --learning_rate or a longer --warmup_epochs may help"
+                )
+        if self.step % self.config.eval_freq == 0 or self.step == self.config.max_iteration:
+            self.test_and_save()
+        elif self.preempted.is_set():
+            self.checkpoints.save()
+        if self.preempted.is_set():
+            raise Preempted(f"ended by SIGTERM after step {self.step}; the same command goes on")
+
+    def test_and_save(self):
+        """Adds a row to the history and starts the means of the losses anew."""
+        means = self.model.means
+        row = {f"train/{name}": float(mean.result()) for name, mean in means.items()}
+        accuracies = self.model.evaluate(self.test_batches, return_dict=True, verbose=0)
+        row |= {f"test/{name}": float(value) for name, value in accuracies.items()}
+        for mean in means.values():
+            mean.reset_state()
+        self.checkpoints.add(row)
+        self.bar.set_postfix(loss=row["train/loss"], top1=row["test/top1"], refresh=False)
+
+    def on_train_end(self, logs=None):
+        self.bar.close()
