@@ -26,6 +26,9 @@ DATASET = flags.DEFINE_string("dataset", "digits", f"one of {', '.join(config.DA
 NOISE = flags.DEFINE_string("noise", "uniform", f"one of {', '.join(config.NOISES)}")
 NOISE_RATIO = flags.DEFINE_float("noise_ratio", 0.9, "probability of a redrawn or flipped label")
 PROBE_PER_CLASS = flags.DEFINE_integer("probe_per_class", 10, "trusted examples of each class")
+TFDS_DATA_DIR = flags.DEFINE_string(
+    "tfds_data_dir", "", "where TensorFlow Datasets keeps prepared datasets"
+)
 METHODS = flags.DEFINE_list("methods", None, "sweep: methods with commas between them")
 flags.adopt_module_key_flags(command_line)
 
@@ -58,6 +61,7 @@ def pipeline_parameters():
         "noise": NOISE.value,
         "noise_ratio": NOISE_RATIO.value,
         "probe_per_class": PROBE_PER_CLASS.value,
+        "tfds_data_dir": TFDS_DATA_DIR.value,
     }
     if PIPELINE.value == "sweep":
         if "method" in given:

@@ -14,20 +14,22 @@ def sweep(
     probe_per_class: int = 10,
     methods: list = ["ieg", "l2r", "supervised"],  # noqa: B006, slowest first: two run at a time
     seed: int = 0,
+    tfds_data_dir: str = "",
     settings: dict = {},  # noqa: B006
 ) -> dsl.Artifact:
     """Trains several methods on the same noisy labels and compares them.
 
     Args:
-        dataset: Name of the source, such as digits.
+        dataset: Name of the source, such as digits or cifar10.
         noise: uniform or asymmetric.
         noise_ratio: Probability with which a label is redrawn or flipped, in [0, 1].
         probe_per_class: Trusted examples of each class.
         methods: Any of supervised, l2r and ieg.
         seed: Of everything random.
+        tfds_data_dir: Where TensorFlow Datasets keeps prepared datasets.
         settings: Further settings of the trainer by the name of their flag.
     """
-    data = noisy_data(dataset, noise, noise_ratio, probe_per_class, seed)
+    data = noisy_data(dataset, noise, noise_ratio, probe_per_class, seed, tfds_data_dir)
     with dsl.ParallelFor(methods) as method:
         metrics = tested_run(data, method, seed, settings)
     compared = components.compare_methods(metrics=dsl.Collected(metrics))

@@ -12,7 +12,10 @@ WRONG = [
         "trainer --network_name=vgg",
         "--network_name: must be one of convnet, resnet29, wrn28-10, resnet50.",
     ),
-    ("trainer --dataset=cats_uniform_0.9", "--dataset: must be one of digits. Received: 'cats'"),
+    (
+        "trainer --dataset=cats_uniform_0.9",
+        "--dataset: must be one of digits, cifar10, cifar100. Received: 'cats'",
+    ),
     ("trainer --dataset=digits", "--dataset: must be <dataset>_<noise>_<ratio>, such as"),
     ("trainer --dataset=digits_pink_0.9", "--noise: must be one of uniform, asymmetric."),
     ("trainer --dataset=digits_uniform_1.9", "--noise_ratio: must be 1 or less. Received: 1.9"),
@@ -30,7 +33,10 @@ WRONG = [
     ("pipelines run --methods=ieg", "--methods: is for a sweep; one training takes --method."),
     ("pipelines run --pipeline=sweep --method=ieg", "--method: is for one training; a sweep"),
     ("pipelines run --pipeline=sweep --methods=ieg,x", "--method: must be one of supervised,"),
-    ("pipelines run --dataset=cats", "--dataset: must be one of digits. Received: 'cats'"),
+    (
+        "pipelines run --dataset=cats",
+        "--dataset: must be one of digits, cifar10, cifar100. Received: 'cats'",
+    ),
     ("pipelines run --noise_ratio=-0.1", "--noise_ratio: must be 0 or more. Received: -0.1"),
     ("pipelines run --output_dir=file/out", "--output_dir: must be writable"),
     ("pipelines compile --output=file/x.yaml", "--output: must be writable"),

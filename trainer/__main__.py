@@ -21,6 +21,12 @@ DATASET = flags.DEFINE_string(
     f" noises: {', '.join(config.NOISES)}",
 )
 PROBE_PER_CLASS = flags.DEFINE_integer("probe_per_class", 10, "trusted examples of each class")
+PROBE_DATASET_HOLD_RATIO = flags.DEFINE_float(
+    "probe_dataset_hold_ratio", None, "the same as a share of the training examples"
+)
+TFDS_DATA_DIR = flags.DEFINE_string(
+    "tfds_data_dir", None, "where TensorFlow Datasets keeps prepared datasets"
+)
 CHECKPOINT_PATH = flags.DEFINE_string(
     "checkpoint_path", None, "directory for all outputs; runs/<dataset>/<method> unless given"
 )
@@ -32,6 +38,7 @@ def main(arguments):
         raise InputError("arguments", "must be flags, --name=value", arguments[0])
     dataset, noise, noise_ratio = config.parse_dataset(DATASET.value)
     config.check_data(dataset, noise, noise_ratio, PROBE_PER_CLASS.value)
+    config.check_range("probe_dataset_hold_ratio", PROBE_DATASET_HOLD_RATIO.value or 0, 0, 1)
     settings = config.resolve(dataset, **command_line.given_settings())
     root = Path(CHECKPOINT_PATH.value or f"runs/{DATASET.value}/{settings.method}")
     claim(root, settings)
@@ -42,7 +49,7 @@ def main(arguments):
 
 def claim(root, settings):
     """Makes `root` the directory of this run; InputError if it is that of another one."""
-    run = {"dataset": DATASET.value, "probe_per_class": PROBE_PER_CLASS.value}
+    run = {flag.name: flag.value for flag in (DATASET, PROBE_PER_CLASS, PROBE_DATASET_HOLD_RATIO)}
     run |= dataclasses.asdict(settings)
     try:
         earlier = json.loads((root / "run.json").read_text())
@@ -72,11 +79,19 @@ def run(root, dataset, noise_kind, noise_ratio, settings):
 
     data, noisy_labels = root / manifest.PREPARED_DATASET, root / manifest.NOISY_LABELS
     split, checkpoints = root / manifest.PROBE_SPLIT, root / manifest.CHECKPOINTS
-    records.prepare(dataset, data)
+    prepared = records.prepare(dataset, data, TFDS_DATA_DIR.value)
     noise.inject(data, noisy_labels, noise_kind, noise_ratio, settings.seed)
-    probe.split(data, split, PROBE_PER_CLASS.value, settings.seed)
+    probe.split(data, split, probe_per_class(prepared), settings.seed)
     fit.train(settings, data, noisy_labels, split, checkpoints, root / manifest.MODEL)
     return evaluate.evaluate(data, checkpoints, root / manifest.METRICS)
+
+
+def probe_per_class(prepared):
+    """Trusted examples of each class, from either flag."""
+    if PROBE_DATASET_HOLD_RATIO.value is None:
+        return PROBE_PER_CLASS.value
+    size = int(prepared["num_examples"]["train"] * PROBE_DATASET_HOLD_RATIO.value)
+    return size // len(prepared["class_names"])
 
 
 if __name__ == "__main__":

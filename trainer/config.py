@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from trainer.errors import InputError
 
-DATASETS = ("digits",)
+DATASETS = ("digits", "cifar10", "cifar100")
 NOISES = ("uniform", "asymmetric")
 METHODS = ("supervised", "l2r", "ieg")
 NETWORKS = ("convnet", "resnet29", "wrn28-10", "resnet50")

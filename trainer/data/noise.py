@@ -16,8 +16,30 @@ from trainer.data import records
 
 STREAM = 1  # keeps these draws apart from others of the same seed
 
-# Digits: pairs that look alike, as in Patrini et al. (CVPR 2017) on MNIST.
-ASYMMETRIC_MAPS = {"digits": {2: 7, 3: 8, 5: 6, 6: 5, 7: 1}}
+# Coarse label of each CIFAR-100 class, by fine label.
+CIFAR100_SUPERCLASS = np.fromstring(
+    "4 1 14 8 0 6 7 7 18 3 3 14 9 18 7 11 3 9 7 11 6 11 5 10 7"
+    " 6 13 15 3 15 0 11 1 10 12 14 16 9 11 5 5 19 8 8 15 13 14 17 18 10"
+    " 16 4 17 4 2 0 17 4 18 17 10 3 2 12 12 16 12 1 9 19 2 10 0 1 16"
+    " 12 9 13 15 13 16 19 2 4 6 19 5 5 8 19 18 1 2 15 6 0 17 8 14 13",
+    dtype=int,
+    sep=" ",
+)
+
+
+def next_in_superclass(superclass):
+    """{class: the next one of its superclass, the first after the last}."""
+    members = [np.flatnonzero(superclass == s) for s in np.unique(superclass)]
+    return {c: after for group in members for c, after in zip(group, np.roll(group, -1))}
+
+
+# Classes that look alike. Digits as in Patrini et al. (CVPR 2017) on MNIST; CIFAR as they have it:
+# truck to automobile, bird to airplane, cat to and from dog, deer to horse.
+ASYMMETRIC_MAPS = {
+    "digits": {2: 7, 3: 8, 5: 6, 6: 5, 7: 1},
+    "cifar10": {9: 1, 2: 0, 3: 5, 5: 3, 4: 7},
+    "cifar100": next_in_superclass(CIFAR100_SUPERCLASS),
+}
 
 
 def uniform(labels, num_classes, ratio, rng):

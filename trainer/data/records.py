@@ -17,19 +17,26 @@ import numpy as np
 from tqdm import tqdm
 
 from trainer import manifest
-from trainer.config import check_choice
-from trainer.data.sources import SOURCES
+from trainer.data import sources
 
 VERSION = "1.0.0"
 EXAMPLES_PER_SHARD = 10_000
 EXAMPLES_PER_WRITE = 1_000
 
 
-def prepare(source_name, output_path):
-    """Writes the dataset of a source, one of `trainer.config.DATASETS`. Returns the manifest."""
-    check_choice("dataset", source_name, SOURCES)
+def prepare(source_name, output_path, tfds_data_dir=None):
+    """Writes the dataset of a source.
+
+    Args:
+      source_name: One of `trainer.config.DATASETS`.
+      output_path: Directory to write.
+      tfds_data_dir: Where TFDS keeps its prepared datasets.
+
+    Returns:
+      The manifest.
+    """
+    source = sources.load(source_name, tfds_data_dir)
     directory = manifest.start(output_path)
-    source = SOURCES[source_name]()
     labels, content = write_examples(directory, source_name, source)
     for split, values in labels.items():
         np.save(directory / f"{split}_labels.npy", np.array(values, np.int32))

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from trainer.config import DATASETS, check_choice
+from trainer.errors import InputError
+
 
 @dataclass(frozen=True)
 class Source:
@@ -54,4 +57,43 @@ def png(image):
     return file.getvalue()
 
 
-SOURCES = {"digits": digits}
+def from_tfds(name, data_dir=None):
+    """A classification set of TensorFlow Datasets, as prepared there or downloaded.
+
+    Args:
+      name: Such as cifar10.
+      data_dir: Directory of prepared datasets; that of TFDS unless given.
+
+    Raises:
+      InputError: It is neither prepared nor can it be downloaded.
+    """
+    import tensorflow_datasets as tfds
+
+    builder = tfds.builder(name, data_dir=data_dir)
+    try:
+        builder.download_and_prepare()
+    except Exception as error:
+        rule = f"must hold {name}, prepared, or it must be possible to download it"
+        reason = f"{data_dir or 'the default'} ({type(error).__name__})"
+        raise InputError("--tfds_data_dir", rule, reason) from error
+    features = builder.info.features
+    in_order = tfds.ReadConfig(interleave_cycle_length=1)
+
+    def pairs(split):
+        examples = builder.as_dataset(
+            split=split, decoders={"image": tfds.decode.SkipDecoding()}, read_config=in_order
+        )
+        for example in examples.as_numpy_iterator():
+            yield example["image"], int(example["label"])
+
+    return Source(
+        class_names=tuple(features["label"].names),
+        image_shape=tuple(features["image"].shape),
+        splits={split: pairs(split) for split in ("train", "test")},
+    )
+
+
+def load(name, tfds_data_dir=None):
+    """The source called `name`, one of `trainer.config.DATASETS`."""
+    check_choice("dataset", name, DATASETS)
+    return digits() if name == "digits" else from_tfds(name, tfds_data_dir)

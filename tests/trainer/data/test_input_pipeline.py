@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from trainer import config
-from trainer.data import augment, input_pipeline, noise, probe, records
+from trainer.data import augment, input_pipeline, noise, probe, records, sources
 from trainer.errors import InputError
 from trainer.methods import IEG, L2R, Supervised
 
@@ -129,15 +129,13 @@ def test_a_batch_larger_than_the_training_set(data):
 
 
 def test_artifacts_of_different_datasets_are_refused(digits, noisy_labels, tmp_path, monkeypatch):
-    from trainer.data import sources
-
     def fewer():
         source = sources.digits()
         return dataclasses.replace(
             source, splits={name: list(pairs)[:200] for name, pairs in source.splits.items()}
         )
 
-    monkeypatch.setitem(sources.SOURCES, "digits", fewer)
+    monkeypatch.setattr(sources, "load", lambda *_: fewer())
     records.prepare("digits", tmp_path / "fewer")
     probe.split(tmp_path / "fewer", tmp_path / "probe", per_class=5, seed=0)
     with pytest.raises(InputError, match="noisy_labels: must be made from"):

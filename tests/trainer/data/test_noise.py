@@ -32,6 +32,16 @@ def test_asymmetric_flips_along_the_map(labels, ratio):
         assert others <= {class_map.get(c)}
 
 
+def test_cifar100_flips_stay_in_the_superclass():
+    class_map = noise.ASYMMETRIC_MAPS["cifar100"]
+    assert sorted(class_map) == sorted(class_map.values()) == list(range(100))
+    superclass = noise.CIFAR100_SUPERCLASS
+    assert all(superclass[a] == superclass[b] and a != b for a, b in class_map.items())
+    assert np.all(np.bincount(superclass) == 5)
+    # beaver, dolphin, otter, seal, whale: the aquatic mammals, each taken for the next
+    assert [class_map[c] for c in (4, 30, 55, 72, 95)] == [30, 55, 72, 95, 4]
+
+
 def assert_realised(labels, given, transition):
     """The matrix is a transition matrix, and what was drawn follows it."""
     np.testing.assert_allclose(transition.sum(axis=1), 1)

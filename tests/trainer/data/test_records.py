@@ -43,6 +43,8 @@ def test_preparing_again_gives_the_same_dataset(digits, tmp_path):
 
 
 def test_an_unknown_dataset(tmp_path):
-    with pytest.raises(InputError, match=r"--dataset: must be one of digits\. Received: 'cats'"):
+    with pytest.raises(
+        InputError, match=r"--dataset: must be one of digits, cifar10, cifar100\. Received: 'cats'"
+    ):
         records.prepare("cats", tmp_path / "a")
     assert not (tmp_path / "a").exists()

@@ -1,0 +1,70 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+from trainer.data import records, sources
+from trainer.errors import InputError
+
+CLASSES = "airplane automobile bird cat deer dog frog horse ship truck".split()
+
+
+@pytest.fixture(scope="module")
+def tfds_data_dir(tmp_path_factory):
+    """A TFDS directory with a small cifar10 in it, in the features and order TFDS gives it."""
+    data_dir = tmp_path_factory.mktemp("tensorflow_datasets")
+    builder = tfds.builder("cifar10", data_dir=data_dir)
+    builder.info.features["label"].names = CLASSES
+    directory = data_dir / "cifar10" / str(builder.version)
+    directory.mkdir(parents=True)
+    info = tfds.core.DatasetInfo(
+        builder=tfds.core.DatasetIdentity(
+            name="cifar10", version=builder.version, data_dir=str(directory), module_name=__name__
+        ),
+        features=builder.info.features,
+    )
+    writer = tfds.core.SequentialWriter(info, max_examples_per_shard=30)
+    writer.initialize_splits(["train", "test"])
+    rng = np.random.default_rng(0)
+    for split, count in (("train", 100), ("test", 20)):
+        examples = [
+            {
+                "id": f"{split}_{i:05d}",
+                "image": rng.integers(256, size=(32, 32, 3)).astype(np.uint8),
+                "label": i % 10,
+            }
+            for i in range(count)
+        ]
+        writer.add_examples({split: examples})
+    writer.close_all()
+    return data_dir
+
+
+def test_images_pass_through_as_they_are(tfds_data_dir):
+    source = sources.load("cifar10", tfds_data_dir)
+    assert source.class_names == tuple(CLASSES)
+    assert source.image_shape == (32, 32, 3)
+    pairs = list(source.splits["train"])
+    assert [label for _, label in pairs] == [i % 10 for i in range(100)]
+    pixels = np.random.default_rng(0).integers(256, size=(32, 32, 3)).astype(np.uint8)
+    np.testing.assert_array_equal(tf.io.decode_png(pairs[0][0]), pixels)
+
+
+def test_a_tfds_set_becomes_a_prepared_dataset(tfds_data_dir, tmp_path):
+    written = records.prepare("cifar10", tmp_path / "a", tfds_data_dir)
+    assert written["num_examples"] == {"train": 100, "test": 20}
+    assert written["image_shape"] == (32, 32, 3)
+    rng = np.random.default_rng(0)
+    for split, count in (("train", 100), ("test", 20)):
+        expected = [rng.integers(256, size=(32, 32, 3)).astype(np.uint8) for _ in range(count)]
+        np.testing.assert_array_equal(records.read_images(tmp_path / "a", split), expected)
+
+
+def test_a_set_that_is_not_there_and_cannot_be_downloaded(tmp_path, monkeypatch):
+    def no_network(*args, **kwargs):
+        raise ConnectionError("unreachable")
+
+    monkeypatch.setattr(tfds.download.DownloadManager, "__init__", no_network)
+    with pytest.raises(InputError, match=r"--tfds_data_dir: must hold cifar100, prepared, or"):
+        records.prepare("cifar100", tmp_path / "out", tmp_path / "empty")
+    assert not (tmp_path / "out").exists()
