@@ -1,5 +1,7 @@
+import numpy as np
 import pytest
 import tensorflow as tf
+import tensorflow_datasets as tfds
 
 from trainer import config, evaluate, fit
 from trainer.data import noise, probe, records
@@ -53,3 +55,40 @@ def supervised_run(trained, digits):
     root = trained("supervised", max_iteration=20, eval_freq=20)
     evaluate.evaluate(digits, root / "checkpoints", root / "metrics")
     return root
+
+
+CIFAR10_CLASSES = [
+    *("airplane", "automobile", "bird", "cat", "deer"),
+    *("dog", "frog", "horse", "ship", "truck"),
+]
+
+
+@pytest.fixture(scope="session")
+def tfds_data_dir(tmp_path_factory):
+    """A TFDS directory with a small cifar10 in it, in the features and order TFDS gives it."""
+    data_dir = tmp_path_factory.mktemp("tensorflow_datasets")
+    builder = tfds.builder("cifar10", data_dir=data_dir)
+    builder.info.features["label"].names = CIFAR10_CLASSES
+    directory = data_dir / "cifar10" / str(builder.version)
+    directory.mkdir(parents=True)
+    info = tfds.core.DatasetInfo(
+        builder=tfds.core.DatasetIdentity(
+            name="cifar10", version=builder.version, data_dir=str(directory), module_name=__name__
+        ),
+        features=builder.info.features,
+    )
+    writer = tfds.core.SequentialWriter(info, max_examples_per_shard=30)
+    writer.initialize_splits(["train", "test"])
+    rng = np.random.default_rng(0)
+    for split, count in (("train", 100), ("test", 20)):
+        examples = [
+            {
+                "id": f"{split}_{i:05d}",
+                "image": rng.integers(256, size=(32, 32, 3)).astype(np.uint8),
+                "label": i % 10,
+            }
+            for i in range(count)
+        ]
+        writer.add_examples({split: examples})
+    writer.close_all()
+    return data_dir

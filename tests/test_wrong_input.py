@@ -23,6 +23,8 @@ WRONG = [
     ("trainer --probe_per_class=0", "--probe_per_class: must be 1 or more. Received: 0"),
     ("trainer --max_iteration=many", "flag --max_iteration=many: "),
     ("trainer --max_iterations=3", "Unknown command line flag 'max_iterations'."),
+    ("trainer --mode=test", "--mode: must be one of train, evaluation. Received: 'test'"),
+    ("trainer --mode=evaluation", "checkpoints: must hold a manifest.json; the directory"),
     ("trainer ieg", "arguments: must be flags, --name=value. Received: 'ieg'"),
     ("trainer --checkpoint_path=file/out", "--checkpoint_path: must be writable"),
     ("pipelines", "command: must be one of run, compile. Received: ''"),

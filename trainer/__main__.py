@@ -27,6 +27,9 @@ PROBE_DATASET_HOLD_RATIO = flags.DEFINE_float(
 TFDS_DATA_DIR = flags.DEFINE_string(
     "tfds_data_dir", None, "where TensorFlow Datasets keeps prepared datasets"
 )
+MODE = flags.DEFINE_string(
+    "mode", "train", "train, or evaluation of what stands in --checkpoint_path"
+)
 CHECKPOINT_PATH = flags.DEFINE_string(
     "checkpoint_path", None, "directory for all outputs; runs/<dataset>/<method> unless given"
 )
@@ -36,13 +39,16 @@ flags.adopt_module_key_flags(command_line)
 def main(arguments):
     if arguments:
         raise InputError("arguments", "must be flags, --name=value", arguments[0])
+    config.check_choice("mode", MODE.value, ("train", "evaluation"))
     dataset, noise, noise_ratio = config.parse_dataset(DATASET.value)
     config.check_data(dataset, noise, noise_ratio, PROBE_PER_CLASS.value)
     config.check_range("probe_dataset_hold_ratio", PROBE_DATASET_HOLD_RATIO.value or 0, 0, 1)
     settings = config.resolve(dataset, **command_line.given_settings())
     root = Path(CHECKPOINT_PATH.value or f"runs/{DATASET.value}/{settings.method}")
-    claim(root, settings)
-    metrics = run(root, dataset, noise, noise_ratio, settings)
+    if MODE.value == "train":
+        claim(root, settings)
+        train(root, dataset, noise, noise_ratio, settings)
+    metrics = evaluate(root)
     print(json.dumps(metrics, indent=2))
     print(f"outputs: {root}")
 
@@ -72,9 +78,9 @@ def claim(root, settings):
         ) from error
 
 
-def run(root, dataset, noise_kind, noise_ratio, settings):
-    """The steps of the training pipeline, in one process. Returns the metrics."""
-    from trainer import evaluate, fit
+def train(root, dataset, noise_kind, noise_ratio, settings):
+    """The steps of the training pipeline up to the training, in one process."""
+    from trainer import fit
     from trainer.data import noise, probe, records
 
     data, noisy_labels = root / manifest.PREPARED_DATASET, root / manifest.NOISY_LABELS
@@ -83,7 +89,15 @@ def run(root, dataset, noise_kind, noise_ratio, settings):
     noise.inject(data, noisy_labels, noise_kind, noise_ratio, settings.seed)
     probe.split(data, split, probe_per_class(prepared), settings.seed)
     fit.train(settings, data, noisy_labels, split, checkpoints, root / manifest.MODEL)
-    return evaluate.evaluate(data, checkpoints, root / manifest.METRICS)
+
+
+def evaluate(root):
+    """The last step of the training pipeline. Returns the metrics."""
+    manifest.read(root / manifest.CHECKPOINTS, manifest.CHECKPOINTS)  # before the slow import
+    from trainer import evaluate
+
+    directories = (manifest.PREPARED_DATASET, manifest.CHECKPOINTS, manifest.METRICS)
+    return evaluate.evaluate(*(root / name for name in directories))
 
 
 def probe_per_class(prepared):

@@ -5,6 +5,7 @@
   history.json     a row per evaluation: step, means of the losses since the last one, accuracies
   last/ckpt-*      TensorFlow checkpoints, the last two: weights, moving statistics, momentum,
                    averages, step, running means of the losses
+  tensorboard/     the history, learning rate and images per second as scalars
   best/ckpt-*      the one with the highest test accuracy of the averaged weights
   manifest.json    written when the run has finished: method, data, seconds
 """
@@ -70,11 +71,13 @@ class Checkpoints:
 
     Args:
       method: `trainer.methods.method.Method`, compiled.
-      directory: `pathlib.Path`.
+      directory: Their directory.
     """
 
     def __init__(self, method, directory):
+        directory = Path(directory)
         self.method = method
+        self.directory = directory
         self.history_file = directory / "history.json"
         self.history = []
         checkpoint = tf.train.Checkpoint(

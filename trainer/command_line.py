@@ -4,7 +4,7 @@ import dataclasses
 import signal
 import sys
 
-from absl import app, flags
+from absl import app, flags, logging
 
 from trainer.config import TrainConfig
 from trainer.errors import InputError, Preempted, TrainingError
@@ -34,6 +34,7 @@ def given_settings():
 
 def run(main):
     """Parses the flags and runs `main(positional arguments)`; errors become a line and a status."""
+    logging.set_verbosity(logging.WARNING)  # TFDS and TensorFlow say much about what goes well
     app.run(
         lambda argv: checked(main, argv[1:]), flags_parser=lambda argv: checked(flags.FLAGS, argv)
     )

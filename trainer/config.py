@@ -53,10 +53,16 @@ class TrainConfig:
         "l2r: let all variables or only the last layer take part in the lookahead",
         choices=("exact", "last_layer"),
     )
+    jit_compile: bool = setting(False, "compile the step with XLA")
     ce_factor: float = setting(5.0, "ieg: weight of the MixUp loss on guessed labels", low=0)
     consistency_factor: float = setting(20.0, "ieg: weight of the consistency loss", low=0)
     grad_eps_init: float = setting(
         0.9, "ieg: share of the given label to start from", low=0, high=1
+    )
+    aug_type: str = setting(
+        "autoaug",
+        "ieg: the strong view; default is another weak one",
+        choices=("autoaug", "randaug", "affine", "default"),
     )
     crop_padding: int = setting(2, "weak augmentation: pixels of padding before the crop", low=0)
     horizontal_flip: bool = setting(True, "weak augmentation: mirror half of the images")
@@ -71,6 +77,7 @@ RECIPES = {
         "lr_schedule": "cosine_one",
         "consistency_factor": 5.0,
         "eval_freq": 100,
+        "aug_type": "affine",
         "crop_padding": 1,
         "horizontal_flip": False,
     },

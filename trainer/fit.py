@@ -43,6 +43,7 @@ def train(config, dataset_path, noisy_labels_path, probe_split_path, checkpoints
       Preempted: The process was sent SIGTERM.
     """
     data = input_pipeline.load(dataset_path, noisy_labels_path, probe_split_path)
+    input_pipeline.check_augmentation(data, config, METHODS[config.method])
     strategy = replicas()
     epoch_steps = input_pipeline.steps_per_epoch(data, config, strategy.num_replicas_in_sync)
     directory = claim(checkpoints_path, config, data.manifests)
@@ -113,7 +114,7 @@ def build_method(config, dataset, steps_per_epoch=1):
     )
     optimizer = AveragedMomentum(learning_rate(config, steps_per_epoch), config.momentum)
     optimizer.build(method.network.trainable_variables)
-    method.compile(optimizer, jit_compile=False)
+    method.compile(optimizer, jit_compile=config.jit_compile)
     return method
 
 

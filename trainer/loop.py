@@ -3,8 +3,10 @@
 import math
 import signal
 import threading
+import time
 
 import keras
+import tensorflow as tf
 from tqdm import tqdm
 
 from trainer.errors import Preempted, TrainingError
@@ -37,6 +39,8 @@ class Loop(keras.callbacks.Callback):
             total=self.config.max_iteration,
             unit=" steps",
         )
+        self.writer = tf.summary.create_file_writer(str(self.checkpoints.directory / "tensorboard"))
+        self.since = (time.monotonic(), self.step)
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, lambda *_: self.preempted.set())
 
@@ -65,7 +69,23 @@ class Loop(keras.callbacks.Callback):
         for mean in means.values():
             mean.reset_state()
         self.checkpoints.add(row)
+        self.show(row)
         self.bar.set_postfix(loss=row["train/loss"], top1=row["test/top1"], refresh=False)
+
+    def show(self, row):
+        """Writes a row of the history, learning rate and speed as TensorBoard scalars."""
+        (then, step), now = self.since, time.monotonic()
+        images = (self.step - step) * self.config.batch_size
+        images *= self.model.distribute_strategy.num_replicas_in_sync
+        row = row | {
+            "learning_rate": float(self.model.optimizer.learning_rate),
+            "images_per_second": images / (now - then),
+        }
+        with self.writer.as_default(self.step):
+            for name, value in row.items():
+                tf.summary.scalar(name, value)
+        self.writer.flush()
+        self.since = (time.monotonic(), self.step)
 
     def on_train_end(self, logs=None):
         self.bar.close()

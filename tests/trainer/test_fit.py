@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.core.util import event_pb2
 
 from trainer import config, fit, loop, manifest
 from trainer.errors import InputError, Preempted, TrainingError
@@ -161,6 +162,20 @@ def test_the_best_checkpoint_is_that_of_the_best_test(run, tmp_path):
     best = max(history, key=lambda row: row["test/top1"])
     names = [p.name for p in (tmp_path / "best" / "checkpoints" / "best").glob("*.index")]
     assert names == [f"ckpt-{best['step']}.index"]
+
+
+def test_tensorboard_shows_the_history(supervised_run):
+    (events,) = (supervised_run / "checkpoints" / "tensorboard").glob("events*")
+    shown = {}
+    for record in tf.data.TFRecordDataset(str(events)).as_numpy_iterator():
+        event = event_pb2.Event.FromString(record)
+        for value in event.summary.value:
+            shown[value.tag, event.step] = float(tf.make_ndarray(value.tensor))
+    (row,) = json.loads((supervised_run / "checkpoints" / "history.json").read_text())
+    for name in ("train/loss", "test/top1", "test/top1_raw"):
+        assert shown[name, row["step"]] == pytest.approx(row[name], rel=1e-6)
+    assert shown["learning_rate", 20] == pytest.approx(0, abs=1e-8)
+    assert shown["images_per_second", 20] > 0
 
 
 def test_versions_stand_beside_the_checkpoints(supervised_run):

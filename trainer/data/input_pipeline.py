@@ -8,8 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from trainer.data import augment, noise, probe, records
+from trainer.data import augment, autoaugment, noise, probe, records
 from trainer.errors import InputError
+
+# Makers of a strong view from a weak one.
+STRONG = {
+    "affine": augment.strong,
+    "autoaug": autoaugment.cifar_strong,
+    "randaug": autoaugment.randaugment_strong,
+}
 
 
 @dataclass(frozen=True)
@@ -55,6 +62,14 @@ def steps_per_epoch(data, config, replicas=1):
     return steps
 
 
+def check_augmentation(data, config, method):
+    """Raises InputError unless the strong view can be made of these images."""
+    channels = data.images.shape[-1]
+    if method.uses_strong_view and config.aug_type in ("autoaug", "randaug") and channels != 3:
+        rule = f"must be affine or default for images of {channels} channel(s)"
+        raise InputError("--aug_type", rule, config.aug_type)
+
+
 def distributed_batches(data, config, method, strategy, first_step=0):
     """`training_batches` for the replicas of a strategy."""
 
@@ -98,6 +113,10 @@ def training_batches(data, config, method, first_step=0, mine=range(1), replicas
     def weak(images, seed):
         return augment.weak(images, seed, config.crop_padding, config.horizontal_flip)
 
+    def strong(view, images, seed):
+        make = STRONG.get(config.aug_type)
+        return make(view, seed) if make else weak(images, seed)
+
     def batch(count):
         step, replica = first_step + count // len(mine), mine.start + count % len(mine)
         index = step * replicas + replica
@@ -107,7 +126,7 @@ def training_batches(data, config, method, first_step=0, mine=range(1), replicas
         seeds = tf.unstack(tf.random.split(tf.random.fold_in([config.seed, 1], index), 6))
         parts = {"image": weak(tf.gather(images, ids), seeds[0]), "label": tf.gather(labels, ids)}
         if method.uses_strong_view:
-            parts["strong_image"] = augment.strong(parts["image"], seeds[1])
+            parts["strong_image"] = strong(parts["image"], tf.gather(images, ids), seeds[1])
         if method.uses_probe:
             ids = (index * B + rows) % M
             parts["probe_image"] = weak(tf.gather(probe_images, ids), seeds[2])

@@ -99,6 +99,29 @@ def test_probe_batches_are_balanced_and_go_round(data):
     np.testing.assert_array_equal(np.concatenate(labels), np.tile(np.arange(10), 21))
 
 
+@pytest.mark.parametrize("aug_type", ["autoaug", "randaug", "affine", "default"])
+def test_every_kind_of_strong_view(data, aug_type):
+    rng = np.random.default_rng(0)
+    coloured = dataclasses.replace(
+        data, images=rng.integers(256, size=(1337, 32, 32, 3)).astype(np.uint8)
+    )
+    settings = dataclasses.replace(SETTINGS, aug_type=aug_type, crop_padding=2)
+    coloured = dataclasses.replace(coloured, probe_images=coloured.images[:100])
+    (batch,) = take(coloured, IEG, 1, settings=settings)
+    assert batch["strong_image"].shape == batch["image"].shape
+    assert np.abs(batch["strong_image"]).max() <= 1
+    assert np.mean(batch["strong_image"] != batch["image"]) > 0.3
+    again = take(coloured, IEG, 1, settings=settings)[0]
+    np.testing.assert_array_equal(again["strong_image"], batch["strong_image"])
+
+
+def test_colour_policies_need_colour(data):
+    settings = dataclasses.replace(SETTINGS, aug_type="autoaug")
+    with pytest.raises(InputError, match=r"--aug_type: must be affine or default for images of 1 "):
+        input_pipeline.check_augmentation(data, settings, IEG)
+    input_pipeline.check_augmentation(data, settings, Supervised)
+
+
 def test_images_are_not_in_the_graph(data):
     """A constant in the function that makes batches would be copied into every saved graph."""
     many = dataclasses.replace(

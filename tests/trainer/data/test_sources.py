@@ -3,46 +3,14 @@ import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
+from tests.conftest import CIFAR10_CLASSES
 from trainer.data import records, sources
 from trainer.errors import InputError
-
-CLASSES = "airplane automobile bird cat deer dog frog horse ship truck".split()
-
-
-@pytest.fixture(scope="module")
-def tfds_data_dir(tmp_path_factory):
-    """A TFDS directory with a small cifar10 in it, in the features and order TFDS gives it."""
-    data_dir = tmp_path_factory.mktemp("tensorflow_datasets")
-    builder = tfds.builder("cifar10", data_dir=data_dir)
-    builder.info.features["label"].names = CLASSES
-    directory = data_dir / "cifar10" / str(builder.version)
-    directory.mkdir(parents=True)
-    info = tfds.core.DatasetInfo(
-        builder=tfds.core.DatasetIdentity(
-            name="cifar10", version=builder.version, data_dir=str(directory), module_name=__name__
-        ),
-        features=builder.info.features,
-    )
-    writer = tfds.core.SequentialWriter(info, max_examples_per_shard=30)
-    writer.initialize_splits(["train", "test"])
-    rng = np.random.default_rng(0)
-    for split, count in (("train", 100), ("test", 20)):
-        examples = [
-            {
-                "id": f"{split}_{i:05d}",
-                "image": rng.integers(256, size=(32, 32, 3)).astype(np.uint8),
-                "label": i % 10,
-            }
-            for i in range(count)
-        ]
-        writer.add_examples({split: examples})
-    writer.close_all()
-    return data_dir
 
 
 def test_images_pass_through_as_they_are(tfds_data_dir):
     source = sources.load("cifar10", tfds_data_dir)
-    assert source.class_names == tuple(CLASSES)
+    assert source.class_names == tuple(CIFAR10_CLASSES)
     assert source.image_shape == (32, 32, 3)
     pairs = list(source.splits["train"])
     assert [label for _, label in pairs] == [i % 10 for i in range(100)]

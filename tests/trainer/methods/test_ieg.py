@@ -34,9 +34,10 @@ def lookahead_gradients(method, batch):
     return A, tape.gradient(A, method.theta)
 
 
-def test_golden_step(arrays):
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_golden_step(arrays, jit_compile):
     method = golden_method("ieg", arrays)
-    logs = tf.function(method.train_step)(golden_batch(arrays))
+    logs = tf.function(method.train_step, jit_compile=jit_compile)(golden_batch(arrays))
     assert_close(logs["loss"], arrays["total_loss"])
     assert_close(logs["loss_probe"], arrays["meta_loss"])
     assert_close(logs["loss_mixup"], arrays["L_xe"])

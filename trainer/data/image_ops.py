@@ -1,0 +1,175 @@
+"""Operators of AutoAugment and RandAugment on whole batches, equal to Pillow's to the grey level.
+
+Images are uint8 (n, H, W, 4): red, green, blue and alpha, which is 0 where there is no image (any
+more) and 255 elsewhere. n may be 0, H and W are static, and numbers such as `factor` are float64
+(n,), one for each image.
+
+As in Pillow, operators that know no alpha make the image `opaque`: what was a gap is then a colour.
+"""
+
+import tensorflow as tf
+
+GREY_WEIGHTS = (19595.0, 38470.0, 7471.0, 0.0)  # ITU-R 601-2 luma, in 1/65536
+NOTHING = (0, 0, 0, 0)
+
+
+def opaque(images):
+    return images | tf.constant([0, 0, 0, 255], tf.uint8)
+
+
+def invert(images):
+    return opaque(255 - images)
+
+
+def posterize(images, bits):
+    """Keeps the `bits` highest bits of each value, and the highest one in any case."""
+    shift = per_image(tf.minimum(8 - bits, 7), tf.uint8)
+    return opaque(tf.bitwise.left_shift(tf.bitwise.right_shift(images, shift), shift))
+
+
+def solarize(images, threshold):
+    """Inverts values from `threshold` on, which may be 256."""
+    return opaque(tf.where(tf.cast(images, tf.int32) < per_image(threshold), images, 255 - images))
+
+
+def solarize_add(images, addition):
+    """Adds to values below 128."""
+    added = tf.minimum(tf.cast(images, tf.int32) + per_image(addition), 255)
+    return opaque(tf.where(images < 128, tf.cast(added, tf.uint8), images))
+
+
+def autocontrast(images):
+    """Stretches each channel to the range 0 to 255; one with a single level stays as it is."""
+    low = tf.cast(tf.reduce_min(images, axis=(1, 2), keepdims=True), tf.float64)
+    high = tf.cast(tf.reduce_max(images, axis=(1, 2), keepdims=True), tf.float64)
+    # Pillow's very operations: algebra that saves one changes some values that are whole numbers.
+    factor = 255 / tf.maximum(high - low, 1)
+    stretched = tf.cast(images, tf.float64) * factor + -low * factor
+    return opaque(tf.where(high > low, tf.cast(stretched, tf.uint8), images))
+
+
+def equalize(images):
+    """Makes the histogram of each channel as flat as a map of grey levels can."""
+    n, (H, W) = tf.shape(images)[0], images.shape[1:3]
+    channels = 256 * tf.reshape(tf.range(4 * n), [n, 1, 1, 4])
+    levels = tf.cast(images, tf.int32) + channels  # numbered through all channels of all images
+    count = tf.math.bincount(tf.reshape(levels, [-1]), minlength=1024 * n, maxlength=1024 * n)
+    count = tf.reshape(count, [4 * n, 256])
+    darker = tf.cumsum(count, axis=1, exclusive=True)
+    darker_than_brightest = tf.reduce_max(tf.where(count > 0, darker, 0), axis=1, keepdims=True)
+    step = darker_than_brightest // 255
+    curve = tf.minimum((darker + step // 2) // tf.maximum(step, 1), 255)
+    curve = tf.where(step > 0, curve, tf.range(256))
+    images = tf.gather(tf.reshape(tf.cast(curve, tf.uint8), [-1]), levels)
+    return opaque(tf.ensure_shape(images, [None, H, W, 4]))
+
+
+def color(images, factor):
+    """From greyscale (factor 0) over the image (1) to stronger colours."""
+    return blend(grey(images)[..., tf.newaxis], images, factor)
+
+
+def contrast(images, factor):
+    """From the mean grey (factor 0) over the image (1) to more contrast."""
+    mean = tf.reduce_mean(tf.cast(grey(images), tf.float64), axis=(1, 2), keepdims=True)
+    mean = tf.cast(tf.floor(mean + 0.5), tf.float32)
+    return blend(mean[..., tf.newaxis], images, factor)
+
+
+def brightness(images, factor):
+    """From black (factor 0) over the image (1) to brighter."""
+    return blend(0.0, images, factor)
+
+
+def sharpness(images, factor):
+    """From smoothed (factor 0) over the image (1) to sharper; the outermost pixels stay."""
+    return blend(tf.cast(smooth(images), tf.float32), images, factor)
+
+
+def grey(images):
+    """Luma, a whole number: float32 (n, H, W)."""
+    # Exact, since all sums of products of the weights are whole numbers below 2^24.
+    luma = tf.tensordot(tf.cast(images, tf.float32), tf.constant(GREY_WEIGHTS), 1)
+    return tf.floor((luma + 32768) / 65536)
+
+
+def smooth(images):
+    """The rounded mean of 3x3 pixels, the middle one counted 5 times; outermost pixels stay."""
+    H, W = images.shape[1:3]
+    values = tf.cast(images, tf.int32)
+    total = values[:, :-2] + values[:, 1:-1] + values[:, 2:]
+    total = total[:, :, :-2] + total[:, :, 1:-1] + total[:, :, 2:] + 4 * values[:, 1:-1, 1:-1]
+    border = [[0, 0], [1, 1], [1, 1], [0, 0]]
+    inner = tf.pad(tf.ones([1, H - 2, W - 2, 1], tf.bool), border)
+    return tf.where(inner, tf.pad(tf.cast((2 * total + 13) // 26, tf.uint8), border), images)
+
+
+def blend(degenerate, images, factor):
+    """Values `degenerate + factor (images - degenerate)`, cut to 0..255 and truncated; alpha stays.
+
+    Args:
+      degenerate: float32, of a shape that broadcasts to that of `images`.
+      images: uint8 (n, H, W, 4).
+      factor: float64 (n,).
+    """
+    values = tf.cast(images, tf.float32)
+    values = degenerate + per_image(factor, tf.float32) * (values - degenerate)
+    blended = tf.cast(tf.clip_by_value(values, 0, 255), tf.uint8)
+    return tf.where([True, True, True, False], blended, images)
+
+
+def affine(images, coefficients, fill=NOTHING):
+    """Output (x, y) takes the input pixel that covers the point (a x + b y + c, d x + e y + f).
+
+    Pixels are squares of side 1 whose middle is at (0.5, 0.5) for the first.
+
+    Args:
+      images: uint8 (n, H, W, 4).
+      coefficients: float64 (n, 6), a to f; rounded to 1/65536 as Pillow does.
+      fill: Four values for pixels that come from outside.
+
+    Returns:
+      uint8 (n, H, W, 4).
+    """
+    H, W = images.shape[1:3]
+    a, b, c, d, e, f = tf.unstack(coefficients[..., tf.newaxis, tf.newaxis], axis=1)
+    columns, rows = tf.range(W), tf.range(H)[:, tf.newaxis]
+
+    def source(a, b, c):
+        a, b, c = (
+            tf.cast(tf.floor(v * 65536 + 0.5), tf.int32) for v in (a, b, c + a * 0.5 + b * 0.5)
+        )
+        return tf.bitwise.right_shift(a * columns + b * rows + c, 16)
+
+    x, y = source(a, b, c), source(d, e, f)
+    inside = (x >= 0) & (x < W) & (y >= 0) & (y < H)
+    first = H * W * tf.range(tf.shape(images)[0])[:, tf.newaxis, tf.newaxis]
+    index = tf.where(inside, first + W * y + x, 0)
+    # One int32 for the four values of a pixel: one element to gather.
+    pixels = tf.reshape(tf.bitcast(images, tf.int32), [-1])
+    fill = tf.bitcast(tf.constant(fill, tf.uint8), tf.int32)
+    return tf.bitcast(tf.where(inside, tf.gather(pixels, index), fill), tf.uint8)
+
+
+def cutout(images, centre, half, fill=NOTHING):
+    """Fills a square, as far as it lies within the image.
+
+    Args:
+      images: uint8 (n, H, W, 4).
+      centre: int32 (n, 2), column and row.
+      half: Half of the side, a number or float64 (n,): the square goes from `centre - half` to
+        `centre + half - 1`.
+      fill: Four values.
+    """
+    H, W = images.shape[1:3]
+    half = tf.reshape(tf.cast(half, tf.int32), [-1, 1])
+    columns, rows = tf.range(W) - centre[:, :1], tf.range(H) - centre[:, 1:]
+    columns = (columns >= -half) & (columns < half)
+    rows = (rows >= -half) & (rows < half)
+    square = rows[:, :, tf.newaxis] & columns[:, tf.newaxis, :]
+    return tf.where(square[..., tf.newaxis], tf.constant(fill, tf.uint8), images)
+
+
+def per_image(numbers, dtype=tf.int32):
+    """One number for each image, as (n, 1, 1, 1) of `dtype`."""
+    return tf.cast(numbers, dtype)[:, tf.newaxis, tf.newaxis, tf.newaxis]
