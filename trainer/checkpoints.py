@@ -116,7 +116,14 @@ class Checkpoints:
             self.history = [row for row in rows if row["step"] <= self.step]
 
     def save(self):
-        """Saves the state of this step.
+        """Saves the state of this step."""
+        self.last.save(self.step)
+
+    def add(self, row):
+        """Adds a row of the history and saves; as the best one, too, if it is that.
+
+        The history is written first: a run that is cut off in between takes up an earlier step,
+        drops the rows after it, and adds them again.
 
         Raises:
           TrainingError: A weight is not finite; the checkpoints before are kept.
@@ -124,13 +131,9 @@ class Checkpoints:
         for variable in self.method.network.variables:
             if not tf.reduce_all(tf.math.is_finite(variable.value)):
                 raise TrainingError(f"{variable.path} is not finite after step {self.step}")
-        self.last.save(self.step)
-
-    def add(self, row):
-        """Adds a row of the history and saves; as the best one, too, if it is that."""
         best = max((earlier["test/top1"] for earlier in self.history), default=-1)
         self.history.append({"step": self.step, **row})
-        self.save()
+        manifest.write_json(self.history_file, self.history)
         if row["test/top1"] > best:
             self.best.save(self.step)
-        manifest.write_json(self.history_file, self.history)
+        self.save()

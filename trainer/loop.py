@@ -42,7 +42,7 @@ class Loop(keras.callbacks.Callback):
         self.writer = tf.summary.create_file_writer(str(self.checkpoints.directory / "tensorboard"))
         self.since = (time.monotonic(), self.step)
         if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, lambda *_: self.preempted.set())
+            self.handler = signal.signal(signal.SIGTERM, lambda *_: self.preempted.set())
 
     def on_train_batch_end(self, batch, logs=None):
         self.step += 1
@@ -58,6 +58,7 @@ class Loop(keras.callbacks.Callback):
         elif self.preempted.is_set():
             self.checkpoints.save()
         if self.preempted.is_set():
+            signal.signal(signal.SIGTERM, self.handler)
             raise Preempted(f"ended by SIGTERM after step {self.step}; the same command goes on")
 
     def test_and_save(self):

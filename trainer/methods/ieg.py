@@ -40,10 +40,10 @@ def mixup(images, labels, uniform, permutation):
     Returns:
       Blended images and labels.
     """
-    share = tf.maximum(uniform**2 / 2, 1 - uniform**2 / 2)
+    own = tf.maximum(uniform**2 / 2, 1 - uniform**2 / 2)
 
     def blend(values):
-        lam = tf.reshape(share, [-1] + [1] * (len(values.shape) - 1))
+        lam = tf.reshape(own, [-1] + [1] * (len(values.shape) - 1))
         return lam * values + (1 - lam) * tf.gather(values, permutation)
 
     return blend(images), blend(labels)
