@@ -2,9 +2,10 @@
 
 <checkpoints>/
   config.json      settings, ids of the data, versions
-  history.json     a row per evaluation: step, means of the losses since the last one, accuracies
+  history.json     a row per test: step, means of the losses since the last one, accuracies, and
+                   how well the coefficients tell right labels from wrong ones
   last/ckpt-*      TensorFlow checkpoints, the last two: weights, moving statistics, momentum,
-                   averages, step, running means of the losses
+                   averages, step, running means of the losses, coefficients of each example
   tensorboard/     the history, learning rate and images per second as scalars
   best/ckpt-*      the one with the highest test accuracy of the averaged weights
   manifest.json    written when the run has finished: method, data, seconds
@@ -83,6 +84,7 @@ class Checkpoints:
         checkpoint = tf.train.Checkpoint(
             network=method.network,
             optimizer=method.optimizer,
+            record=method.record,
             means=[v.value for mean in method.means.values() for v in mean.variables],
         )
         self.last = tf.train.CheckpointManager(checkpoint, str(directory / "last"), max_to_keep=2)

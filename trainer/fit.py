@@ -15,7 +15,7 @@ import tensorflow as tf
 from trainer import manifest
 from trainer.checkpoints import Checkpoints, claim
 from trainer.config import TrainConfig
-from trainer.data import input_pipeline
+from trainer.data import input_pipeline, records
 from trainer.loop import Loop
 from trainer.methods import METHODS
 from trainer.networks import NETWORKS
@@ -52,24 +52,26 @@ def train(config, dataset_path, noisy_labels_path, probe_split_path, checkpoints
     model_directory = manifest.start(model_path)
 
     started = time.monotonic()
+    facts = run_facts(config, data)
+    keras.backend.clear_session()  # layers are numbered anew: the order of some sums follows names
     keras.utils.set_random_seed(config.seed)
     tf.config.experimental.enable_op_determinism()
     with strategy.scope():
-        method = build_method(config, data.manifests[manifest.PREPARED_DATASET], epoch_steps)
+        method = build_method(config, facts, epoch_steps)
     checkpoints = Checkpoints(method, directory)
     checkpoints.restore()
     test_batches = input_pipeline.test_batches(
         dataset_path, config.val_batch_size * strategy.num_replicas_in_sync
     )
+    wrong = data.labels != records.read_labels(dataset_path, "train")[data.ids]
     if checkpoints.step < config.max_iteration:
         method.fit(
             input_pipeline.distributed_batches(data, config, method, strategy, checkpoints.step),
             steps_per_epoch=config.max_iteration - checkpoints.step,
-            callbacks=[Loop(config, checkpoints, test_batches)],
+            callbacks=[Loop(config, checkpoints, test_batches, wrong)],
             shuffle=False,
             verbose=0,
         )
-    facts = run_facts(config, data.manifests)
     averaged_network(method).save(model_directory / "model.keras")
     manifest.finish(model_directory, manifest.MODEL, data.manifests, **facts)
     seconds = time.monotonic() - started
@@ -84,10 +86,10 @@ def replicas():
     return tf.distribute.MirroredStrategy(gpus) if len(gpus) > 1 else tf.distribute.get_strategy()
 
 
-def run_facts(config, manifests):
+def run_facts(config, data):
     """What the manifest of a run says: its settings, and the data in a few words."""
     dataset, labels, split = (
-        manifests[kind]
+        data.manifests[kind]
         for kind in (manifest.PREPARED_DATASET, manifest.NOISY_LABELS, manifest.PROBE_SPLIT)
     )
     return {
@@ -97,6 +99,7 @@ def run_facts(config, manifests):
         "dataset": dataset["source"],
         "class_names": dataset["class_names"],
         "image_shape": dataset["image_shape"],
+        "num_examples": len(data.labels),
         "noise": labels["noise"],
         "noise_ratio": labels["noise_ratio"],
         "wrong_labels": labels["wrong_labels"],
@@ -104,13 +107,20 @@ def run_facts(config, manifests):
     }
 
 
-def build_method(config, dataset, steps_per_epoch=1):
-    """The compiled method with a new network, ready for `fit`, `evaluate` or a checkpoint."""
+def build_method(config, facts, steps_per_epoch=1):
+    """The compiled method with a new network, ready for `fit`, `evaluate` or a checkpoint.
+
+    Args:
+      config: `trainer.config.TrainConfig`.
+      facts: `run_facts`, or the manifest that has them.
+      steps_per_epoch: For the warm-up of the learning rate.
+    """
     network = NETWORKS[config.network_name]
     method = METHODS[config.method](
-        network.build(dataset["image_shape"], len(dataset["class_names"])),
+        network.build(facts["image_shape"], len(facts["class_names"])),
         config,
         network.WEIGHT_DECAY,
+        facts["num_examples"],
     )
     optimizer = AveragedMomentum(learning_rate(config, steps_per_epoch), config.momentum)
     optimizer.build(method.network.trainable_variables)

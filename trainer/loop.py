@@ -7,6 +7,7 @@ import time
 
 import keras
 import tensorflow as tf
+from sklearn.metrics import roc_auc_score
 from tqdm import tqdm
 
 from trainer.errors import Preempted, TrainingError
@@ -22,14 +23,17 @@ class Loop(keras.callbacks.Callback):
       config: `trainer.config.TrainConfig`.
       checkpoints: `trainer.checkpoints.Checkpoints`, restored.
       test_batches: Dataset for `evaluate`.
+      wrong: bool (N,), which training labels really are wrong; for the history only.
     """
 
-    def __init__(self, config, checkpoints, test_batches):
+    def __init__(self, config, checkpoints, test_batches, wrong):
         super().__init__()
         self.config = config
         self.checkpoints = checkpoints
         self.test_batches = test_batches
+        self.wrong = wrong
         self.preempted = threading.Event()
+        self.handler = None
 
     def on_train_begin(self, logs=None):
         self.step = self.checkpoints.step
@@ -41,7 +45,7 @@ class Loop(keras.callbacks.Callback):
         )
         self.writer = tf.summary.create_file_writer(str(self.checkpoints.directory / "tensorboard"))
         self.since = (time.monotonic(), self.step)
-        if threading.current_thread() is threading.main_thread():
+        if threading.current_thread() is threading.main_thread():  # others may set no handlers
             self.handler = signal.signal(signal.SIGTERM, lambda *_: self.preempted.set())
 
     def on_train_batch_end(self, batch, logs=None):
@@ -58,7 +62,6 @@ class Loop(keras.callbacks.Callback):
         elif self.preempted.is_set():
             self.checkpoints.save()
         if self.preempted.is_set():
-            signal.signal(signal.SIGTERM, self.handler)
             raise Preempted(f"ended by SIGTERM after step {self.step}; the same command goes on")
 
     def test_and_save(self):
@@ -69,6 +72,7 @@ class Loop(keras.callbacks.Callback):
         row |= {f"test/{name}": float(value) for name, value in accuracies.items()}
         for mean in means.values():
             mean.reset_state()
+        row |= noise_detection(self.model.record, self.wrong)
         self.checkpoints.add(row)
         self.show(row)
         self.bar.set_postfix(loss=row["train/loss"], top1=row["test/top1"], refresh=False)
@@ -90,3 +94,26 @@ class Loop(keras.callbacks.Callback):
 
     def on_train_end(self, logs=None):
         self.bar.close()
+        if self.handler:
+            signal.signal(signal.SIGTERM, self.handler)
+
+
+def noise_detection(record, wrong):
+    """How well the coefficients so far tell right labels from wrong ones.
+
+    Args:
+      record: `trainer.methods.example_record.ExampleRecord`.
+      wrong: bool (N,).
+
+    Returns:
+      For each coefficient its mean over right and over wrong labels, and the area under the ROC
+      curve when a low one says "wrong"; empty where a group has no example yet.
+    """
+    means, seen = record.means()
+    scalars = {}
+    if 0 < wrong[seen].sum() < seen.sum():
+        for name, values in means.items():
+            scalars[f"train/{name}_right"] = float(values[seen & ~wrong].mean())
+            scalars[f"train/{name}_wrong"] = float(values[seen & wrong].mean())
+            scalars[f"train/{name}_auroc"] = float(roc_auc_score(wrong[seen], -values[seen]))
+    return scalars

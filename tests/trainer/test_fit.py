@@ -11,7 +11,7 @@ from tensorflow.core.util import event_pb2
 
 from trainer import config, fit, loop, manifest
 from trainer.errors import InputError, Preempted, TrainingError
-from trainer.methods import METHODS
+from trainer.methods import METHODS, example_record
 from trainer.networks import NETWORKS
 
 CHOICES = {f.name: f.metadata["choices"] for f in dataclasses.fields(config.TrainConfig)}
@@ -176,6 +176,28 @@ def test_tensorboard_shows_the_history(supervised_run):
         assert shown[name, row["step"]] == pytest.approx(row[name], rel=1e-6)
     assert shown["learning_rate", 20] == pytest.approx(0, abs=1e-8)
     assert shown["images_per_second", 20] > 0
+
+
+def test_the_history_says_how_well_wrong_labels_are_told(run):
+    _, history = run("detect", method="l2r", max_iteration=60, eval_freq=30)
+    for row in history:
+        assert row["train/weight_right"] > 2 * row["train/weight_wrong"]
+        assert row["train/weight_auroc"] > 0.7
+
+
+def test_noise_detection_by_hand():
+    record = example_record.ExampleRecord(("weight",), 5)
+    record.add(tf.constant([0, 1, 2, 3]), {"weight": tf.constant([0.4, 0.1, 0.2, 0.0])})
+    record.add(tf.constant([0, 1, 2, 3]), {"weight": tf.constant([0.2, 0.1, 0.0, 0.0])})
+    wrong = np.array([False, True, False, True, True])
+    assert loop.noise_detection(record, wrong) == pytest.approx(
+        {
+            "train/weight_right": 0.2,
+            "train/weight_wrong": 0.05,
+            "train/weight_auroc": 0.875,  # of four pairs three are in order, and one is a tie
+        }
+    )
+    assert loop.noise_detection(record, np.zeros(5, bool)) == {}
 
 
 def test_versions_stand_beside_the_checkpoints(supervised_run):

@@ -24,6 +24,7 @@ class TrainingData:
     """All that training may see: given labels, and clean ones of the probe only.
 
     Attributes:
+      ids: int64 (N,), of the training examples in the prepared dataset.
       images: uint8 (N, H, W, channels).
       labels: int32 (N,), as given.
       probe_images: uint8 (M, H, W, channels).
@@ -31,6 +32,7 @@ class TrainingData:
       manifests: Those of the three artifacts it comes from, by kind.
     """
 
+    ids: np.ndarray
     images: np.ndarray
     labels: np.ndarray
     probe_images: np.ndarray
@@ -45,6 +47,7 @@ def load(dataset_path, noisy_labels_path, probe_split_path):
     probe_ids, train_ids, probe_split = probe.read(probe_split_path, dataset)
     images = records.read_images(dataset_path, "train")
     return TrainingData(
+        ids=train_ids,
         images=images[train_ids],
         labels=labels[train_ids],
         probe_images=images[probe_ids],
@@ -99,7 +102,8 @@ def training_batches(data, config, method, first_step=0, mine=range(1), replicas
 
     Returns:
       `tf.data.Dataset` of dictionaries:
-        image (B, H, W, channels) and label (B,): a weak view of training examples;
+        id (B,), image (B, H, W, channels) and label (B,): a weak view of training examples, and
+          their position among them;
         strong_image: a strong view made from the weak one, if the method uses it;
         probe_image, probe_label: the next B of the probe, if the method uses it;
         mix_uniform (3B,), mix_permutation (3B,), probe_draw (B,): random numbers for MixUp.
@@ -124,13 +128,14 @@ def training_batches(data, config, method, first_step=0, mine=range(1), replicas
         epoch, position = index // epoch_batches, (index % epoch_batches) * B + rows
         ids = tf.random.experimental.index_shuffle(position, [config.seed, epoch], N - 1)
         seeds = tf.unstack(tf.random.split(tf.random.fold_in([config.seed, 1], index), 6))
-        parts = {"image": weak(tf.gather(images, ids), seeds[0]), "label": tf.gather(labels, ids)}
+        parts = {"id": ids, "label": tf.gather(labels, ids)}
+        parts["image"] = weak(tf.gather(images, ids), seeds[0])
         if method.uses_strong_view:
             parts["strong_image"] = strong(parts["image"], tf.gather(images, ids), seeds[1])
         if method.uses_probe:
-            ids = (index * B + rows) % M
-            parts["probe_image"] = weak(tf.gather(probe_images, ids), seeds[2])
-            parts["probe_label"] = tf.gather(probe_labels, ids)
+            next_ids = (index * B + rows) % M
+            parts["probe_image"] = weak(tf.gather(probe_images, next_ids), seeds[2])
+            parts["probe_label"] = tf.gather(probe_labels, next_ids)
         if method.uses_strong_view and method.uses_probe:
             parts["mix_uniform"] = tf.random.stateless_uniform([3 * B], seeds[3])
             parts["mix_permutation"] = tf.argsort(tf.random.stateless_uniform([3 * B], seeds[4]))

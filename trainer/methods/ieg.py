@@ -67,6 +67,7 @@ class IEG(Method):
     uses_probe = True
     uses_strong_view = True
     scalars = ("loss", "loss_probe", "loss_mixup", "loss_consistency", "zero_weights", "lam")
+    coefficients = ("weight", "lam")
 
     def train_step(self, batch):
         y, lam0 = self.one_hot(batch["label"]), self.config.grad_eps_init
@@ -79,14 +80,16 @@ class IEG(Method):
             with tape.stop_recording():
                 M, dM_dw, dM_dlam = self.meta_step(batch, tape.gradient(A, self.theta))
                 w = example_weights(dM_dw)
-                lam = tf.cast(dM_dlam < 0, z.dtype)[:, tf.newaxis]
+                lam = tf.cast(dM_dlam < 0, z.dtype)
                 g = tf.stop_gradient(g)
-            loss_lam = tf.reduce_mean(cross_entropy(lam * y + (1 - lam) * g, z))
+            chosen = tf.where(lam[:, tf.newaxis] == 1, y, g)
+            loss_lam = tf.reduce_mean(cross_entropy(chosen, z))
             loss_w = tf.reduce_sum(w * cross_entropy(lam0 * y + (1 - lam0) * g, z))
             loss_mixup = self.mixup_loss(batch, g)
             loss_consistency = self.config.consistency_factor * consistency(z, z_strong)
             loss = (loss_lam + loss_w) / 2 + loss_mixup + loss_consistency + R
         self.update(tape, loss)
+        self.record.add(batch["id"], {"weight": w, "lam": lam})
         return self.report(
             loss=loss,
             loss_probe=M,

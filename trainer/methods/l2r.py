@@ -15,6 +15,7 @@ class L2R(Method):
 
     uses_probe = True
     scalars = ("loss", "loss_probe", "zero_weights")
+    coefficients = ("weight",)
 
     def train_step(self, batch):
         y = self.one_hot(batch["label"])
@@ -26,6 +27,7 @@ class L2R(Method):
                 w = example_weights(dM_dw)
             loss = tf.reduce_sum(w * cross_entropy(y, z)) + R
         self.update(tape, loss)
+        self.record.add(batch["id"], {"weight": w})
         return self.report(loss=loss, loss_probe=M, zero_weights=share(w == 0))
 
     @property

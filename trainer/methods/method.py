@@ -3,6 +3,8 @@
 import keras
 import tensorflow as tf
 
+from trainer.methods.example_record import ExampleRecord
+
 
 def cross_entropy(labels, logits):
     """Per-example cross-entropy, -sum_c q_c log softmax(z)_c.
@@ -39,25 +41,29 @@ class Method(keras.Model):
     """A network with a training step of its own.
 
     A subclass defines `train_step` on a dictionary of arrays of one replica, made by
-    `trainer.data.input_pipeline`, and names in `scalars` what the step reports.
+    `trainer.data.input_pipeline`, and names in `scalars` what the step reports, and in
+    `coefficients` what it records of each example.
 
     Args:
       network: Model from images (B, H, W, channels) in [-1, 1] to logits (B, C); its `losses`
         are the regulariser R.
       config: `trainer.config.TrainConfig`.
       weight_decay: Factor of 1/2 ||theta'||^2 in the probe loss.
+      num_examples: N, how many there are to train on.
     """
 
     uses_probe = False
     uses_strong_view = False
     scalars = ("loss",)
+    coefficients = ()
 
-    def __init__(self, network, config, weight_decay):
+    def __init__(self, network, config, weight_decay, num_examples):
         super().__init__(name=config.method)
         self.network = network
         self.config = config
         self.weight_decay = weight_decay
         self.num_classes = network.output_shape[-1]
+        self.record = ExampleRecord(self.coefficients, num_examples)
         self.means = {name: keras.metrics.Mean(name) for name in self.scalars}
         self.accuracies = {
             weights: [

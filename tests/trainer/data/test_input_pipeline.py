@@ -34,10 +34,11 @@ def test_training_sees_given_labels_and_clean_ones_of_the_probe(data, digits, no
 
 
 def test_what_a_method_does_not_use_is_not_made(data):
-    assert set(take(data, Supervised, 1)[0]) == {"image", "label"}
-    assert set(take(data, L2R, 1)[0]) == {"image", "label", "probe_image", "probe_label"}
+    assert set(take(data, Supervised, 1)[0]) == {"id", "image", "label"}
+    assert set(take(data, L2R, 1)[0]) == {"id", "image", "label", "probe_image", "probe_label"}
     (batch,) = take(data, IEG, 1)
     assert {name: value.shape for name, value in batch.items()} == {
+        "id": (100,),
         "image": (100, 8, 8, 1),
         "label": (100,),
         "strong_image": (100, 8, 8, 1),
@@ -88,6 +89,10 @@ def test_an_epoch_shows_each_example_once_with_its_label(data):
         images = [image.tobytes() for batch in epoch for image in batch["image"]]
         given = np.concatenate([batch["label"] for batch in epoch])
         assert len(set(images)) == 1300
+        np.testing.assert_array_equal(
+            np.concatenate([scaled[batch["id"]] for batch in epoch]),
+            np.concatenate([batch["image"] for batch in epoch]),
+        )
         assert [labels[image] for image in images] == list(given)
         orders.append(images)
     assert orders[0] != orders[1]

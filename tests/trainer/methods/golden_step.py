@@ -50,7 +50,7 @@ def golden_method(method, arrays, batch_norm=decayed_batch_norm, **overrides):
         meta_stepsize=cfg["meta_stepsize"],
         **overrides,
     )
-    model = METHODS[method](tiny_network(batch_norm), config, WEIGHT_DECAY)
+    model = METHODS[method](tiny_network(batch_norm), config, WEIGHT_DECAY, len(arrays["y"]))
     optimizer = AveragedMomentum(lambda: cfg["learning_rate"], cfg["momentum"])
     optimizer.build(model.network.trainable_variables)
     model.compile(optimizer, jit_compile=False)
@@ -83,6 +83,7 @@ def golden_batch(arrays, dtype=np.float32):
         "probe_draw": "probe_gather",
     }
     batch = {name: arrays[key] for name, key in names.items() if key in arrays}
+    batch["id"] = np.arange(len(arrays["y"]))
     return {
         name: tf.constant(value.astype(dtype) if value.dtype == np.float32 else value)
         for name, value in batch.items()

@@ -44,6 +44,10 @@ def test_golden_step(arrays, jit_compile):
     assert_close(logs["loss_consistency"], arrays["L_kl"])
     assert_close(logs["zero_weights"], np.mean(arrays["weights"] == 0))
     assert_close(logs["lam"], np.mean(arrays["eps_star"]))
+    means, seen = method.record.means()
+    assert_close(means["weight"], arrays["weights"])
+    np.testing.assert_array_equal(means["lam"], arrays["eps_star"])
+    assert seen.all()
     assert_state_after_step(method, arrays, average_after_update=True)
 
 
@@ -67,6 +71,8 @@ def test_golden_step_of_two_replicas():
     for r, loss in enumerate(strategy.experimental_local_results(logs["loss"])):
         assert_close(loss / 2, arrays[f"rep{r}/total_loss"])
     assert_state_after_step(method, arrays, average_after_update=True)
+    weights = np.concatenate([arrays[f"rep{r}/weights"] for r in (0, 1)])
+    assert_close(method.record.means()[0]["weight"], weights)
     for name, variable in state(method)["var"].items():
         if "moving" in name:
             for r, copy in enumerate(strategy.experimental_local_results(variable.value)):

@@ -1,0 +1,42 @@
+"""What training found out about each of its examples."""
+
+import numpy as np
+import tensorflow as tf
+
+
+class ExampleRecord(tf.Module):
+    """Sums of the coefficients that each training example was given, and how often.
+
+    Args:
+      names: Of the coefficients, such as "weight" and "lam".
+      num_examples: N.
+    """
+
+    def __init__(self, names, num_examples):
+        super().__init__()
+        self.seen, *sums = (
+            tf.Variable(
+                tf.zeros(num_examples),
+                trainable=False,
+                synchronization=tf.VariableSynchronization.ON_READ,
+                aggregation=tf.VariableAggregation.SUM,
+            )
+            for _ in ("seen", *names)
+        )
+        self.sums = dict(zip(names, sums, strict=True))
+
+    def add(self, ids, coefficients):
+        """Takes up the coefficients (B,) of the examples `ids` (B,), by name."""
+        for name, values in coefficients.items():
+            self.sums[name].assign_add(self.spread(ids, values))
+        self.seen.assign_add(self.spread(ids, tf.ones_like(ids, tf.float32)))
+
+    def spread(self, ids, values):
+        """(N,), `values` (B,) at `ids` (B,), 0 elsewhere."""
+        return tf.scatter_nd(ids[:, tf.newaxis], values, tf.shape(self.seen, ids.dtype))
+
+    def means(self):
+        """Mean coefficients, float32 (N,) by name, and which examples were seen, bool (N,)."""
+        seen = self.seen.numpy()
+        means = {name: total.numpy() / np.maximum(seen, 1) for name, total in self.sums.items()}
+        return means, seen > 0
