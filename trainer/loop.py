@@ -53,6 +53,7 @@ class Loop(keras.callbacks.Callback):
         self.bar.update()
         for name, value in logs.items():
             if not math.isfinite(value):
+                self.bar.close()
                 raise TrainingError(
                     f"{name} is {value:f} at step {self.step}; the checkpoint before it is kept."
                     " A lower --learning_rate or a longer --warmup_epochs may help"
@@ -62,6 +63,7 @@ class Loop(keras.callbacks.Callback):
         elif self.preempted.is_set():
             self.checkpoints.save()
         if self.preempted.is_set():
+            self.bar.close()
             raise Preempted(f"ended by SIGTERM after step {self.step}; the same command goes on")
 
     def test_and_save(self):
