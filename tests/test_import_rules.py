@@ -15,9 +15,12 @@ FORBIDDEN = {
 }
 
 
-def imported(file):
-    """Top-level names of all modules that a file imports, inside functions as well."""
-    for node in ast.walk(ast.parse(file.read_text())):
+def imported(file, inside_functions=True):
+    """Top-level names of the modules that a file imports."""
+    body = ast.parse(file.read_text()).body
+    if not inside_functions:
+        body = [node for node in body if not isinstance(node, ast.FunctionDef)]
+    for node in (inner for outer in body for inner in ast.walk(outer)):
         if isinstance(node, ast.Import):
             yield from (alias.name.split(".")[0] for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -36,21 +39,8 @@ def test_arrows_point_one_way(room):
 def test_components_import_nothing_but_kfp_when_loaded():
     """Their bodies run elsewhere, from the source text alone."""
     for file in sorted((ROOT / "components").glob("*.py")):
-        module_level = ast.Module(
-            [n for n in ast.parse(file.read_text()).body if not isinstance(n, ast.FunctionDef)], []
-        )
-        names = {
-            name
-            for node in ast.walk(module_level)
-            for name in (
-                [a.name for a in node.names]
-                if isinstance(node, ast.Import)
-                else [node.module]
-                if isinstance(node, ast.ImportFrom)
-                else []
-            )
-        }
-        assert {name.split(".")[0] for name in names} <= {"kfp", "components", "trainer"}, file
+        at_top = set(imported(file, inside_functions=False))
+        assert at_top <= {"kfp", "components", "trainer"}, file
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ SUMMARY = "summary"
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
 PARTIAL = MANIFEST + ".partial"
+MADE_BY = "ieg-pipeline"
 
 
 def start(path):
@@ -46,8 +47,7 @@ def start(path):
     directory = Path(path)
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        ours = any((directory / name).exists() for name in (MANIFEST, PARTIAL))
-        if any(directory.iterdir()) and not ours:
+        if any(directory.iterdir()) and not is_ours(directory):
             raise InputError(
                 "output directory", "must be new or empty, or hold an artifact", str(path)
             )
@@ -59,6 +59,15 @@ def start(path):
             "output directory", f"must be writable ({error.strerror})", str(path)
         ) from error
     return directory
+
+
+def is_ours(directory):
+    """Whether this module wrote the directory, whole or not; others have a manifest.json too."""
+    try:
+        made_by = json.loads((directory / MANIFEST).read_text())["made_by"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return (directory / PARTIAL).exists()
+    return made_by.startswith(MADE_BY)
 
 
 def finish(directory, kind, parents=None, id=None, **facts):
@@ -82,7 +91,7 @@ def finish(directory, kind, parents=None, id=None, **facts):
     manifest = {
         "schema_version": SCHEMA_VERSION,
         "kind": kind,
-        "made_by": f"ieg-pipeline {trainer.__version__}",
+        "made_by": f"{MADE_BY} {trainer.__version__}",
         "id": id or hashlib.sha256(json.dumps([kind, files]).encode()).hexdigest(),
         "parents": {role: parent["id"] for role, parent in (parents or {}).items()},
         **facts,

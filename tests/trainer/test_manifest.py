@@ -83,7 +83,11 @@ def test_an_interrupted_artifact_is_replaced(tmp_path):
     assert not (manifest.start(tmp_path / "a") / "rest.txt").exists()
 
 
-def test_a_directory_of_somebody_else_is_left_alone(tmp_path):
+@pytest.mark.parametrize("theirs", [None, "", "[]", '{"name": "web app"}', '{"made_by": "me"}'])
+def test_a_directory_of_somebody_else_is_left_alone(tmp_path, theirs):
+    """Also when it has a manifest.json of another program."""
+    if theirs is not None:
+        (tmp_path / "manifest.json").write_text(theirs)
     (tmp_path / "thesis.tex").write_text("years of work")
     with pytest.raises(InputError, match="must be new or empty"):
         manifest.start(tmp_path)
