@@ -67,7 +67,7 @@ def is_ours(directory):
         made_by = json.loads((directory / MANIFEST).read_text())["made_by"]
     except (OSError, ValueError, LookupError, TypeError):
         return (directory / PARTIAL).exists()
-    return made_by.startswith(MADE_BY)
+    return str(made_by).startswith(MADE_BY)
 
 
 def finish(directory, kind, parents=None, id=None, **facts):

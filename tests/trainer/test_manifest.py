@@ -83,7 +83,9 @@ def test_an_interrupted_artifact_is_replaced(tmp_path):
     assert not (manifest.start(tmp_path / "a") / "rest.txt").exists()
 
 
-@pytest.mark.parametrize("theirs", [None, "", "[]", '{"name": "web app"}', '{"made_by": "me"}'])
+@pytest.mark.parametrize(
+    "theirs", [None, "", "[]", '{"name": "web app"}', '{"made_by": "me"}', '{"made_by": 1}']
+)
 def test_a_directory_of_somebody_else_is_left_alone(tmp_path, theirs):
     """Also when it has a manifest.json of another program."""
     if theirs is not None:
