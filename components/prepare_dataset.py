@@ -5,19 +5,33 @@ from components import images
 
 @dsl.component(base_image=images.DATA, install_kfp_package=False)
 def prepare_dataset(
-    dataset: str, prepared_dataset: dsl.Output[dsl.Dataset], tfds_data_dir: str = ""
+    dataset: str,
+    prepared_dataset: dsl.Output[dsl.Dataset],
+    data: str = "",
+    trusted: str = "",
+    test: str = "",
+    label_column: str = "label",
+    clean_label_column: str = "",
+    tfds_data_dir: str = "",
 ):
     """Writes a dataset as TensorFlow Datasets records, with an id for every example.
 
     Args:
-        dataset: Name of the source, such as digits or cifar10.
+        dataset: Name of the source, such as digits, cifar10 or image_folder.
+        data: For image_folder the directory of class folders, for csv the file.
+        trusted: Directory of class folders whose labels are right.
+        test: Directory of class folders to test on; otherwise a fifth is held out.
+        label_column: Column of the given label in a csv file.
+        clean_label_column: Column of the true label in a csv file, if it has one.
         tfds_data_dir: Where TensorFlow Datasets keeps prepared datasets.
 
     Returns:
         prepared_dataset: TFDS directory with splits train and test.
     """
     from trainer import manifest
+    from trainer.config import DataConfig
     from trainer.data import records
 
-    written = records.prepare(dataset, prepared_dataset.path, tfds_data_dir or None)
+    files = DataConfig(data, trusted, test, label_column, clean_label_column, tfds_data_dir)
+    written = records.prepare(dataset, prepared_dataset.path, files)
     prepared_dataset.metadata.update(manifest.scalars(written))

@@ -10,6 +10,7 @@ from pathlib import Path
 from absl import flags
 
 from trainer import command_line, config
+from trainer.config import DataConfig, TrainConfig
 from trainer.errors import InputError
 
 COMMANDS = ("run", "compile")
@@ -26,9 +27,6 @@ DATASET = flags.DEFINE_string("dataset", "digits", f"one of {', '.join(config.DA
 NOISE = flags.DEFINE_string("noise", "uniform", f"one of {', '.join(config.NOISES)}")
 NOISE_RATIO = flags.DEFINE_float("noise_ratio", 0.9, "probability of a redrawn or flipped label")
 PROBE_PER_CLASS = flags.DEFINE_integer("probe_per_class", 10, "trusted examples of each class")
-TFDS_DATA_DIR = flags.DEFINE_string(
-    "tfds_data_dir", "", "where TensorFlow Datasets keeps prepared datasets"
-)
 METHODS = flags.DEFINE_list("methods", None, "sweep: methods with commas between them")
 flags.adopt_module_key_flags(command_line)
 
@@ -53,15 +51,18 @@ def main(arguments):
 
 def pipeline_parameters():
     """Parameters of the pipeline from the flags, checked before anything runs."""
-    config.check_data(DATASET.value, NOISE.value, NOISE_RATIO.value, PROBE_PER_CLASS.value)
-    given = command_line.given_settings()
+    files = command_line.given(DataConfig)
+    config.check_data(
+        DATASET.value, NOISE.value, NOISE_RATIO.value, PROBE_PER_CLASS.value, DataConfig(**files)
+    )
+    given = command_line.given(TrainConfig)
     config.resolve(DATASET.value, **given)
     parameters = {
         "dataset": DATASET.value,
         "noise": NOISE.value,
         "noise_ratio": NOISE_RATIO.value,
         "probe_per_class": PROBE_PER_CLASS.value,
-        "tfds_data_dir": TFDS_DATA_DIR.value,
+        **files,
     }
     if PIPELINE.value == "sweep":
         if "method" in given:

@@ -3,9 +3,9 @@
 import components
 
 
-def noisy_data(dataset, noise, noise_ratio, probe_per_class, seed, tfds_data_dir):
+def noisy_data(dataset, noise, noise_ratio, probe_per_class, seed, **files):
     """Chains prepare -> inject noise, split probe. Returns what `train` takes of it."""
-    data = components.prepare_dataset(dataset=dataset, tfds_data_dir=tfds_data_dir)
+    data = components.prepare_dataset(dataset=dataset, **files)
     prepared_dataset = data.outputs["prepared_dataset"]
     noisy = components.inject_noise(
         prepared_dataset=prepared_dataset, noise=noise, noise_ratio=noise_ratio, seed=seed

@@ -13,20 +13,42 @@ def training(
     probe_per_class: int = 10,
     method: str = "ieg",
     seed: int = 0,
+    data: str = "",
+    trusted: str = "",
+    test: str = "",
+    label_column: str = "label",
+    clean_label_column: str = "",
     tfds_data_dir: str = "",
     settings: dict = {},  # noqa: B006, kfp reads the default and copies it
 ) -> dsl.Metrics:
     """Trains one method on noisy labels and tests it.
 
     Args:
-        dataset: Name of the source, such as digits or cifar10.
-        noise: uniform or asymmetric.
+        dataset: Name of the source, such as digits, cifar10 or image_folder.
+        noise: none, uniform or asymmetric.
         noise_ratio: Probability with which a label is redrawn or flipped, in [0, 1].
         probe_per_class: Trusted examples of each class.
         method: supervised, l2r or ieg.
         seed: Of everything random.
+        data: For image_folder the directory of class folders, for csv the file.
+        trusted: Directory of class folders whose labels are right.
+        test: Directory of class folders to test on; otherwise a fifth is held out.
+        label_column: Column of the given label in a csv file.
+        clean_label_column: Column of the true label in a csv file, if it has one.
         tfds_data_dir: Where TensorFlow Datasets keeps prepared datasets.
         settings: Further settings of the trainer by the name of their flag.
     """
-    data = noisy_data(dataset, noise, noise_ratio, probe_per_class, seed, tfds_data_dir)
-    return tested_run(data, method, seed, settings)
+    inputs = noisy_data(
+        dataset,
+        noise,
+        noise_ratio,
+        probe_per_class,
+        seed,
+        data=data,
+        trusted=trusted,
+        test=test,
+        label_column=label_column,
+        clean_label_column=clean_label_column,
+        tfds_data_dir=tfds_data_dir,
+    )
+    return tested_run(inputs, method, seed, settings)

@@ -12,20 +12,18 @@ from pathlib import Path
 from absl import flags
 
 from trainer import command_line, config, manifest
+from trainer.config import DataConfig, TrainConfig
 from trainer.errors import InputError
 
 DATASET = flags.DEFINE_string(
     "dataset",
     "digits_uniform_0.9",
-    f"<dataset>_<noise>_<ratio>; datasets: {', '.join(config.DATASETS)};"
-    f" noises: {', '.join(config.NOISES)}",
+    "<dataset>_<noise>_<ratio>, or <dataset> alone with its labels as they are;"
+    f" datasets: {', '.join(config.DATASETS)}; noises: {', '.join(config.NOISES)}",
 )
 PROBE_PER_CLASS = flags.DEFINE_integer("probe_per_class", 10, "trusted examples of each class")
 PROBE_DATASET_HOLD_RATIO = flags.DEFINE_float(
     "probe_dataset_hold_ratio", None, "the same as a share of the training examples"
-)
-TFDS_DATA_DIR = flags.DEFINE_string(
-    "tfds_data_dir", None, "where TensorFlow Datasets keeps prepared datasets"
 )
 MODE = flags.DEFINE_string(
     "mode", "train", "train, or evaluation of what stands in --checkpoint_path"
@@ -41,22 +39,23 @@ def main(arguments):
         raise InputError("arguments", "must be flags, --name=value", arguments[0])
     config.check_choice("mode", MODE.value, ("train", "evaluation"))
     dataset, noise, noise_ratio = config.parse_dataset(DATASET.value)
-    config.check_data(dataset, noise, noise_ratio, PROBE_PER_CLASS.value)
+    files = DataConfig(**command_line.given(DataConfig))
+    config.check_data(dataset, noise, noise_ratio, PROBE_PER_CLASS.value, files)
     config.check_range("probe_dataset_hold_ratio", PROBE_DATASET_HOLD_RATIO.value or 0, 0, 1)
-    settings = config.resolve(dataset, **command_line.given_settings())
+    settings = config.resolve(dataset, **command_line.given(TrainConfig))
     root = Path(CHECKPOINT_PATH.value or f"runs/{DATASET.value}/{settings.method}")
     if MODE.value == "train":
-        claim(root, settings)
-        train(root, dataset, noise, noise_ratio, settings)
+        claim(root, files, settings)
+        train(root, dataset, noise, noise_ratio, files, settings)
     metrics = evaluate(root)
     print(json.dumps(metrics, indent=2))
     print(f"outputs: {root}")
 
 
-def claim(root, settings):
+def claim(root, files, settings):
     """Makes `root` the directory of this run; InputError if it is that of another one."""
     run = {flag.name: flag.value for flag in (DATASET, PROBE_PER_CLASS, PROBE_DATASET_HOLD_RATIO)}
-    run |= dataclasses.asdict(settings)
+    run |= dataclasses.asdict(files) | dataclasses.asdict(settings)
     try:
         earlier = json.loads((root / "run.json").read_text())
     except (FileNotFoundError, NotADirectoryError):
@@ -78,14 +77,14 @@ def claim(root, settings):
         ) from error
 
 
-def train(root, dataset, noise_kind, noise_ratio, settings):
+def train(root, dataset, noise_kind, noise_ratio, files, settings):
     """The steps of the training pipeline up to the training, in one process."""
     from trainer import fit
     from trainer.data import noise, probe, records
 
     data, noisy_labels = root / manifest.PREPARED_DATASET, root / manifest.NOISY_LABELS
     split, checkpoints = root / manifest.PROBE_SPLIT, root / manifest.CHECKPOINTS
-    prepared = records.prepare(dataset, data, TFDS_DATA_DIR.value)
+    prepared = records.prepare(dataset, data, files)
     noise.inject(data, noisy_labels, noise_kind, noise_ratio, settings.seed)
     probe.split(data, split, probe_per_class(prepared), settings.seed)
     fit.train(settings, data, noisy_labels, split, checkpoints, root / manifest.MODEL)

@@ -81,12 +81,7 @@ class Checkpoints:
         self.directory = directory
         self.history_file = directory / "history.json"
         self.history = []
-        checkpoint = tf.train.Checkpoint(
-            network=method.network,
-            optimizer=method.optimizer,
-            record=method.record,
-            means=[v.value for mean in method.means.values() for v in mean.variables],
-        )
+        checkpoint = tf.train.Checkpoint(**method.state)
         self.last = tf.train.CheckpointManager(checkpoint, str(directory / "last"), max_to_keep=2)
         self.best = tf.train.CheckpointManager(checkpoint, str(directory / "best"), max_to_keep=1)
 

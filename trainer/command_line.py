@@ -6,7 +6,7 @@ import sys
 
 from absl import app, flags, logging
 
-from trainer.config import TrainConfig
+from trainer.config import DataConfig, TrainConfig
 from trainer.errors import InputError, Preempted, TrainingError
 
 DEFINE = {
@@ -18,18 +18,18 @@ DEFINE = {
 
 STATUS = {InputError: 2, flags.Error: 2, TrainingError: 1, Preempted: 128 + signal.SIGTERM}
 
-for field in dataclasses.fields(TrainConfig):
+for field in (*dataclasses.fields(DataConfig), *dataclasses.fields(TrainConfig)):
     choices = field.metadata["choices"]
     text = field.metadata["help"] + (f" (one of {', '.join(choices)})" if choices else "")
-    DEFINE[field.type](
-        field.name, None, f"{text}; {field.default} unless the dataset's recipe differs"
-    )
+    if field.default != "":
+        text += f"; {field.default} unless the dataset's recipe differs"
+    DEFINE[field.type](field.name, None, text)
 
 
-def given_settings():
-    """The settings that stand on the command line, by name."""
-    given = (flags.FLAGS[field.name] for field in dataclasses.fields(TrainConfig))
-    return {flag.name: flag.value for flag in given if flag.present}
+def given(config_class):
+    """The settings of a class of `trainer.config` that stand on the command line, by name."""
+    settings = (flags.FLAGS[field.name] for field in dataclasses.fields(config_class))
+    return {flag.name: flag.value for flag in settings if flag.present}
 
 
 def run(main):

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 
 from trainer.errors import InputError
 
-DATASETS = ("digits", "cifar10", "cifar100")
-NOISES = ("uniform", "asymmetric")
-METHODS = ("supervised", "l2r", "ieg")
+DATASETS = ("digits", "cifar10", "cifar100", "image_folder", "csv")
+OWN_FILES = ("image_folder", "csv")
+NOISES = ("none", "uniform", "asymmetric")
+METHODS = ("supervised", "l2r", "fsr", "ieg")
 NETWORKS = ("convnet", "resnet29", "wrn28-10", "resnet50")
 
 
@@ -46,8 +47,8 @@ class TrainConfig:
     cos_m_mul: float = setting(0.9, "cosine: factor on a cycle's peak", low=0)
     warmup_epochs: int = setting(0, "epochs over which the learning rate rises from 0", low=0)
     momentum: float = setting(0.9, "momentum of SGD", low=0, high=1)
-    meta_momentum: float = setting(0.9, "ieg: momentum in the lookahead", low=0, high=1)
-    meta_stepsize: float = setting(0.1, "l2r, ieg: step size of the lookahead", low=0)
+    meta_momentum: float = setting(0.9, "fsr, ieg: momentum in the lookahead", low=0, high=1)
+    meta_stepsize: float = setting(0.1, "l2r, fsr, ieg: step size of the lookahead", low=0)
     meta_gradient: str = setting(
         "exact",
         "l2r: let all variables or only the last layer take part in the lookahead",
@@ -64,8 +65,57 @@ class TrainConfig:
         "ieg: the strong view; default is another weak one",
         choices=("autoaug", "randaug", "affine", "default"),
     )
+    use_mixup: bool = setting(True, "fsr: blend the images of a batch")
+    label_smoothing: float = setting(
+        0.0, "fsr: share of a label spread over all classes; of blended ones none", low=0, high=1
+    )
+    queue_capacity: int = setting(2000, "fsr: examples taken for clean, of all classes", low=1)
+    queue_bs: int = setting(200, "fsr: how many of them a step looks at", low=1)
+    queue_beta: float = setting(0.9, "fsr: share of the old score in the new one", low=0)
+    meta_start_epoch: int = setting(20, "fsr: epochs before weights and pseudo loss", low=0)
+    clip_meta_weight: bool = setting(True, "fsr: no weight below 0; else they are shifted")
+    use_pseudo_loss: str = setting(
+        "all_1_0.1_2",
+        "fsr: all_<temperature>_<share of the old>_<weight> of the loss on its own guesses, or"
+        " nothing",
+    )
+    image_size: int = setting(
+        0,
+        "side of the crops that the network sees; 0: images of up to 64 pixels whole, and crops of"
+        " 224 of larger ones or of those that differ in size",
+        low=0,
+    )
     crop_padding: int = setting(2, "weak augmentation: pixels of padding before the crop", low=0)
     horizontal_flip: bool = setting(True, "weak augmentation: mirror half of the images")
+
+    @property
+    def pseudo_loss(self):
+        """Temperature, share of the old logits, and weight, from `use_pseudo_loss`."""
+        kind, *numbers = self.use_pseudo_loss.split("_")
+        temperature, gamma, weight = map(float, numbers)
+        if kind != "all" or not temperature > 0:
+            raise ValueError(self.use_pseudo_loss)
+        return temperature, gamma, weight
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Where the images of a dataset are, other than in its name."""
+
+    data: str = setting(
+        "",
+        "image_folder: directory of <class>/<file>, or of train/ and test/ with these;"
+        " csv: CSV file or JSON lines with columns path and label, optional split and trusted",
+    )
+    trusted: str = setting(
+        "", "image_folder, csv: directory of <class>/<file> whose labels are right: the probe"
+    )
+    test: str = setting(
+        "", "image_folder, csv: directory of <class>/<file> to test on, else a fifth is held out"
+    )
+    label_column: str = setting("label", "csv: column of the given label")
+    clean_label_column: str = setting("", "csv: column of the true label, for probe and diagnosis")
+    tfds_data_dir: str = setting("", "where TensorFlow Datasets keeps prepared datasets")
 
 
 # What differs from the defaults above, by dataset.
@@ -137,27 +187,34 @@ def check_range(name, value, low=None, high=None):
         raise InputError(f"--{name}", f"must be {high} or less", value)
 
 
-def check_data(dataset, noise, noise_ratio, probe_per_class):
+def check_data(dataset, noise, noise_ratio, probe_per_class, settings=DataConfig()):
     """Raises InputError unless such data can be made, as far as can be said without making it."""
     check_choice("dataset", dataset, DATASETS)
     check_choice("noise", noise, NOISES)
     check_range("noise_ratio", noise_ratio, 0, 1)
-    check_range("probe_per_class", probe_per_class, 1)
+    check_range("probe_per_class", probe_per_class, 0)
+    if bool(settings.data) != (dataset in OWN_FILES):
+        rule = f"is where the images are, for {' and '.join(OWN_FILES)}; --dataset is {dataset}"
+        raise InputError("--data", rule, settings.data)
 
 
 def parse_dataset(name):
-    """Splits `<dataset>_<noise>_<ratio>`, such as digits_uniform_0.9.
+    """Splits `<dataset>_<noise>_<ratio>`, such as digits_uniform_0.9, or `<dataset>` alone.
 
     Returns:
-      (dataset, noise, ratio).
+      (dataset, noise, ratio); noise "none" where there is only a dataset.
 
     Raises:
       InputError: `name` is not of this form.
     """
+    if name in DATASETS:
+        return name, "none", 0.0
     try:
         dataset, noise, ratio = name.rsplit("_", 2)
         return dataset, noise, float(ratio)
     except ValueError:
         raise InputError(
-            "--dataset", "must be <dataset>_<noise>_<ratio>, such as digits_uniform_0.9", name
+            "--dataset",
+            "must be <dataset>_<noise>_<ratio>, such as digits_uniform_0.9, or <dataset> alone",
+            name,
         ) from None

@@ -7,7 +7,7 @@
 """
 
 from trainer import fit, manifest
-from trainer.data import input_pipeline, records
+from trainer.data import records, views
 
 RUN_FACTS = (
     "method",
@@ -36,7 +36,7 @@ def evaluate(dataset_path, checkpoints_path, metrics_path, split="test"):
     dataset = records.read_manifest(dataset_path)
     manifest.check_parent(manifest.read(checkpoints_path, manifest.CHECKPOINTS), dataset)
     method, run = fit.restore(checkpoints_path)
-    batches = input_pipeline.test_batches(dataset_path, method.config.val_batch_size, split)
+    batches = views.test_batches(dataset_path, method.config, method.config.val_batch_size, split)
     accuracies = method.evaluate(batches, return_dict=True, verbose=0)
     metrics = {f"{split}/{name}": float(value) for name, value in accuracies.items()}
     metrics |= {name: run[name] for name in RUN_FACTS}

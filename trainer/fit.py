@@ -15,7 +15,7 @@ import tensorflow as tf
 from trainer import manifest
 from trainer.checkpoints import Checkpoints, claim
 from trainer.config import TrainConfig
-from trainer.data import input_pipeline, records
+from trainer.data import input_pipeline, records, views
 from trainer.loop import Loop
 from trainer.methods import METHODS
 from trainer.networks import NETWORKS
@@ -42,8 +42,10 @@ def train(config, dataset_path, noisy_labels_path, probe_split_path, checkpoints
       TrainingError: A loss or a weight is not finite.
       Preempted: The process was sent SIGTERM.
     """
-    data = input_pipeline.load(dataset_path, noisy_labels_path, probe_split_path)
-    input_pipeline.check_augmentation(data, config, METHODS[config.method])
+    dataset = records.read_manifest(dataset_path)
+    views.check_augmentation(dataset, config, METHODS[config.method])
+    data = input_pipeline.load(dataset_path, noisy_labels_path, probe_split_path, config)
+    METHODS[config.method].check(config, data, len(dataset["class_names"]))
     strategy = replicas()
     epoch_steps = input_pipeline.steps_per_epoch(data, config, strategy.num_replicas_in_sync)
     directory = claim(checkpoints_path, config, data.manifests)
@@ -60,15 +62,18 @@ def train(config, dataset_path, noisy_labels_path, probe_split_path, checkpoints
         method = build_method(config, facts, epoch_steps)
     checkpoints = Checkpoints(method, directory)
     checkpoints.restore()
-    test_batches = input_pipeline.test_batches(
-        dataset_path, config.val_batch_size * strategy.num_replicas_in_sync
+    test_batches = views.test_batches(
+        dataset_path, config, config.val_batch_size * strategy.num_replicas_in_sync
     )
-    wrong = data.labels != records.read_labels(dataset_path, "train")[data.ids]
+    clean_labels = records.read_clean_labels(dataset_path)[data.ids]
     if checkpoints.step < config.max_iteration:
         method.fit(
             input_pipeline.distributed_batches(data, config, method, strategy, checkpoints.step),
             steps_per_epoch=config.max_iteration - checkpoints.step,
-            callbacks=[Loop(config, checkpoints, test_batches, wrong)],
+            callbacks=[
+                *method.callbacks(data, epoch_steps),
+                Loop(config, checkpoints, test_batches, data.labels, clean_labels),
+            ],
             shuffle=False,
             verbose=0,
         )
@@ -98,7 +103,7 @@ def run_facts(config, data):
         "seed": config.seed,
         "dataset": dataset["source"],
         "class_names": dataset["class_names"],
-        "image_shape": dataset["image_shape"],
+        "image_shape": views.input_shape(dataset, config),
         "num_examples": len(data.labels),
         "noise": labels["noise"],
         "noise_ratio": labels["noise_ratio"],
@@ -113,7 +118,7 @@ def build_method(config, facts, steps_per_epoch=1):
     Args:
       config: `trainer.config.TrainConfig`.
       facts: `run_facts`, or the manifest that has them.
-      steps_per_epoch: For the warm-up of the learning rate.
+      steps_per_epoch: For the warm-up of the learning rate, and for fsr.
     """
     network = NETWORKS[config.network_name]
     method = METHODS[config.method](
@@ -121,6 +126,7 @@ def build_method(config, facts, steps_per_epoch=1):
         config,
         network.WEIGHT_DECAY,
         facts["num_examples"],
+        steps_per_epoch,
     )
     optimizer = AveragedMomentum(learning_rate(config, steps_per_epoch), config.momentum)
     optimizer.build(method.network.trainable_variables)

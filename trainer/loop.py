@@ -23,15 +23,16 @@ class Loop(keras.callbacks.Callback):
       config: `trainer.config.TrainConfig`.
       checkpoints: `trainer.checkpoints.Checkpoints`, restored.
       test_batches: Dataset for `evaluate`.
-      wrong: bool (N,), which training labels really are wrong; for the history only.
+      labels: int32 (N,), the given labels.
+      clean_labels: int32 (N,), the true ones, -1 where not known; for the history only.
     """
 
-    def __init__(self, config, checkpoints, test_batches, wrong):
+    def __init__(self, config, checkpoints, test_batches, labels, clean_labels):
         super().__init__()
         self.config = config
         self.checkpoints = checkpoints
         self.test_batches = test_batches
-        self.wrong = wrong
+        self.wrong, self.known = labels != clean_labels, clean_labels >= 0
         self.preempted = threading.Event()
         self.handler = None
 
@@ -74,7 +75,7 @@ class Loop(keras.callbacks.Callback):
         row |= {f"test/{name}": float(value) for name, value in accuracies.items()}
         for mean in means.values():
             mean.reset_state()
-        row |= noise_detection(self.model.record, self.wrong)
+        row |= noise_detection(self.model.record, self.wrong, self.known)
         self.checkpoints.add(row)
         self.show(row)
         self.bar.set_postfix(loss=row["train/loss"], top1=row["test/top1"], refresh=False)
@@ -100,18 +101,20 @@ class Loop(keras.callbacks.Callback):
             signal.signal(signal.SIGTERM, self.handler)
 
 
-def noise_detection(record, wrong):
+def noise_detection(record, wrong, known):
     """How well the coefficients so far tell right labels from wrong ones.
 
     Args:
       record: `trainer.methods.example_record.ExampleRecord`.
       wrong: bool (N,).
+      known: bool (N,), where the truth is known.
 
     Returns:
       For each coefficient its mean over right and over wrong labels, and the area under the ROC
       curve when a low one says "wrong"; empty where a group has no example yet.
     """
     means, seen = record.means()
+    seen &= known
     scalars = {}
     if 0 < wrong[seen].sum() < seen.sum():
         for name, values in means.items():

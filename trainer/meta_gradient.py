@@ -40,11 +40,11 @@ def lookahead(theta, gradients, stepsize, momentum=None, meta_momentum=0.0):
 
 
 def value_and_gradient(loss, theta):
-    """M(theta') and h, its gradient with respect to `theta`, a list of tensors."""
+    """What `loss(theta)` returns, M(theta') or a tuple that starts with it, and h = grad M."""
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(theta)
         value = loss(theta)
-    return value, tape.gradient(value, theta)
+    return value, tape.gradient(value[0] if isinstance(value, tuple) else value, theta)
 
 
 def directional_derivatives(terms, theta, direction):

@@ -1,4 +1,4 @@
-"""Batches for training and testing. What is in a batch follows from (seed, step) alone.
+"""Batches for training. What is in a batch follows from (seed, step) alone.
 
 B batch size, H W image, N training examples, M probe examples.
 """
@@ -8,15 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from trainer.data import augment, autoaugment, noise, probe, records
+from trainer import manifest
+from trainer.data import noise, probe, records, views
 from trainer.errors import InputError
-
-# Makers of a strong view from a weak one.
-STRONG = {
-    "affine": augment.strong,
-    "autoaug": autoaugment.cifar_strong,
-    "randaug": autoaugment.randaugment_strong,
-}
 
 
 @dataclass(frozen=True)
@@ -25,33 +19,42 @@ class TrainingData:
 
     Attributes:
       ids: int64 (N,), of the training examples in the prepared dataset.
-      images: uint8 (N, H, W, channels).
+      images: Their `views.WholeImages` or `views.Crops`.
       labels: int32 (N,), as given.
-      probe_images: uint8 (M, H, W, channels).
+      probe_images: The same of the M probe examples.
       probe_labels: int32 (M,), clean.
       manifests: Those of the three artifacts it comes from, by kind.
     """
 
     ids: np.ndarray
-    images: np.ndarray
+    images: views.WholeImages | views.Crops
     labels: np.ndarray
-    probe_images: np.ndarray
+    probe_images: views.WholeImages | views.Crops
     probe_labels: np.ndarray
     manifests: dict
 
 
-def load(dataset_path, noisy_labels_path, probe_split_path):
+def load(dataset_path, noisy_labels_path, probe_split_path, config):
     """Reads the three artifacts; InputError if one is not whole or they do not fit together."""
     dataset = records.read_manifest(dataset_path)
     labels, noisy_labels = noise.read(noisy_labels_path, dataset)
     probe_ids, train_ids, probe_split = probe.read(probe_split_path, dataset)
-    images = records.read_images(dataset_path, "train")
+    if side := views.crop_side(dataset, config):
+        images, probe_images = (
+            views.Crops(records.EncodedImages(dataset_path, "train", ids), config, side)
+            for ids in (train_ids, probe_ids)
+        )
+    else:
+        decoded = records.read_images(dataset_path, "train")
+        images, probe_images = (
+            views.WholeImages(decoded[ids], config) for ids in (train_ids, probe_ids)
+        )
     return TrainingData(
         ids=train_ids,
-        images=images[train_ids],
+        images=images,
         labels=labels[train_ids],
-        probe_images=images[probe_ids],
-        probe_labels=records.read_labels(dataset_path, "train")[probe_ids],
+        probe_images=probe_images,
+        probe_labels=records.read_clean_labels(dataset_path)[probe_ids],
         manifests={m["kind"]: m for m in (dataset, noisy_labels, probe_split)},
     )
 
@@ -63,14 +66,6 @@ def steps_per_epoch(data, config, replicas=1):
         rule = f"times {replicas} replicas must be at most {len(data.labels)} training examples"
         raise InputError("--batch_size", rule, config.batch_size)
     return steps
-
-
-def check_augmentation(data, config, method):
-    """Raises InputError unless the strong view can be made of these images."""
-    channels = data.images.shape[-1]
-    if method.uses_strong_view and config.aug_type in ("autoaug", "randaug") and channels != 3:
-        rule = f"must be affine or default for images of {channels} channel(s)"
-        raise InputError("--aug_type", rule, config.aug_type)
 
 
 def distributed_batches(data, config, method, strategy, first_step=0):
@@ -106,20 +101,14 @@ def training_batches(data, config, method, first_step=0, mine=range(1), replicas
           their position among them;
         strong_image: a strong view made from the weak one, if the method uses it;
         probe_image, probe_label: the next B of the probe, if the method uses it;
-        mix_uniform (3B,), mix_permutation (3B,), probe_draw (B,): random numbers for MixUp.
+        mix_uniform, mix_permutation: random numbers for MixUp of B images, or of 3B if the method
+          uses both probe and strong view; then also probe_draw (B,), drawn from the probe batch;
+        queue_slot (queue_bs,): drawn from the slots of the queue, the same number of each class.
     """
     B, epoch_batches = config.batch_size, steps_per_epoch(data, config, replicas) * replicas
-    # Tensors, since an array used inside `map` would become a constant of the graph.
-    images, labels = tf.constant(data.images), tf.constant(data.labels)
-    probe_images, probe_labels = tf.constant(data.probe_images), tf.constant(data.probe_labels)
+    labels, probe_labels = tf.constant(data.labels), tf.constant(data.probe_labels)
     N, M = len(data.labels), len(data.probe_labels)
-
-    def weak(images, seed):
-        return augment.weak(images, seed, config.crop_padding, config.horizontal_flip)
-
-    def strong(view, images, seed):
-        make = STRONG.get(config.aug_type)
-        return make(view, seed) if make else weak(images, seed)
+    C = len(data.manifests[manifest.PREPARED_DATASET]["class_names"])
 
     def batch(count):
         step, replica = first_step + count // len(mine), mine.start + count % len(mine)
@@ -129,27 +118,35 @@ def training_batches(data, config, method, first_step=0, mine=range(1), replicas
         ids = tf.random.experimental.index_shuffle(position, [config.seed, epoch], N - 1)
         seeds = tf.unstack(tf.random.split(tf.random.fold_in([config.seed, 1], index), 6))
         parts = {"id": ids, "label": tf.gather(labels, ids)}
-        parts["image"] = weak(tf.gather(images, ids), seeds[0])
+        parts["image"] = data.images.weak(ids, seeds[0])
         if method.uses_strong_view:
-            parts["strong_image"] = strong(parts["image"], tf.gather(images, ids), seeds[1])
+            parts["strong_image"] = data.images.strong(ids, parts["image"], seeds[1])
         if method.uses_probe:
             next_ids = (index * B + rows) % M
-            parts["probe_image"] = weak(tf.gather(probe_images, next_ids), seeds[2])
+            parts["probe_image"] = data.probe_images.weak(next_ids, seeds[2])
             parts["probe_label"] = tf.gather(probe_labels, next_ids)
         if method.uses_strong_view and method.uses_probe:
-            parts["mix_uniform"] = tf.random.stateless_uniform([3 * B], seeds[3])
-            parts["mix_permutation"] = tf.argsort(tf.random.stateless_uniform([3 * B], seeds[4]))
+            parts |= mixup_draws(3 * B, seeds[3:5])
             parts["probe_draw"] = tf.random.stateless_uniform([B], seeds[5], 0, B, tf.int32)
+        if method.uses_queue:
+            parts |= mixup_draws(B, seeds[3:5])
+            parts["queue_slot"] = draw_slots(config, C, seeds[5])
         return parts
 
     counts = tf.data.Dataset.range(np.iinfo(np.int64).max)
     return counts.map(batch, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 
-def test_batches(dataset_path, batch_size, split="test"):
-    """One pass over a split, without augmentation, the last batch as large as it comes."""
-    images = records.read_images(dataset_path, split)
-    labels = records.read_labels(dataset_path, split)
-    batches = tf.data.Dataset.from_tensor_slices({"image": images, "label": labels})
-    batches = batches.batch(batch_size)
-    return batches.map(lambda batch: batch | {"image": augment.scale(batch["image"])})
+def mixup_draws(count, seeds):
+    return {
+        "mix_uniform": tf.random.stateless_uniform([count], seeds[0]),
+        "mix_permutation": tf.argsort(tf.random.stateless_uniform([count], seeds[1])),
+    }
+
+
+def draw_slots(config, num_classes, seed):
+    """Slots of the queue, `queue_bs` in all, drawn without replacement: int32 (queue_bs,)."""
+    per_class = config.queue_capacity // num_classes
+    order = tf.argsort(tf.random.stateless_uniform([num_classes, per_class], seed))
+    drawn = order[:, : config.queue_bs // num_classes]
+    return tf.reshape(drawn + per_class * tf.range(num_classes)[:, tf.newaxis], [-1])

@@ -3,7 +3,8 @@
 <noisy_labels>/
   labels.npy       int32 (N,), the given label of each training example, by id
   transition.npy   float64 (C, C), T[i, j] = P(given j | clean i); rows sum to 1
-  manifest.json    noise, noise_ratio, seed, wrong_labels (share of labels that are wrong)
+  manifest.json    noise, noise_ratio, seed, wrong_labels (share of labels that are wrong, among
+                   those whose truth is known; null if none is)
 """
 
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 from trainer import manifest
 from trainer.config import NOISES, check_choice, check_range
 from trainer.data import records
+from trainer.errors import InputError
 
 STREAM = 1  # keeps these draws apart from others of the same seed
 
@@ -40,6 +42,14 @@ ASYMMETRIC_MAPS = {
     "cifar10": {9: 1, 2: 0, 3: 5, 5: 3, 4: 7},
     "cifar100": next_in_superclass(CIFAR100_SUPERCLASS),
 }
+
+
+def asymmetric_map(dataset):
+    """The map of a dataset; InputError if there is none."""
+    if dataset not in ASYMMETRIC_MAPS:
+        rule = f"asymmetric is for {', '.join(ASYMMETRIC_MAPS)}"
+        raise InputError("--noise", rule, f"asymmetric for {dataset}")
+    return ASYMMETRIC_MAPS[dataset]
 
 
 def uniform(labels, num_classes, ratio, rng):
@@ -90,7 +100,7 @@ def inject(dataset_path, output_path, noise, noise_ratio, seed):
     Args:
       dataset_path: Directory of a prepared dataset.
       output_path: Directory to write.
-      noise: uniform or asymmetric.
+      noise: none, uniform or asymmetric; on top of what is wrong in the dataset.
       noise_ratio: In [0, 1]; see the function of that noise.
       seed: The same seed gives the same labels.
 
@@ -102,13 +112,17 @@ def inject(dataset_path, output_path, noise, noise_ratio, seed):
     dataset = records.read_manifest(dataset_path)
     labels, num_classes = records.read_labels(dataset_path, "train"), len(dataset["class_names"])
     rng = np.random.default_rng((seed, STREAM))
-    if noise == "uniform":
+    if noise == "none":
+        given, transition = labels, np.eye(num_classes)
+    elif noise == "uniform":
         given, transition = uniform(labels, num_classes, noise_ratio, rng)
     else:
-        class_map = ASYMMETRIC_MAPS[dataset["source"]]
+        class_map = asymmetric_map(dataset["source"])
         given, transition = asymmetric(labels, num_classes, noise_ratio, rng, class_map)
+    clean = records.read_clean_labels(dataset_path)
+    known = clean >= 0
     facts = {"noise": noise, "noise_ratio": noise_ratio, "seed": seed}
-    facts["wrong_labels"] = float(np.mean(given != labels))
+    facts["wrong_labels"] = float(np.mean((given != clean)[known])) if known.any() else None
     directory = manifest.start(output_path)
     np.save(directory / "labels.npy", given)
     np.save(directory / "transition.npy", transition)

@@ -19,12 +19,12 @@ STREAM = 2  # keeps these draws apart from others of the same seed
 
 
 def choose(labels, num_classes, per_class, rng):
-    """Draws `per_class` ids of every class, without replacement.
+    """Draws `per_class` positions of every class, without replacement.
 
     Args:
       labels: (N,) clean labels.
       num_classes: C.
-      per_class: At least 1, at most the size of the smallest class.
+      per_class: At least 0, at most the size of the smallest class.
       rng: `numpy.random.Generator`.
 
     Returns:
@@ -33,11 +33,14 @@ def choose(labels, num_classes, per_class, rng):
     Raises:
       InputError: `per_class` is out of range; the message names the classes that are too small.
     """
-    check_range("probe_per_class", per_class, 1)
+    check_range("probe_per_class", per_class, 0)
     sizes = np.bincount(labels, minlength=num_classes)
     too_small = ", ".join(f"class {c} has {sizes[c]}" for c in np.flatnonzero(sizes < per_class))
+    if per_class and not len(labels):
+        rule = "must be 0 where no label is trusted; --trusted or --clean_label_column names such"
+        raise InputError("--probe_per_class", rule, per_class)
     if too_small:
-        rule = f"must be at most the size of the smallest class; {too_small}"
+        rule = f"must be at most the trusted examples of the smallest class; {too_small}"
         raise InputError("--probe_per_class", rule, per_class)
     shuffled = rng.permutation(len(labels))
     by_class = shuffled[np.argsort(labels[shuffled], kind="stable")]
@@ -48,8 +51,10 @@ def choose(labels, num_classes, per_class, rng):
 def split(dataset_path, output_path, per_class, seed):
     """Writes the probe split of a prepared dataset. Returns the manifest."""
     dataset = records.read_manifest(dataset_path)
-    labels, num_classes = records.read_labels(dataset_path, "train"), len(dataset["class_names"])
-    probe_ids = choose(labels, num_classes, per_class, np.random.default_rng((seed, STREAM)))
+    trusted, num_classes = records.read_trusted_ids(dataset_path), len(dataset["class_names"])
+    labels = records.read_clean_labels(dataset_path)[trusted]
+    rng = np.random.default_rng((seed, STREAM))
+    probe_ids = trusted[choose(labels, num_classes, per_class, rng)]
     directory = manifest.start(output_path)
     np.save(directory / "probe_ids.npy", probe_ids)
     facts = {"per_class": per_class, "seed": seed}

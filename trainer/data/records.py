@@ -1,10 +1,12 @@
 """The prepared dataset: a TensorFlow Datasets directory with ids of our own.
 
     <prepared_dataset>/
-      dataset_info.json, features.json, *.tfrecord-*   `tfds.builder_from_directory` opens them:
+      dataset_info.json, features.json, *.array_record-*   `tfds.builder_from_directory` opens them:
                          id int64 (0..N-1 within a split), image (encoded bytes), label
       train_labels.npy, test_labels.npy   int32 (N,), by id; read without touching an image
-      manifest.json      source, class_names, image_shape, num_examples
+      train_clean_labels.npy   the truth where it is known and differs, -1 where it is not known
+      trusted_ids.npy    int64, the examples that the probe is drawn from, where not from all
+      manifest.json      source, class_names, image_shape, num_examples, labels_are_clean
 
 TensorFlow is imported where images are; labels need NumPy only.
 """
@@ -17,29 +19,37 @@ import numpy as np
 from tqdm import tqdm
 
 from trainer import manifest
+from trainer.config import DataConfig
 from trainer.data import sources
 
 VERSION = "1.0.0"
 EXAMPLES_PER_SHARD = 10_000
 EXAMPLES_PER_WRITE = 1_000
+CLEAN_LABELS, TRUSTED_IDS = "train_clean_labels.npy", "trusted_ids.npy"
 
 
-def prepare(source_name, output_path, tfds_data_dir=None):
+def prepare(source_name, output_path, settings=None):
     """Writes the dataset of a source.
 
     Args:
       source_name: One of `trainer.config.DATASETS`.
       output_path: Directory to write.
-      tfds_data_dir: Where TFDS keeps its prepared datasets.
+      settings: `trainer.config.DataConfig`, for sources that read files.
 
     Returns:
       The manifest.
     """
-    source = sources.load(source_name, tfds_data_dir)
+    source = sources.load(source_name, settings or DataConfig())
     directory = manifest.start(output_path)
     labels, content = write_examples(directory, source_name, source)
     for split, values in labels.items():
         np.save(directory / f"{split}_labels.npy", np.array(values, np.int32))
+    if source.clean_labels is not None:
+        np.save(directory / CLEAN_LABELS, source.clean_labels)
+        content.update(source.clean_labels)
+    if source.trusted_ids is not None:
+        np.save(directory / TRUSTED_IDS, source.trusted_ids)
+        content.update(source.trusted_ids)
     return manifest.finish(
         directory,
         manifest.PREPARED_DATASET,
@@ -48,6 +58,7 @@ def prepare(source_name, output_path, tfds_data_dir=None):
         class_names=source.class_names,
         image_shape=source.image_shape,
         num_examples={split: len(values) for split, values in labels.items()},
+        labels_are_clean=source.labels_are_clean,
     )
 
 
@@ -71,7 +82,7 @@ def write_examples(directory, name, source):
     info = tfds.core.DatasetInfo(
         builder=identity, features=tfds.features.FeaturesDict(features), disable_shuffling=True
     )
-    writer = tfds.core.SequentialWriter(info, EXAMPLES_PER_SHARD)
+    writer = tfds.core.SequentialWriter(info, EXAMPLES_PER_SHARD, file_format="array_record")
     writer.initialize_splits(list(source.splits))
     labels, content = {}, hashlib.sha256(repr(source.class_names).encode())
     for split, pairs in source.splits.items():
@@ -101,9 +112,54 @@ def read_labels(path, split):
     return np.load(Path(path) / f"{split}_labels.npy")
 
 
-def read_images(path, split):
-    """Decoded images of a split, uint8 (N, H, W, channels), by id."""
-    import tensorflow_datasets as tfds
+def read_clean_labels(path):
+    """True labels of the train split, int32 (N,), by id; -1 where the truth is not known."""
+    if (Path(path) / CLEAN_LABELS).is_file():
+        return np.load(Path(path) / CLEAN_LABELS)
+    labels = read_labels(path, "train")
+    return labels if read_manifest(path)["labels_are_clean"] else np.full_like(labels, -1)
 
-    examples = tfds.builder_from_directory(path).as_dataset(split=split, batch_size=-1)
-    return examples["image"].numpy()[np.argsort(examples["id"])]
+
+def read_trusted_ids(path):
+    """Ids of the training examples that the probe may be drawn from, int64, ascending."""
+    if (Path(path) / TRUSTED_IDS).is_file():
+        return np.load(Path(path) / TRUSTED_IDS)
+    return np.flatnonzero(read_clean_labels(path) >= 0)
+
+
+class EncodedImages:
+    """The encoded images of a split, read from its files in any order.
+
+    Args:
+      path: Directory of a prepared dataset.
+      split: Name of the split.
+      ids: Which of its examples, and in what order; all of them unless given.
+    """
+
+    def __init__(self, path, split, ids=None):
+        import tensorflow_datasets as tfds
+
+        builder = tfds.builder_from_directory(path)
+        skip = {"image": tfds.decode.SkipDecoding()}
+        self.examples = builder.as_data_source(split, decoders=skip)
+        self.ids = np.arange(len(self.examples)) if ids is None else ids
+
+    def __len__(self):
+        return len(self.ids)
+
+    def __getitem__(self, positions):
+        """The images at an integer array of positions in `ids`: bytes, in an array of objects."""
+        rows = self.examples.__getitems__(self.ids[positions].tolist())
+        return np.array([row["image"] for row in rows], object)
+
+
+def read_images(path, split):
+    """Decoded images of a split, uint8 (N, H, W, channels), by id; they must be of one size."""
+    import tensorflow as tf
+
+    shape, encoded = read_manifest(path)["image_shape"], EncodedImages(path, split)
+    images = tf.data.Dataset.from_tensor_slices(encoded[encoded.ids]).map(
+        lambda image: tf.ensure_shape(tf.io.decode_image(image, shape[-1]), shape),
+        num_parallel_calls=tf.data.AUTOTUNE,
+    )
+    return next(images.batch(len(encoded)).as_numpy_iterator())

@@ -33,9 +33,7 @@ class L2R(Method):
     @property
     def lookahead_theta(self):
         """The variables that take part in the lookahead."""
-        if self.config.meta_gradient == "exact":
-            return self.theta
-        return [variable.value for variable in self.network.layers[-1].trainable_variables]
+        return self.theta if self.config.meta_gradient == "exact" else self.last_layer
 
     def lookahead_gradients(self, tape, loss):
         """Gradient of the lookahead loss; 0 where the regulariser leaves a variable alone."""

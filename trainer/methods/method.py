@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from trainer.errors import InputError
 from trainer.methods.example_record import ExampleRecord
 
 
@@ -50,14 +51,16 @@ class Method(keras.Model):
       config: `trainer.config.TrainConfig`.
       weight_decay: Factor of 1/2 ||theta'||^2 in the probe loss.
       num_examples: N, how many there are to train on.
+      steps_per_epoch: For what a method does by the epoch.
     """
 
     uses_probe = False
     uses_strong_view = False
+    uses_queue = False
     scalars = ("loss",)
     coefficients = ()
 
-    def __init__(self, network, config, weight_decay, num_examples):
+    def __init__(self, network, config, weight_decay, num_examples, steps_per_epoch=1):
         super().__init__(name=config.method)
         self.network = network
         self.config = config
@@ -77,6 +80,30 @@ class Method(keras.Model):
     def build(self, input_shape):
         self.built = True
 
+    @classmethod
+    def check(cls, config, data, num_classes):
+        """Raises InputError unless this can be trained.
+
+        Args:
+          config: `trainer.config.TrainConfig`.
+          data: `trainer.data.input_pipeline.TrainingData`.
+          num_classes: C.
+        """
+        if cls.uses_probe and not len(data.probe_labels):
+            rule = f"must be 1 or more for {config.method}; fsr and supervised need no probe"
+            raise InputError("--probe_per_class", rule, 0)
+
+    def callbacks(self, data, epoch_steps):
+        """What else is to be done between steps: a list of Keras callbacks."""
+        return []
+
+    @property
+    def state(self):
+        """All that a checkpoint has to hold, by name."""
+        means = [v.value for mean in self.means.values() for v in mean.variables]
+        parts = {"network": self.network, "optimizer": self.optimizer, "record": self.record}
+        return parts | {"means": means}
+
     @property
     def metrics(self):
         """What `evaluate` starts anew. The means of training are not among them."""
@@ -89,6 +116,11 @@ class Method(keras.Model):
     def theta(self):
         """Trainable variables, as TensorFlow's."""
         return [variable.value for variable in self.network.trainable_variables]
+
+    @property
+    def last_layer(self):
+        """The variables of the last dense layer, which are the last ones of theta."""
+        return [variable.value for variable in self.network.layers[-1].trainable_variables]
 
     def forward(self, images, theta, training=True):
         """Logits (B, C) under the weights `theta`, leaving the network as it is."""

@@ -1,0 +1,178 @@
+"""A user's own images: folders with a class each, or a table that names files and labels.
+
+Files are checked by their header before anything is written, and pass through byte by byte.
+"""
+
+import csv
+import json
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from trainer.data.sources.source import Source
+from trainer.errors import InputError
+
+SUFFIXES = (".jpg", ".jpeg", ".png")
+TEST_SHARE = 0.2  # held out where there is no test set
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One image file; `clean_label` is None where the truth is not known."""
+
+    path: Path
+    label: str
+    clean_label: str | None = None
+    trusted: bool = False
+    test: bool = False
+
+
+def image_folder(settings):
+    """Images as <class>/<file> under `settings.data`, or under train/ and test/ in it."""
+    root = directory("--data", settings.data)
+    if (root / "train").is_dir() and (root / "test").is_dir():
+        entries = [*class_folders(root / "train"), *class_folders(root / "test", test=True)]
+    else:
+        entries = class_folders(root)
+    return from_entries([*entries, *more_folders(settings)], "--data", settings.data)
+
+
+def table(settings):
+    """Images that a table names: CSV with a header, or JSON lines.
+
+    Columns are path (relative to the table), `settings.label_column`, and if there are such, split
+    (train or test), trusted (1 or 0) and `settings.clean_label_column`.
+    """
+    file = Path(settings.data)
+    rows = read_rows(file)
+    wanted = [settings.label_column, settings.clean_label_column or settings.label_column]
+    for column in ("path", *wanted):
+        if not rows or column not in rows[0]:
+            columns = ", ".join(rows[0]) if rows else "no row"
+            raise InputError("--data", f"must have a column {column}; it has {columns}", str(file))
+    entries = [
+        Entry(
+            path=file.parent / row["path"],
+            label=row[settings.label_column],
+            clean_label=row.get(settings.clean_label_column) or None,
+            trusted=str(row.get("trusted")).lower() in ("1", "true", "yes"),
+            test=row.get("split") == "test",
+        )
+        for row in rows
+    ]
+    return from_entries([*entries, *more_folders(settings)], "--data", settings.data)
+
+
+def read_rows(file):
+    """The rows of a table as dictionaries."""
+    try:
+        with open(file, newline="", encoding="utf-8-sig") as stream:
+            if file.suffix in (".jsonl", ".ndjson"):
+                return [json.loads(line) for line in stream if line.strip()]
+            return list(csv.DictReader(stream))
+    except (OSError, ValueError) as error:
+        rule = f"must be a CSV file or JSON lines ({error})"
+        raise InputError("--data", rule, str(file)) from error
+
+
+def directory(argument, path):
+    if not Path(path).is_dir():
+        raise InputError(argument, "must be a directory", path)
+    return Path(path)
+
+
+def more_folders(settings):
+    """Entries of --trusted and --test, two directories of class folders."""
+    if settings.trusted:
+        for entry in class_folders(directory("--trusted", settings.trusted)):
+            yield replace(entry, clean_label=entry.label, trusted=True)
+    if settings.test:
+        yield from class_folders(directory("--test", settings.test), test=True)
+
+
+def class_folders(root, **kind):
+    """Entries of <class>/<file>, by name of class and file."""
+    return [
+        Entry(file, folder.name, **kind)
+        for folder in sorted(root.iterdir())
+        if folder.is_dir() and not folder.name.startswith(".")
+        for file in sorted(folder.rglob("*"))
+        if file.suffix.lower() in SUFFIXES
+    ]
+
+
+def from_entries(entries, argument, path):
+    """The source of these files; the classes are the labels of the training examples."""
+    given = [e for e in entries if not e.test and not e.trusted]
+    names = sorted({e.label for e in given})
+    if len(names) < 2:
+        rule = f"must have images of two classes or more; it has {len(given)} of {len(names)}"
+        raise InputError(argument, rule, path)
+    classes = {name: label for label, name in enumerate(names)}
+    for entry in entries:
+        for label in (entry.label, entry.clean_label or entry.label):
+            if label not in classes:
+                rule = f"must be a class of the training examples ({', '.join(names[:20])})"
+                raise InputError(f"label of {entry.path}", rule, label)
+    sizes = image_sizes(entries)
+    if not any(e.test for e in entries):
+        entries = hold_out(entries, [classes[e.label] for e in entries])
+    train, test = ([e for e in entries if e.test == is_test] for is_test in (False, True))
+    clean = [-1 if e.clean_label is None else classes[e.clean_label] for e in train]
+    trusted = np.flatnonzero([e.trusted for e in train])
+    return Source(
+        class_names=tuple(names),
+        image_shape=(*(sizes.pop() if len(sizes) == 1 else (None, None)), 3),
+        splits={"train": file_pairs(train, classes), "test": file_pairs(test, classes)},
+        clean_labels=np.array(clean, np.int32) if max(clean) >= 0 else None,
+        trusted_ids=trusted if len(trusted) else None,
+    )
+
+
+def file_pairs(entries, classes):
+    for entry in entries:
+        yield entry.path.read_bytes(), classes[entry.label]
+
+
+def hold_out(entries, labels):
+    """Marks a stratified fifth as test, always the same; trusted examples stay in training."""
+    from sklearn.model_selection import train_test_split
+
+    candidates = np.flatnonzero([not e.trusted for e in entries])
+    try:
+        _, test = train_test_split(
+            candidates,
+            test_size=TEST_SHARE,
+            stratify=[labels[i] for i in candidates],
+            random_state=0,
+        )
+    except ValueError as error:
+        rule = f"must be given where no fifth of every class can be held out ({error})"
+        raise InputError("--test", rule, "") from error
+    test = set(test.tolist())
+    return [replace(entry, test=i in test) for i, entry in enumerate(entries)]
+
+
+def image_sizes(entries):
+    """{(H, W)} of all files, from their headers.
+
+    Raises:
+      InputError: One cannot be read as a JPEG or PNG image.
+    """
+    with ThreadPoolExecutor() as pool:
+        return set(pool.map(image_size, (entry.path for entry in entries)))
+
+
+def image_size(path):
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            kind, size = image.format, image.size[::-1]
+    except OSError as error:
+        raise InputError("image", f"must be readable ({error})", str(path)) from error
+    if kind not in ("JPEG", "PNG"):
+        raise InputError("image", f"must be JPEG or PNG, not {kind}", str(path))
+    return size

@@ -1,0 +1,46 @@
+"""Sets of TensorFlow Datasets: images pass through as they were encoded there."""
+
+from trainer.data.sources.source import Source
+from trainer.errors import InputError
+
+
+def from_tfds(name, settings):
+    """A classification set of TensorFlow Datasets, as prepared there or downloaded.
+
+    Args:
+      name: Such as cifar10.
+      settings: `trainer.config.DataConfig`; says in `tfds_data_dir` where prepared sets are.
+
+    Raises:
+      InputError: It is neither prepared nor can it be downloaded.
+    """
+    import tensorflow_datasets as tfds
+
+    data_dir = settings.tfds_data_dir or None
+    builder = tfds.builder(name, data_dir=data_dir)
+    try:
+        builder.download_and_prepare()
+    except Exception as error:
+        rule = f"must hold {name}, prepared, or it must be possible to download it"
+        reason = f"{data_dir or 'the default'} ({type(error).__name__})"
+        raise InputError("--tfds_data_dir", rule, reason) from error
+    features = builder.info.features
+    return Source(
+        class_names=tuple(features["label"].names),
+        image_shape=tuple(features["image"].shape),
+        splits={split: encoded_pairs(builder, split) for split in ("train", "test")},
+        labels_are_clean=True,
+    )
+
+
+def encoded_pairs(builder, split):
+    """(encoded image, label) of each example, always in the same order."""
+    import tensorflow_datasets as tfds
+
+    examples = builder.as_dataset(
+        split=split,
+        decoders={"image": tfds.decode.SkipDecoding()},
+        read_config=tfds.ReadConfig(interleave_cycle_length=1),
+    )
+    for example in examples.as_numpy_iterator():
+        yield example["image"], int(example["label"])

@@ -1,0 +1,205 @@
+"""What networks see of an image: weak and strong views in training, one fixed view in testing.
+
+Small images are kept decoded and seen whole. Larger ones, or those of different sizes, are kept
+encoded: each view is a crop of its own, and only the cropped part of a JPEG is decoded.
+B batch, S side of a crop.
+"""
+
+import tensorflow as tf
+
+from trainer.data import augment, autoaugment, records
+from trainer.errors import InputError
+
+WHOLE_SIDE, CROP_SIDE = 64, 224  # largest side that is seen whole, side of crops of others
+CENTRE = 224 / 256  # of the shorter side: what a test sees of a larger image
+
+
+def crop_side(dataset, config):
+    """Side of the crops that a run takes of a dataset's images; 0 if it sees them whole.
+
+    Args:
+      dataset: Manifest of the prepared dataset.
+      config: `trainer.config.TrainConfig`.
+    """
+    H, W, _ = dataset["image_shape"]
+    return config.image_size or (0 if H and max(H, W) <= WHOLE_SIDE else CROP_SIDE)
+
+
+def input_shape(dataset, config):
+    """(H, W, channels) of the network's input."""
+    side = crop_side(dataset, config)
+    return (side, side, 3) if side else tuple(dataset["image_shape"])
+
+
+def check_augmentation(dataset, config, method):
+    """Raises InputError unless the strong view can be made of these images."""
+    shape = input_shape(dataset, config)
+    strong = CROPS if crop_side(dataset, config) else COLOURED if shape[-1] == 3 else GREY
+    if method.uses_strong_view and config.aug_type not in strong:
+        rule = f"must be {' or '.join(strong)} for images seen as {shape}"
+        raise InputError("--aug_type", rule, config.aug_type)
+
+
+# How the strong view is made: from the weak one, or if None from the image anew.
+GREY = {"affine": augment.strong, "default": None}
+COLOURED = GREY | {
+    "autoaug": autoaugment.cifar_strong,
+    "randaug": autoaugment.randaugment_strong,
+}
+CROPS = GREY | {"autoaug": None}
+
+
+class WholeImages:
+    """Views of images that are kept decoded.
+
+    Args:
+      images: uint8 (N, H, W, channels).
+      config: `trainer.config.TrainConfig`.
+    """
+
+    def __init__(self, images, config):
+        # A tensor, since an array used inside `Dataset.map` would become a constant of the graph.
+        self.images = tf.constant(images)
+        self.config = config
+
+    def weak(self, positions, seed):
+        """A shifted, maybe mirrored view of each image: float32 (B, H, W, channels)."""
+        images = tf.gather(self.images, positions)
+        return augment.weak(images, seed, self.config.crop_padding, self.config.horizontal_flip)
+
+    def strong(self, positions, weak_view, seed):
+        """A strong view of each image, from the weak one unless that is to be another weak one."""
+        make = COLOURED[self.config.aug_type]
+        return make(weak_view, seed) if make else self.weak(positions, seed)
+
+
+class Crops:
+    """Views of images that are kept encoded.
+
+    Args:
+      images: `trainer.data.records.EncodedImages`.
+      config: `trainer.config.TrainConfig`.
+      side: S.
+    """
+
+    def __init__(self, images, config, side):
+        self.images = images
+        self.config = config
+        self.side = side
+
+    def weak(self, positions, seed):
+        """A random crop of each image, maybe mirrored: float32 (B, S, S, 3)."""
+        return augment.scale(self.random_crops(positions, seed))
+
+    def strong(self, positions, weak_view, seed):
+        """AutoAugment on a crop of its own, an affine view of the weak one, or another crop."""
+        make = CROPS[self.config.aug_type]
+        if make:
+            return make(weak_view, seed)
+        if self.config.aug_type == "default":
+            return self.weak(positions, seed)
+        crop_seed, seed = tf.unstack(tf.random.split(seed))
+        return autoaugment.imagenet_strong(self.random_crops(positions, crop_seed), seed)
+
+    def random_crops(self, positions, seed):
+        """uint8 (B, S, S, 3)."""
+        B, flip = positions.shape[0], self.config.horizontal_flip
+        crop_seed, flip_seed = tf.unstack(tf.random.split(seed))
+        seeds = tf.random.split(crop_seed, B)
+        crops = decode_crops(self.images, positions, seeds, random_window, self.side)
+        if not flip:
+            return crops
+        mirrored = tf.random.stateless_uniform([B, 1, 1, 1], flip_seed) < 0.5
+        return tf.where(mirrored, crops[:, :, ::-1], crops)
+
+
+def decode_crops(images, positions, seeds, window, side):
+    """One crop of each image, resized: uint8 (B, S, S, 3).
+
+    Args:
+      images: `trainer.data.records.EncodedImages`.
+      positions: int64 (B,).
+      seeds: int32 (B, 2).
+      window: Function of (H, W) and a seed that says what to crop: top, left, height, width.
+      side: S.
+    """
+
+    def read(positions):
+        return images[positions]
+
+    def crop(arguments):
+        encoded, seed = arguments
+        crop = tf.cond(
+            tf.io.is_jpeg(encoded),
+            lambda: tf.io.decode_and_crop_jpeg(
+                encoded, window(tf.io.extract_jpeg_shape(encoded)[:2], seed), channels=3
+            ),
+            lambda: decode_and_crop_png(encoded, window, seed),
+        )
+        return tf.cast(tf.round(tf.image.resize(crop, [side, side])), tf.uint8)
+
+    encoded = tf.numpy_function(read, [positions], tf.string, stateful=False)
+    crops = tf.TensorSpec([side, side, 3], tf.uint8)
+    return tf.ensure_shape(
+        tf.map_fn(crop, (encoded, seeds), fn_output_signature=crops),
+        [positions.shape[0], *crops.shape],
+    )
+
+
+def decode_and_crop_png(encoded, window, seed):
+    image = tf.io.decode_png(encoded, channels=3)
+    top, left, height, width = tf.unstack(window(tf.shape(image)[:2], seed))
+    return image[top : top + height, left : left + width]
+
+
+def random_window(shape, seed):
+    """8% to 100% of the area at an aspect of 3:4 to 4:3; the centre if ten draws do not fit."""
+    whole = tf.constant([[[0.0, 0.0, 1.0, 1.0]]])
+    start, size, _ = tf.image.stateless_sample_distorted_bounding_box(
+        tf.concat([shape, [3]], axis=0),
+        whole,
+        seed,
+        min_object_covered=0.1,
+        aspect_ratio_range=(3 / 4, 4 / 3),
+        area_range=(0.08, 1.0),
+        max_attempts=10,
+    )
+    drawn = tf.concat([start[:2], size[:2]], axis=0)
+    return tf.where(tf.reduce_all(size[:2] == shape), centre_window(shape), drawn)
+
+
+def centre_window(shape, seed=None):
+    """The middle square of CENTRE of the shorter side."""
+    side = tf.cast(tf.round(CENTRE * tf.cast(tf.reduce_min(shape), tf.float32)), tf.int32)
+    side = tf.maximum(side, 1)
+    return tf.concat([(shape - side) // 2, [side, side]], axis=0)
+
+
+def test_batches(dataset_path, config, batch_size, split="test"):
+    """One pass over a split in order, the last batch as large as it comes.
+
+    Args:
+      dataset_path: Directory of a prepared dataset.
+      config: `trainer.config.TrainConfig` of the run.
+      batch_size: B.
+      split: Name of the split.
+
+    Returns:
+      `tf.data.Dataset` of dictionaries: image float32 (B, H, W, channels) and label (B,).
+    """
+    dataset, labels = records.read_manifest(dataset_path), records.read_labels(dataset_path, split)
+    side = crop_side(dataset, config)
+    if not side:
+        images = records.read_images(dataset_path, split)
+        batches = tf.data.Dataset.from_tensor_slices({"image": images, "label": labels})
+        return batches.batch(batch_size).map(lambda b: b | {"image": augment.scale(b["image"])})
+    encoded = records.EncodedImages(dataset_path, split)
+
+    def batch(positions, labels):
+        seeds = tf.zeros([tf.size(positions), 2], tf.int32)
+        crops = decode_crops(encoded, positions, seeds, centre_window, side)
+        return {"image": augment.scale(crops), "label": labels}
+
+    positions = tf.data.Dataset.from_tensor_slices((tf.range(len(labels)), labels))
+    batches = positions.batch(batch_size).map(batch, num_parallel_calls=tf.data.AUTOTUNE)
+    return batches.prefetch(tf.data.AUTOTUNE)

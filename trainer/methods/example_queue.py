@@ -1,0 +1,108 @@
+"""The examples that FSR takes for clean: a queue of the same size for each class."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from trainer.errors import InputError
+
+STREAM = 3  # keeps these draws apart from others of the same seed
+
+
+def check(config, labels, num_classes):
+    """Raises InputError unless the queue can be filled from these labels."""
+    for name, value in (("queue_capacity", config.queue_capacity), ("queue_bs", config.queue_bs)):
+        if value % num_classes:
+            raise InputError(f"--{name}", f"must be a multiple of {num_classes} classes", value)
+    if config.queue_bs > config.queue_capacity:
+        rule = f"must be at most --queue_capacity, {config.queue_capacity}"
+        raise InputError("--queue_bs", rule, config.queue_bs)
+    fewest = np.bincount(labels, minlength=num_classes).min()
+    if config.queue_capacity > fewest * num_classes:
+        rule = f"must be at most {fewest * num_classes}: a class is given {fewest} times only"
+        raise InputError("--queue_capacity", rule, config.queue_capacity)
+
+
+class ExampleQueue(tf.Module):
+    """Scores of all examples, and those that score lowest in each class.
+
+    Slots c k to (c + 1) k - 1 are those of class c, with k = capacity / C.
+
+    Args:
+      capacity: How many examples there are in it, for all C classes.
+      image_shape: (H, W, channels).
+      num_examples: N.
+
+    Attributes:
+      scores: float32 (N,), how much the loss of an example falls by a step on the queue: the
+        running mean of the negative fall.
+      ids: int64 (capacity,), positions of the examples in the training set.
+      images: uint8 (capacity, H, W, channels), a weak view of each.
+    """
+
+    def __init__(self, capacity, image_shape, num_examples):
+        super().__init__()
+
+        def variable(shape, dtype):
+            return tf.Variable(
+                tf.zeros(shape, dtype),
+                trainable=False,
+                aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+            )
+
+        self.scores = variable([num_examples], tf.float32)
+        self.ids = variable([capacity], tf.int64)
+        self.images = variable([capacity, *image_shape], tf.uint8)
+
+    def lowest(self, labels, num_classes, order):
+        """Ids of the examples with the lowest scores of each class, int64 (capacity,).
+
+        Args:
+          labels: int (N,), as given.
+          num_classes: C.
+          order: int (N,), a permutation that decides between equal scores.
+        """
+        k = len(self.ids) // num_classes
+        order = order[np.argsort(self.scores.numpy()[order], kind="stable")]
+        return np.concatenate([order[labels[order] == c][:k] for c in range(num_classes)])
+
+
+class RefillQueue(keras.callbacks.Callback):
+    """Puts into the queue, after each epoch, the examples with the lowest scores.
+
+    Args:
+      queue: `ExampleQueue`.
+      data: `trainer.data.input_pipeline.TrainingData`.
+      config: `trainer.config.TrainConfig`.
+      epoch_steps: Steps of an epoch.
+    """
+
+    def __init__(self, queue, data, config, epoch_steps):
+        super().__init__()
+        self.queue = queue
+        self.data = data
+        self.config = config
+        self.epoch_steps = epoch_steps
+
+    def on_train_begin(self, logs=None):
+        self.step = int(self.model.optimizer.iterations.numpy())
+        if self.step == 0:
+            self.choose()
+        self.show()
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.step += 1
+        if self.step % self.epoch_steps == 0:
+            self.choose()
+            self.show()
+
+    def choose(self):
+        """Chooses the examples, at random among those with equal scores as all have at first."""
+        order = np.random.default_rng((self.config.seed, STREAM)).permutation(len(self.data.labels))
+        self.queue.ids.assign(self.queue.lowest(self.data.labels, self.model.num_classes, order))
+
+    def show(self):
+        """Puts the weak views of this epoch into the queue."""
+        seed = tf.random.fold_in([self.config.seed, STREAM], self.step // self.epoch_steps)
+        views = self.data.images.weak(self.queue.ids.read_value(), seed)
+        self.queue.images.assign(tf.cast(tf.round((views + 1) * 127.5), tf.uint8))

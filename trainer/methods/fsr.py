@@ -1,0 +1,154 @@
+"""FSR: Learning Fast Sample Re-weighting Without Reward Data (Zhang & Pfister, ICCV 2021)."""
+
+import tensorflow as tf
+
+from trainer import meta_gradient
+from trainer.data import augment
+from trainer.methods import example_queue
+from trainer.methods.ieg import mixup, normalise
+from trainer.methods.method import Method, cross_entropy, example_weights, share
+
+
+class FSR(Method):
+    """Weights w chosen on examples that are taken for clean, so that no probe is needed.
+
+      L = sum_i w_i CE(q_i, z_i) + pseudo CE(softmax(n(E_i) / T), z_i) + R(theta)
+
+    on images blended with others of the batch, where the labels q are blended, too, and E_i is a
+    running mean of the logits of example i. Only the last dense layer is looked ahead.
+
+    Args:
+      steps_per_epoch: For `meta_start_epoch`, until which w = 1/B and there is no pseudo loss.
+    """
+
+    uses_queue = True
+    scalars = ("loss", "loss_probe", "loss_pseudo", "zero_weights")
+    coefficients = ("weight",)
+
+    def __init__(self, network, config, weight_decay, num_examples, steps_per_epoch=1):
+        super().__init__(network, config, weight_decay, num_examples, steps_per_epoch)
+        self.queue = example_queue.ExampleQueue(
+            config.queue_capacity, network.input_shape[1:], num_examples
+        )
+        self.running_logits = tf.Variable(
+            tf.zeros([num_examples, self.num_classes]),
+            trainable=False,
+            aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+        )
+        self.start = config.meta_start_epoch * steps_per_epoch
+
+    @classmethod
+    def check(cls, config, data, num_classes):
+        example_queue.check(config, data.labels, num_classes)
+
+    def callbacks(self, data, epoch_steps):
+        return [example_queue.RefillQueue(self.queue, data, self.config, epoch_steps)]
+
+    @property
+    def state(self):
+        kept = {"scores": self.queue.scores, "queue_ids": self.queue.ids}
+        return super().state | kept | {"running_logits": self.running_logits}
+
+    def train_step(self, batch):
+        started = self.optimizer.iterations >= self.start
+        images, q = self.blend(batch)
+        with tf.GradientTape(persistent=True) as tape:
+            z = self.network(images, training=True)
+            l = cross_entropy(q, z)
+            R = self.regulariser()
+            A = tf.reduce_mean(l) + R
+            with tape.stop_recording():
+                gradients = tape.gradient(A, self.last_layer)
+                M, dM_dw, l_ahead = self.meta_step(batch, images, q, gradients)
+                w0 = tf.ones_like(l) / tf.cast(tf.size(l), l.dtype)
+                w = tf.where(started, self.weights(w0, dM_dw), w0)
+            loss_pseudo = tf.cast(started, z.dtype) * self.pseudo_loss(batch["id"], z)
+            loss = tf.reduce_sum(w * l) + loss_pseudo + R
+        self.update(tape, loss)
+        self.remember(batch["id"], fall=l - l_ahead, z=z)
+        self.record.add(batch["id"], {"weight": w})
+        return self.report(
+            loss=loss, loss_probe=M, loss_pseudo=loss_pseudo, zero_weights=share(w == 0)
+        )
+
+    def blend(self, batch):
+        """Images and labels (B, C) to train on: mixed up, or with smoothed labels."""
+        y = self.one_hot(batch["label"])
+        if self.config.use_mixup:
+            return mixup(batch["image"], y, batch["mix_uniform"], batch["mix_permutation"])
+        return batch["image"], self.smooth(y)
+
+    def smooth(self, y):
+        """Labels with a share of `label_smoothing` spread over all classes."""
+        return (
+            1 - self.config.label_smoothing
+        ) * y + self.config.label_smoothing / self.num_classes
+
+    def meta_step(self, batch, images, q, gradients):
+        """How the loss on the queue depends on each example, after the lookahead.
+
+        Args:
+          batch: As for `train_step`.
+          images: (B, H, W, channels), blended.
+          q: (B, C), their labels.
+          gradients: Gradient of the lookahead loss A in the last layer.
+
+        Returns:
+          The loss M on the queue, dM/dw (B,) at w = 1/B, and the losses of the plain images (B,)
+          under theta'.
+        """
+        config, theta = self.config, self.last_layer
+        frozen = self.theta[: -len(theta)]
+        momentums = self.optimizer.momentums[-len(theta) :]
+        ahead = meta_gradient.lookahead(
+            theta, gradients, config.meta_stepsize, momentums, config.meta_momentum
+        )
+        slots = batch["queue_slot"]
+        y_queue = self.one_hot(slots // (config.queue_capacity // self.num_classes))
+        x_queue = augment.scale(tf.gather(self.queue.images, slots))
+        x = tf.concat([x_queue, batch["image"]], axis=0)
+
+        def losses(ahead):
+            z_queue, z = tf.split(self.forward(x, [*frozen, *ahead]), [len(slots), len(q)])
+            M = tf.reduce_mean(cross_entropy(self.smooth(y_queue), z_queue))
+            decay = tf.add_n([tf.nn.l2_loss(t) for t in ahead])
+            return M + self.weight_decay * decay, cross_entropy(self.one_hot(batch["label"]), z)
+
+        (M, l_ahead), h = meta_gradient.value_and_gradient(losses, ahead)
+        dl = meta_gradient.directional_derivatives(
+            lambda: cross_entropy(q, self.forward(images, self.theta)), theta, h
+        )
+        return M, -config.meta_stepsize * dl, l_ahead
+
+    def weights(self, w0, dM_dw):
+        """(B,), >= 0: clipped at 0 as elsewhere, or shifted so that the lowest is w0."""
+        if self.config.clip_meta_weight:
+            return example_weights(dM_dw)
+        raw = w0 - dM_dw
+        shifted = raw - tf.reduce_min(raw) + w0
+        return shifted / (tf.reduce_sum(shifted) + 1e-5)
+
+    def pseudo_loss(self, ids, z):
+        """Cross-entropy with what the network has said of these examples before."""
+        if not self.config.use_pseudo_loss:
+            return tf.constant(0.0)
+        temperature, _, weight = self.config.pseudo_loss
+        target = tf.nn.softmax(normalise(tf.gather(self.running_logits, ids)) / temperature)
+        return weight * tf.reduce_mean(cross_entropy(target, z))
+
+    def remember(self, ids, fall, z):
+        """Takes the fall of the losses (B,) and the logits z (B, C) into the running means."""
+        beta, score = self.config.queue_beta, tf.gather(self.queue.scores, ids)
+        old, new = (beta, 1 - beta) if beta < 1 else (1, beta)
+        write(self.queue.scores, ids, old * score - new * fall)
+        if self.config.use_pseudo_loss:
+            _, gamma, _ = self.config.pseudo_loss
+            said = normalise(tf.gather(self.running_logits, ids))
+            write(self.running_logits, ids, gamma * said + (1 - gamma) * z)
+
+
+def write(variable, ids, rows):
+    """Replaces rows of a variable by those of all replicas, on each replica."""
+    replica = tf.distribute.get_replica_context()
+    rows = tf.IndexedSlices(replica.all_gather(rows, 0), replica.all_gather(ids, 0))
+    variable.scatter_update(rows)
