@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import re
 from dataclasses import dataclass, field
 
 from trainer.errors import InputError
@@ -91,11 +92,7 @@ class TrainConfig:
     @property
     def pseudo_loss(self):
         """Temperature, share of the old logits, and weight, from `use_pseudo_loss`."""
-        kind, *numbers = self.use_pseudo_loss.split("_")
-        temperature, gamma, weight = map(float, numbers)
-        if kind != "all" or not temperature > 0:
-            raise ValueError(self.use_pseudo_loss)
-        return temperature, gamma, weight
+        return tuple(float(number) for number in self.use_pseudo_loss.split("_")[1:])
 
 
 @dataclass(frozen=True)
@@ -130,6 +127,9 @@ RECIPES = {
         "aug_type": "affine",
         "crop_padding": 1,
         "horizontal_flip": False,
+        "queue_capacity": 500,
+        "queue_bs": 100,
+        "meta_start_epoch": 5,
     },
 }
 
@@ -171,6 +171,9 @@ def checked(field, value):
         s.strip().isdigit() and int(s) > 0 for s in value.split(",")
     ):
         raise InputError(argument, "must be numbers above 0 with commas between them", value)
+    if field.name == "use_pseudo_loss" and not re.fullmatch(r"|all(_\d*\.?\d+){3}", value):
+        rule = "must be all_<temperature>_<share of the old>_<weight>, such as all_1_0.1_2, or ''"
+        raise InputError(argument, rule, value)
     return number
 
 

@@ -62,7 +62,7 @@ class ExampleQueue(tf.Module):
           num_classes: C.
           order: int (N,), a permutation that decides between equal scores.
         """
-        k = len(self.ids) // num_classes
+        k = self.ids.shape[0] // num_classes
         order = order[np.argsort(self.scores.numpy()[order], kind="stable")]
         return np.concatenate([order[labels[order] == c][:k] for c in range(num_classes)])
 

@@ -54,18 +54,18 @@ class FSR(Method):
         images, q = self.blend(batch)
         with tf.GradientTape(persistent=True) as tape:
             z = self.network(images, training=True)
-            l = cross_entropy(q, z)
+            ce = cross_entropy(q, z)
             R = self.regulariser()
-            A = tf.reduce_mean(l) + R
+            A = tf.reduce_mean(ce) + R
             with tape.stop_recording():
                 gradients = tape.gradient(A, self.last_layer)
-                M, dM_dw, l_ahead = self.meta_step(batch, images, q, gradients)
-                w0 = tf.ones_like(l) / tf.cast(tf.size(l), l.dtype)
-                w = tf.where(started, self.weights(w0, dM_dw), w0)
+                M, dM_dw, ce_ahead = self.meta_step(batch, images, q, gradients)
+                w0 = tf.ones_like(ce) / tf.cast(tf.size(ce), ce.dtype)
+                w = tf.where(started, self.weigh(w0, dM_dw), w0)
             loss_pseudo = tf.cast(started, z.dtype) * self.pseudo_loss(batch["id"], z)
-            loss = tf.reduce_sum(w * l) + loss_pseudo + R
+            loss = tf.reduce_sum(w * ce) + loss_pseudo + R
         self.update(tape, loss)
-        self.remember(batch["id"], fall=l - l_ahead, z=z)
+        self.remember(batch["id"], fall=ce - ce_ahead, z=z)
         self.record.add(batch["id"], {"weight": w})
         return self.report(
             loss=loss, loss_probe=M, loss_pseudo=loss_pseudo, zero_weights=share(w == 0)
@@ -109,18 +109,18 @@ class FSR(Method):
         x = tf.concat([x_queue, batch["image"]], axis=0)
 
         def losses(ahead):
-            z_queue, z = tf.split(self.forward(x, [*frozen, *ahead]), [len(slots), len(q)])
+            z_queue, z = tf.split(self.forward(x, [*frozen, *ahead]), [slots.shape[0], q.shape[0]])
             M = tf.reduce_mean(cross_entropy(self.smooth(y_queue), z_queue))
             decay = tf.add_n([tf.nn.l2_loss(t) for t in ahead])
             return M + self.weight_decay * decay, cross_entropy(self.one_hot(batch["label"]), z)
 
-        (M, l_ahead), h = meta_gradient.value_and_gradient(losses, ahead)
+        (M, ce_ahead), h = meta_gradient.value_and_gradient(losses, ahead)
         dl = meta_gradient.directional_derivatives(
             lambda: cross_entropy(q, self.forward(images, self.theta)), theta, h
         )
-        return M, -config.meta_stepsize * dl, l_ahead
+        return M, -config.meta_stepsize * dl, ce_ahead
 
-    def weights(self, w0, dM_dw):
+    def weigh(self, w0, dM_dw):
         """(B,), >= 0: clipped at 0 as elsewhere, or shifted so that the lowest is w0."""
         if self.config.clip_meta_weight:
             return example_weights(dM_dw)
