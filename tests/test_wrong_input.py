@@ -7,20 +7,26 @@ import sys
 import pytest
 
 WRONG = [
-    ("trainer --method=iegg", "--method: must be one of supervised, l2r, ieg. Received: 'iegg'"),
+    (
+        "trainer --method=iegg",
+        "--method: must be one of supervised, l2r, fsr, ieg.",
+    ),
     (
         "trainer --network_name=vgg",
         "--network_name: must be one of convnet, resnet29, wrn28-10, resnet50.",
     ),
     (
         "trainer --dataset=cats_uniform_0.9",
-        "--dataset: must be one of digits, cifar10, cifar100. Received: 'cats'",
+        "--dataset: must be one of digits, cifar10, cifar100, image_folder, csv. Received: 'cats'",
     ),
-    ("trainer --dataset=digits", "--dataset: must be <dataset>_<noise>_<ratio>, such as"),
-    ("trainer --dataset=digits_pink_0.9", "--noise: must be one of uniform, asymmetric."),
+    ("trainer --dataset=digits_uniform", "--dataset: must be <dataset>_<noise>_<ratio>, such as"),
+    ("trainer --dataset=image_folder", "--data: is where the images are, for image_folder and csv"),
+    ("trainer --data=file", "--data: is where the images are, for image_folder and csv; --dataset"),
+    ("pipelines run --dataset=csv", "--data: is where the images are, for image_folder and csv"),
+    ("trainer --dataset=digits_pink_0.9", "--noise: must be one of none, uniform, asymmetric."),
     ("trainer --dataset=digits_uniform_1.9", "--noise_ratio: must be 1 or less. Received: 1.9"),
     ("trainer --dataset=digits_uniform_nan", "--noise_ratio: must be 0 or more. Received: nan"),
-    ("trainer --probe_per_class=0", "--probe_per_class: must be 1 or more. Received: 0"),
+    ("trainer --probe_per_class=-1", "--probe_per_class: must be 0 or more. Received: -1"),
     ("trainer --max_iteration=many", "flag --max_iteration=many: "),
     ("trainer --max_iterations=3", "Unknown command line flag 'max_iterations'."),
     ("trainer --mode=test", "--mode: must be one of train, evaluation. Received: 'test'"),
@@ -31,13 +37,13 @@ WRONG = [
     ("pipelines walk", "command: must be one of run, compile. Received: 'walk'"),
     ("pipelines run --pipeline=trainings", "--pipeline: must be one of training, sweep."),
     ("pipelines run --runner=moon", "--runner: must be one of subprocess. Received: 'moon'"),
-    ("pipelines run --method=iegg", "--method: must be one of supervised, l2r, ieg."),
+    ("pipelines run --method=iegg", "--method: must be one of supervised, l2r, fsr, ieg."),
     ("pipelines run --methods=ieg", "--methods: is for a sweep; one training takes --method."),
     ("pipelines run --pipeline=sweep --method=ieg", "--method: is for one training; a sweep"),
     ("pipelines run --pipeline=sweep --methods=ieg,x", "--method: must be one of supervised,"),
     (
         "pipelines run --dataset=cats",
-        "--dataset: must be one of digits, cifar10, cifar100. Received: 'cats'",
+        "--dataset: must be one of digits, cifar10, cifar100, image_folder, csv. Received: 'cats'",
     ),
     ("pipelines run --noise_ratio=-0.1", "--noise_ratio: must be 0 or more. Received: -0.1"),
     ("pipelines run --output_dir=file/out", "--output_dir: must be writable"),

@@ -27,7 +27,10 @@ def test_whole_floats_are_integers():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"method": "iegg"}, "--method: must be one of supervised, l2r, ieg. Received: 'iegg'"),
+        (
+            {"method": "iegg"},
+            "--method: must be one of supervised, l2r, fsr, ieg.",
+        ),
         (
             {"network_name": "vgg"},
             "--network_name: must be one of convnet, resnet29, wrn28-10, resnet50.",
@@ -40,6 +43,7 @@ def test_whole_floats_are_integers():
         ({"momentum": 1.5}, "--momentum: must be 1 or less. Received: 1.5"),
         ({"decay_steps": "100,x"}, "--decay_steps: must be numbers above 0 with commas"),
         ({"decay_steps": "0"}, "--decay_steps: must be numbers above 0 with commas"),
+        ({"use_pseudo_loss": "some_1_1_1"}, "--use_pseudo_loss: must be all_<temperature>_<share"),
         ({"horizontal_flip": "maybe"}, "--horizontal_flip: must be of type bool."),
         ({"seed": -1}, "--seed: must be 0 or more. Received: -1"),
         ({"seed": 2**31}, "--seed: must be 2147483647 or less"),
@@ -56,7 +60,8 @@ def test_wrong_settings(settings, message):
 def test_dataset_names():
     assert config.parse_dataset("digits_uniform_0.9") == ("digits", "uniform", 0.9)
     assert config.parse_dataset("own_set_asymmetric_0") == ("own_set", "asymmetric", 0.0)
-    for name in ("digits", "digits_uniform", "digits_uniform_x", ""):
+    assert config.parse_dataset("image_folder") == ("image_folder", "none", 0.0)
+    for name in ("mnist", "digits_uniform", "digits_uniform_x", ""):
         with pytest.raises(InputError, match="--dataset: must be <dataset>_<noise>_<ratio>"):
             config.parse_dataset(name)
 
@@ -65,10 +70,11 @@ def test_dataset_names():
     ("data", "message"),
     [
         (("cats", "uniform", 0.5, 10), "--dataset: must be one of digits"),
-        (("digits", "pink", 0.5, 10), "--noise: must be one of uniform, asymmetric"),
+        (("digits", "pink", 0.5, 10), "--noise: must be one of none, uniform, asymmetric"),
         (("digits", "uniform", 1.01, 10), "--noise_ratio: must be 1 or less"),
         (("digits", "uniform", float("nan"), 10), "--noise_ratio: must be 0 or more"),
-        (("digits", "uniform", 0.5, 0), "--probe_per_class: must be 1 or more"),
+        (("digits", "uniform", 0.5, -1), "--probe_per_class: must be 0 or more"),
+        (("csv", "uniform", 0.5, 10), "--data: is where the images are, for image_folder and csv"),
     ],
 )
 def test_wrong_data(data, message):

@@ -10,6 +10,7 @@ import tensorflow as tf
 from tensorflow.core.util import event_pb2
 
 from trainer import config, fit, loop, manifest
+from trainer.data import noise, probe
 from trainer.errors import InputError, Preempted, TrainingError
 from trainer.methods import METHODS, example_record
 from trainer.networks import NETWORKS
@@ -24,7 +25,10 @@ def test_every_choice_of_the_settings_exists():
 
 def weights(checkpoints_path):
     method, _ = fit.restore(checkpoints_path)
-    return [variable.numpy() for variable in method.network.variables + method.optimizer.variables]
+    variables = method.network.variables + method.optimizer.variables
+    if method.uses_queue:
+        variables += [method.queue.scores, method.queue.ids, method.running_logits]
+    return [variable.numpy() for variable in variables]
 
 
 def test_outputs(supervised_run):
@@ -87,16 +91,20 @@ def stop(*_):
     raise KeyboardInterrupt
 
 
-def test_a_run_that_was_cut_off_goes_on_as_if_nothing_had_happened(run, tmp_path, monkeypatch):
-    whole = run("whole")
+@pytest.mark.parametrize("method", ["ieg", "fsr"])
+def test_a_run_that_was_cut_off_goes_on_as_if_nothing_had_happened(
+    run, tmp_path, monkeypatch, method
+):
+    settings = {"method": method, "meta_start_epoch": 1}
+    whole = run("whole", **settings)
     assert [row["step"] for row in whole[1]] == [10, 20, 25]
     for step in (3, 14, 25):
         with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
             patch.setattr(loop.Loop, "on_train_batch_end", at_step(step, stop))
-            run("cut")
+            run("cut", **settings)
         with pytest.raises(InputError, match="half-written"):
             fit.restore(tmp_path / "cut" / "checkpoints")
-    assert_same(run("cut"), whole)
+    assert_same(run("cut", **settings), whole)
 
 
 def test_sigterm_saves_and_says_so(run, tmp_path, monkeypatch):
@@ -124,11 +132,13 @@ def test_a_truncated_checkpoint_is_passed_over(
     assert "ckpt-4 cannot be read" in capsys.readouterr().out
 
 
-def test_two_replicas_train_and_go_on(run, tmp_path, monkeypatch):
+@pytest.mark.parametrize("method", ["ieg", "fsr"])
+def test_two_replicas_train_and_go_on(run, tmp_path, monkeypatch, method):
     """Through `fit`, with a mirrored strategy over two devices of this machine."""
     mirrored = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     monkeypatch.setattr(fit, "replicas", lambda: mirrored)
-    settings = {"max_iteration": 8, "eval_freq": 4, "batch_size": 50}
+    settings = {"method": method, "max_iteration": 8, "eval_freq": 4, "batch_size": 50}
+    settings |= {"meta_start_epoch": 0}
     whole = run("whole", **settings)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(loop.Loop, "on_train_batch_end", at_step(7, stop))
@@ -185,19 +195,35 @@ def test_the_history_says_how_well_wrong_labels_are_told(run):
         assert row["train/weight_auroc"] > 0.7
 
 
+def test_fsr_tells_wrong_labels_without_a_probe(digits, tmp_path):
+    noise.inject(digits, tmp_path / "labels", "uniform", 0.4, seed=0)
+    probe.split(digits, tmp_path / "split", per_class=0, seed=0)
+    settings = config.resolve("digits", method="fsr", max_iteration=150, eval_freq=150)
+    paths = tmp_path / "checkpoints", tmp_path / "model"
+    fit.train(settings, digits, tmp_path / "labels", tmp_path / "split", *paths)
+    (row,) = json.loads((paths[0] / "history.json").read_text())
+    assert row["train/weight_auroc"] > 0.9
+    assert row["test/top1"] > 0.8
+    settings = config.resolve("digits", method="ieg")
+    with pytest.raises(InputError, match="--probe_per_class: must be 1 or more for ieg; fsr and"):
+        fit.train(settings, digits, tmp_path / "labels", tmp_path / "split", *paths)
+
+
 def test_noise_detection_by_hand():
     record = example_record.ExampleRecord(("weight",), 5)
     record.add(tf.constant([0, 1, 2, 3]), {"weight": tf.constant([0.4, 0.1, 0.2, 0.0])})
     record.add(tf.constant([0, 1, 2, 3]), {"weight": tf.constant([0.2, 0.1, 0.0, 0.0])})
     wrong = np.array([False, True, False, True, True])
-    assert loop.noise_detection(record, wrong) == pytest.approx(
+    known = np.ones(5, bool)
+    assert loop.noise_detection(record, wrong, known) == pytest.approx(
         {
             "train/weight_right": 0.2,
             "train/weight_wrong": 0.05,
             "train/weight_auroc": 0.875,  # of four pairs three are in order, and one is a tie
         }
     )
-    assert loop.noise_detection(record, np.zeros(5, bool)) == {}
+    assert loop.noise_detection(record, np.zeros(5, bool), known) == {}
+    assert loop.noise_detection(record, wrong, np.arange(5) == 1) == {}
 
 
 def test_versions_stand_beside_the_checkpoints(supervised_run):

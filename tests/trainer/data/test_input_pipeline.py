@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 
 from trainer import config
-from trainer.data import augment, input_pipeline, noise, probe, records, sources
+from trainer.data import augment, input_pipeline, noise, probe, records, sources, views
 from trainer.errors import InputError
-from trainer.methods import IEG, L2R, Supervised
+from trainer.methods import FSR, IEG, L2R, Supervised
 
 SETTINGS = config.resolve("digits", seed=3, crop_padding=0)
 
 
 @pytest.fixture(scope="module")
 def data(digits, noisy_labels, probe_split):
-    return input_pipeline.load(digits, noisy_labels, probe_split)
+    return input_pipeline.load(digits, noisy_labels, probe_split, SETTINGS)
 
 
 def take(data, method, count, first_step=0, settings=SETTINGS):
@@ -27,9 +27,9 @@ def test_training_sees_given_labels_and_clean_ones_of_the_probe(data, digits, no
     np.testing.assert_array_equal(data.probe_labels, np.tile(np.arange(10), 10))
     wrong = np.mean(given != clean)
     by_image = {image.tobytes(): y for image, y in zip(records.read_images(digits, "train"), clean)}
-    truth = np.array([by_image[image.tobytes()] for image in data.images])
+    truth = np.array([by_image[image.tobytes()] for image in data.images.images.numpy()])
     assert np.mean(truth != data.labels) == pytest.approx(wrong, abs=0.02)
-    truth = np.array([by_image[image.tobytes()] for image in data.probe_images])
+    truth = np.array([by_image[image.tobytes()] for image in data.probe_images.images.numpy()])
     np.testing.assert_array_equal(truth, data.probe_labels)
 
 
@@ -48,6 +48,8 @@ def test_what_a_method_does_not_use_is_not_made(data):
         "mix_permutation": (300,),
         "probe_draw": (100,),
     }
+    mixed = {"mix_uniform", "mix_permutation", "queue_slot"}
+    assert set(take(data, FSR, 1)[0]) == {"id", "image", "label"} | mixed
     np.testing.assert_array_equal(np.sort(batch["mix_permutation"]), np.arange(300))
     assert 0 <= batch["probe_draw"].min() <= batch["probe_draw"].max() < 100
 
@@ -81,7 +83,7 @@ def test_two_replicas_share_what_one_sees(data):
 
 
 def test_an_epoch_shows_each_example_once_with_its_label(data):
-    scaled = augment.scale(data.images).numpy()
+    scaled = augment.scale(data.images.images).numpy()
     labels = {image.tobytes(): y for image, y in zip(scaled, data.labels, strict=True)}
     first, second = take(data, Supervised, 13), take(data, Supervised, 13, first_step=13)
     orders = []
@@ -104,14 +106,24 @@ def test_probe_batches_are_balanced_and_go_round(data):
     np.testing.assert_array_equal(np.concatenate(labels), np.tile(np.arange(10), 21))
 
 
+def test_slots_of_the_queue_are_balanced_and_differ(data):
+    first, second = (batch["queue_slot"] for batch in take(data, FSR, 2))
+    for slots in (first, second):
+        np.testing.assert_array_equal(slots // 50, np.repeat(np.arange(10), 10))
+        assert len(set(slots)) == 100
+    assert set(first) != set(second)
+
+
 @pytest.mark.parametrize("aug_type", ["autoaug", "randaug", "affine", "default"])
 def test_every_kind_of_strong_view(data, aug_type):
     rng = np.random.default_rng(0)
-    coloured = dataclasses.replace(
-        data, images=rng.integers(256, size=(1337, 32, 32, 3)).astype(np.uint8)
-    )
     settings = dataclasses.replace(SETTINGS, aug_type=aug_type, crop_padding=2)
-    coloured = dataclasses.replace(coloured, probe_images=coloured.images[:100])
+    images = rng.integers(256, size=(1337, 32, 32, 3)).astype(np.uint8)
+    coloured = dataclasses.replace(
+        data,
+        images=views.WholeImages(images, settings),
+        probe_images=views.WholeImages(images[:100], settings),
+    )
     (batch,) = take(coloured, IEG, 1, settings=settings)
     assert batch["strong_image"].shape == batch["image"].shape
     assert np.abs(batch["strong_image"]).max() <= 1
@@ -120,17 +132,12 @@ def test_every_kind_of_strong_view(data, aug_type):
     np.testing.assert_array_equal(again["strong_image"], batch["strong_image"])
 
 
-def test_colour_policies_need_colour(data):
-    settings = dataclasses.replace(SETTINGS, aug_type="autoaug")
-    with pytest.raises(InputError, match=r"--aug_type: must be affine or default for images of 1 "):
-        input_pipeline.check_augmentation(data, settings, IEG)
-    input_pipeline.check_augmentation(data, settings, Supervised)
-
-
 def test_images_are_not_in_the_graph(data):
     """A constant in the function that makes batches would be copied into every saved graph."""
     many = dataclasses.replace(
-        data, images=np.tile(data.images, (40, 1, 1, 1)), labels=np.tile(data.labels, 40)
+        data,
+        images=views.WholeImages(np.tile(data.images.images, (40, 1, 1, 1)), SETTINGS),
+        labels=np.tile(data.labels, 40),
     )
 
     def graph_size(data):
@@ -138,15 +145,8 @@ def test_images_are_not_in_the_graph(data):
         (make_batch,) = mapped._functions()
         return make_batch.function.graph.as_graph_def().ByteSize()
 
-    assert many.images.nbytes > 3_000_000
+    assert many.images.images.numpy().nbytes > 3_000_000
     assert graph_size(many) == pytest.approx(graph_size(data), abs=200)
-
-
-def test_test_batches_show_every_image_once_in_order(digits):
-    batches = list(input_pipeline.test_batches(digits, 100).as_numpy_iterator())
-    assert [len(batch["label"]) for batch in batches] == [100, 100, 100, 60]
-    images = np.concatenate([batch["image"] for batch in batches])
-    np.testing.assert_array_equal(images, augment.scale(records.read_images(digits, "test")))
 
 
 def test_a_batch_larger_than_the_training_set(data):
@@ -167,9 +167,11 @@ def test_artifacts_of_different_datasets_are_refused(digits, noisy_labels, tmp_p
     records.prepare("digits", tmp_path / "fewer")
     probe.split(tmp_path / "fewer", tmp_path / "probe", per_class=5, seed=0)
     with pytest.raises(InputError, match="noisy_labels: must be made from"):
-        input_pipeline.load(tmp_path / "fewer", noisy_labels, tmp_path / "probe")
+        input_pipeline.load(tmp_path / "fewer", noisy_labels, tmp_path / "probe", SETTINGS)
     with pytest.raises(InputError, match="probe_split: must be made from"):
-        input_pipeline.load(digits, noisy_labels, tmp_path / "probe")
+        input_pipeline.load(digits, noisy_labels, tmp_path / "probe", SETTINGS)
     noise.inject(tmp_path / "fewer", tmp_path / "noise", "uniform", 0.5, seed=0)
-    loaded = input_pipeline.load(tmp_path / "fewer", tmp_path / "noise", tmp_path / "probe")
+    loaded = input_pipeline.load(
+        tmp_path / "fewer", tmp_path / "noise", tmp_path / "probe", SETTINGS
+    )
     assert len(loaded.labels) == 150

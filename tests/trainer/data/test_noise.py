@@ -73,7 +73,7 @@ def test_the_same_seed_gives_the_same_labels(digits, tmp_path):
 @pytest.mark.parametrize(
     ("kind", "ratio", "message"),
     [
-        ("unifrom", 0.5, "--noise: must be one of uniform, asymmetric. Received: 'unifrom'"),
+        ("unifrom", 0.5, "--noise: must be one of none, uniform, asymmetric. Received: 'unifrom'"),
         ("uniform", 1.1, "--noise_ratio: must be 1 or less. Received: 1.1"),
         ("uniform", -0.1, "--noise_ratio: must be 0 or more"),
         ("uniform", float("nan"), "--noise_ratio: must be 0 or more"),

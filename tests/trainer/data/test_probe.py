@@ -45,5 +45,13 @@ def test_classes_that_are_too_small_are_named(digits, tmp_path):
 
 
 def test_no_probe_at_all(digits, tmp_path):
-    with pytest.raises(InputError, match=r"--probe_per_class: must be 1 or more\. Received: 0"):
-        probe.split(digits, tmp_path / "a", per_class=0, seed=0)
+    probe.split(digits, tmp_path / "a", per_class=0, seed=0)
+    ids, train_ids, _ = probe.read(tmp_path / "a", records.read_manifest(digits))
+    assert (len(ids), len(train_ids)) == (0, 1437)
+
+
+def test_a_probe_where_nothing_is_trusted():
+    none = np.array([], int)
+    assert len(probe.choose(none, 3, 0, np.random.default_rng(0))) == 0
+    with pytest.raises(InputError, match=r"--probe_per_class: must be 0 where no label is trusted"):
+        probe.choose(none, 3, 1, np.random.default_rng(0))

@@ -1,0 +1,181 @@
+"""Folders and tables of real files."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from trainer import config
+from trainer.config import DataConfig
+from trainer.data import noise, probe, records, sources
+from trainer.errors import InputError
+
+CLASSES = ("tabby cat", "ölfass")
+
+
+def write_images(root, count, size=(40, 30), seed=0, suffix="jpg"):
+    """`count` files in the folder of each class."""
+    rng = np.random.default_rng(seed)
+    for name in CLASSES:
+        (root / name).mkdir(parents=True)
+        for i in range(count):
+            pixels = rng.integers(256, size=(size[1], size[0], 3)).astype(np.uint8)
+            Image.fromarray(pixels).save(root / name / f"{i:03d}.{suffix}")
+    return root
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return write_images(tmp_path / "images", 20)
+
+
+def test_files_pass_through_as_they_are(folder, tmp_path):
+    written = records.prepare("image_folder", tmp_path / "a", DataConfig(data=folder))
+    assert written["class_names"] == CLASSES
+    assert written["image_shape"] == (30, 40, 3)
+    assert written["num_examples"] == {"train": 32, "test": 8}
+    encoded = records.EncodedImages(tmp_path / "a", "train")[np.arange(32)]
+    files = {file.read_bytes(): file.parent.name for file in folder.rglob("*.jpg")}
+    labels = records.read_labels(tmp_path / "a", "train")
+    assert [files[image] for image in encoded] == [CLASSES[label] for label in labels]
+    test = records.EncodedImages(tmp_path / "a", "test")[np.arange(8)]
+    assert set(files) == {*encoded, *test}
+    assert np.all(records.read_clean_labels(tmp_path / "a") == -1)
+    assert len(records.read_trusted_ids(tmp_path / "a")) == 0
+
+
+def test_the_held_out_fifth_is_stratified_and_always_the_same(folder, tmp_path):
+    ids = {
+        records.prepare("image_folder", tmp_path / name, DataConfig(data=folder))["id"]
+        for name in "ab"
+    }
+    assert len(ids) == 1
+    np.testing.assert_array_equal(np.bincount(records.read_labels(tmp_path / "a", "test")), [4, 4])
+
+
+def test_train_and_test_folders(tmp_path):
+    write_images(tmp_path / "images" / "train", 3)
+    write_images(tmp_path / "images" / "test", 2, seed=1, suffix="PNG")
+    settings = DataConfig(data=tmp_path / "images")
+    written = records.prepare("image_folder", tmp_path / "a", settings)
+    assert written["num_examples"] == {"train": 6, "test": 4}
+
+
+def test_trusted_images_are_the_probe(folder, tmp_path):
+    trusted = write_images(tmp_path / "trusted", 3, size=(70, 80), seed=1)
+    test = write_images(tmp_path / "test", 2, seed=2)
+    settings = DataConfig(data=folder, trusted=trusted, test=test)
+    written = records.prepare("image_folder", tmp_path / "a", settings)
+    assert written["num_examples"] == {"train": 46, "test": 4}
+    assert written["image_shape"] == (None, None, 3)
+    probe.split(tmp_path / "a", tmp_path / "probe", per_class=2, seed=0)
+    ids, train_ids, _ = probe.read(tmp_path / "probe", written)
+    files = {file.read_bytes() for file in trusted.rglob("*.jpg")}
+    assert set(records.EncodedImages(tmp_path / "a", "train", ids)[np.arange(4)]) <= files
+    np.testing.assert_array_equal(records.read_clean_labels(tmp_path / "a")[ids], [0, 1, 0, 1])
+    assert len(train_ids) == 42
+
+
+def test_noise_none_leaves_labels_and_says_nothing_of_the_truth(folder, tmp_path):
+    records.prepare("image_folder", tmp_path / "a", DataConfig(data=folder))
+    written = noise.inject(tmp_path / "a", tmp_path / "noise", "none", 0, seed=0)
+    assert written["wrong_labels"] is None
+    given, _ = noise.read(tmp_path / "noise", records.read_manifest(tmp_path / "a"))
+    np.testing.assert_array_equal(given, records.read_labels(tmp_path / "a", "train"))
+
+
+def test_no_noise_for_a_set_without_a_map(folder, tmp_path):
+    records.prepare("image_folder", tmp_path / "a", DataConfig(data=folder))
+    with pytest.raises(InputError, match="--noise: asymmetric is for digits, cifar10, cifar100"):
+        noise.inject(tmp_path / "a", tmp_path / "noise", "asymmetric", 0.4, seed=0)
+
+
+ROWS = [
+    {"path": f"images/{name}/{i:03d}.jpg", "given": CLASSES[(i % 4 == 0) ^ c], "truth": name}
+    for c, name in enumerate(CLASSES)
+    for i in range(20)
+]
+
+
+def write_csv(path, rows):
+    with open(path, "w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def write_json_lines(path, rows):
+    path.write_text("\n".join(json.dumps(row) for row in rows) + "\n")
+    return path
+
+
+@pytest.mark.parametrize(("name", "write"), [("t.csv", write_csv), ("t.jsonl", write_json_lines)])
+def test_a_table_with_the_truth_beside_it(folder, tmp_path, name, write):
+    rows = [row | {"split": "test" if i % 10 == 9 else "train"} for i, row in enumerate(ROWS)]
+    table = write(tmp_path / name, rows)
+    settings = DataConfig(data=table, label_column="given", clean_label_column="truth")
+    written = records.prepare("csv", tmp_path / "a", settings)
+    assert written["num_examples"] == {"train": 36, "test": 4}
+    wrong = records.read_clean_labels(tmp_path / "a") != records.read_labels(
+        tmp_path / "a", "train"
+    )
+    assert wrong.sum() == 10
+    injected = noise.inject(tmp_path / "a", tmp_path / "noise", "none", 0, seed=0)
+    assert injected["wrong_labels"] == pytest.approx(10 / 36)
+    probe.split(tmp_path / "a", tmp_path / "probe", per_class=5, seed=0)
+
+
+def test_trusted_rows_are_the_probe(folder, tmp_path):
+    rows = [row | {"trusted": int(i % 5 == 0)} for i, row in enumerate(ROWS)]
+    settings = DataConfig(
+        data=write_csv(tmp_path / "t.csv", rows), label_column="given", clean_label_column="truth"
+    )
+    records.prepare("csv", tmp_path / "a", settings)
+    assert len(records.read_trusted_ids(tmp_path / "a")) == 8
+
+
+def wrong(name, message, **settings):
+    return pytest.param(name, settings, message, id=message[:40])
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "message"),
+    [
+        wrong("image_folder", "--data: must be a directory", data="none"),
+        wrong("image_folder", "--data: must have images of two classes or more", data="empty"),
+        wrong("image_folder", "--trusted: must be a directory", data="images", trusted="none"),
+        wrong(
+            "image_folder",
+            "label of .*must be a class of the training examples .*Received: 'dog'",
+            data="images",
+            trusted="other",
+        ),
+        wrong("image_folder", "image: must be readable .*000.jpg", data="broken"),
+        wrong("image_folder", "image: must be JPEG or PNG, not GIF", data="gif"),
+        wrong("image_folder", "--test: must be given where no fifth", data="few"),
+        wrong("csv", "--data: must be a CSV file or JSON lines", data="none.csv"),
+        wrong("csv", "--data: must have a column label; it has path, given, truth", data="t.csv"),
+        wrong("csv", "image: must be readable .*none.jpg", data="lost.csv", label_column="given"),
+    ],
+)
+def test_wrong_files(folder, tmp_path, monkeypatch, name, settings, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    write_images(tmp_path / "few", 1)
+    (write_images(tmp_path / "broken", 3) / CLASSES[0] / "000.jpg").write_bytes(b"no image")
+    gif = write_images(tmp_path / "gif", 3) / CLASSES[0] / "000.jpg"
+    Image.new("RGB", (9, 9)).save(gif, "GIF")
+    (tmp_path / "other" / "dog").mkdir(parents=True)
+    Image.new("RGB", (9, 9)).save(tmp_path / "other" / "dog" / "a.png")
+    write_csv(tmp_path / "t.csv", ROWS)
+    write_csv(tmp_path / "lost.csv", [*ROWS, ROWS[0] | {"path": "images/none.jpg"}])
+    with pytest.raises(InputError, match=message):
+        records.prepare(name, tmp_path / "out", DataConfig(**settings))
+    assert not (tmp_path / "out").exists()
+
+
+def test_every_dataset_has_a_source():
+    assert set(sources.SOURCES) == set(config.DATASETS)

@@ -1,0 +1,133 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from trainer import config
+from trainer.config import DataConfig
+from trainer.data import augment, records, views
+from trainer.errors import InputError
+from trainer.methods import IEG, Supervised
+
+SETTINGS = config.resolve("image_folder", network_name="convnet")
+SIDE = 96
+
+
+def ramp(height, width):
+    """Red rises with the row, green with the column: a pixel tells where it comes from."""
+    rows, columns = np.mgrid[:height, :width]
+    blue = np.full((height, width), 128)
+    return np.stack([rows * 255 / height, columns * 255 / width, blue], axis=2).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory):
+    """A prepared dataset of images of several sizes, JPEG and PNG."""
+    root = tmp_path_factory.mktemp("photographs")
+    for name in "ab":
+        (root / "images" / name).mkdir(parents=True)
+        for i, size in enumerate([(240, 320), (300, 200), (256, 256), (100, 90)] * 2):
+            suffix = "png" if i % 3 == 0 else "jpg"
+            Image.fromarray(ramp(*size)).save(root / "images" / name / f"{i}.{suffix}", quality=95)
+    records.prepare("image_folder", root / "prepared", DataConfig(data=root / "images"))
+    return root / "prepared"
+
+
+@pytest.fixture(scope="module")
+def crops(photographs):
+    return views.Crops(records.EncodedImages(photographs, "train"), SETTINGS, SIDE)
+
+
+def test_small_images_are_seen_whole_and_others_cropped(digits, photographs):
+    digits, photographs = records.read_manifest(digits), records.read_manifest(photographs)
+    assert views.input_shape(digits, SETTINGS) == (8, 8, 1)
+    assert views.input_shape(photographs, SETTINGS) == (224, 224, 3)
+    smaller = config.resolve("image_folder", image_size=SIDE)
+    assert views.input_shape(photographs, smaller) == (SIDE, SIDE, 3)
+
+
+def test_crops_are_parts_of_their_image_at_a_fair_aspect(crops):
+    positions = tf.range(len(crops.images), dtype=tf.int64)
+    shares = []
+    for seed in range(20):
+        seen = crops.random_crops(positions, [seed, 0]).numpy().astype(float)
+        assert seen.shape == (12, SIDE, SIDE, 3)
+        red = seen[:, -1, SIDE // 2, 0] - seen[:, 0, SIDE // 2, 0]
+        green = seen[:, SIDE // 2, -1, 1] - seen[:, SIDE // 2, 0, 1]
+        assert np.all(red > 0)  # not upside down
+        shares += list(red / 255 * np.abs(green) / 255)
+        assert {*np.sign(green)} == {-1, 1}  # some mirrored, some not
+    assert 0.03 < min(shares) < 0.2
+    assert 0.8 < max(shares) <= 1
+
+
+def test_views_follow_from_the_seed(crops):
+    positions = tf.constant([3, 1, 3], tf.int64)
+    first, again, other = (crops.weak(positions, [seed, 1]).numpy() for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+    assert not np.array_equal(first[0], first[2])
+    assert np.abs(first).max() <= 1
+
+
+@pytest.mark.parametrize("aug_type", views.CROPS)
+def test_strong_views_of_crops(photographs, aug_type):
+    settings = config.resolve("image_folder", aug_type=aug_type)
+    crops = views.Crops(records.EncodedImages(photographs, "train"), settings, SIDE)
+    positions = tf.range(8, dtype=tf.int64)
+    weak = crops.weak(positions, [0, 0])
+    strong = crops.strong(positions, weak, [0, 1])
+    assert strong.shape == weak.shape
+    assert np.abs(strong).max() <= 1
+    assert np.mean(np.abs(strong - weak) > 0.02) > 0.3
+
+
+def test_png_and_jpeg_are_cropped_alike(tmp_path):
+    image = ramp(120, 160)
+    for name in "ab":
+        (tmp_path / "images" / name).mkdir(parents=True)
+        for i in range(5):
+            Image.fromarray(image).save(tmp_path / "images" / name / f"{i}.png")
+    Image.fromarray(image).save(tmp_path / "images" / "a" / "0.jpg", quality=100)
+    (tmp_path / "images" / "a" / "0.png").unlink()
+    records.prepare("image_folder", tmp_path / "p", DataConfig(data=tmp_path / "images"))
+    encoded = records.EncodedImages(tmp_path / "p", "train")
+    positions = tf.range(len(encoded), dtype=tf.int64)
+    seeds = tf.tile([[4, 2]], [len(encoded), 1])
+    seen = views.decode_crops(encoded, positions, seeds, views.random_window, 32).numpy()
+    assert np.abs(seen.astype(int) - seen[:1]).max() <= 6
+
+
+def test_a_test_sees_the_middle(photographs):
+    settings = config.resolve("image_folder", image_size=SIDE)
+    batches = list(views.test_batches(photographs, settings, 3).as_numpy_iterator())
+    assert [len(batch["label"]) for batch in batches] == [3, 1]
+    labels = np.concatenate([batch["label"] for batch in batches])
+    np.testing.assert_array_equal(labels, records.read_labels(photographs, "test"))
+    files = records.EncodedImages(photographs, "test")
+    for seen, file in zip(batches[0]["image"], files[np.arange(3)]):
+        image = tf.io.decode_image(file)
+        H, W, _ = image.shape
+        side = round(224 / 256 * min(H, W))
+        middle = image[(H - side) // 2 :, (W - side) // 2 :][:side, :side]
+        expected = tf.image.resize(middle, [SIDE, SIDE]).numpy() / 127.5 - 1
+        assert np.abs(seen - expected).max() < 0.02
+
+
+def test_a_test_of_small_images_shows_every_image_once_in_order(digits):
+    settings = config.resolve("digits")
+    batches = list(views.test_batches(digits, settings, 100).as_numpy_iterator())
+    assert [len(batch["label"]) for batch in batches] == [100, 100, 100, 60]
+    images = np.concatenate([batch["image"] for batch in batches])
+    np.testing.assert_array_equal(images, augment.scale(records.read_images(digits, "test")))
+
+
+def test_colour_policies_need_colour_and_randaugment_small_images(digits, photographs):
+    digits, photographs = records.read_manifest(digits), records.read_manifest(photographs)
+    coloured = config.resolve("digits", aug_type="autoaug")
+    with pytest.raises(InputError, match=r"--aug_type: must be affine or default for"):
+        views.check_augmentation(digits, coloured, IEG)
+    views.check_augmentation(digits, coloured, Supervised)
+    randaug = config.resolve("image_folder", aug_type="randaug")
+    with pytest.raises(InputError, match="--aug_type: must be affine or default or autoaug for"):
+        views.check_augmentation(photographs, randaug, IEG)
