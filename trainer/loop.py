@@ -71,6 +71,7 @@ class Loop(keras.callbacks.Callback):
         """Adds a row to the history and starts the means of the losses anew."""
         means = self.model.means
         row = {f"train/{name}": float(mean.result()) for name, mean in means.items()}
+        self.model.share_statistics()  # each replica tests with its own
         accuracies = self.model.evaluate(self.test_batches, return_dict=True, verbose=0)
         row |= {f"test/{name}": float(value) for name, value in accuracies.items()}
         for mean in means.values():

@@ -137,18 +137,19 @@ class FSR(Method):
         return weight * tf.reduce_mean(cross_entropy(target, z))
 
     def remember(self, ids, fall, z):
-        """Takes the fall of the losses (B,) and the logits z (B, C) into the running means."""
+        """Takes the fall of the losses (B,) and the logits z (B, C) into the running means.
+
+        Each replica writes what all of them have found, so that they stay equal.
+        """
         beta, score = self.config.queue_beta, tf.gather(self.queue.scores, ids)
         old, new = (beta, 1 - beta) if beta < 1 else (1, beta)
-        write(self.queue.scores, ids, old * score - new * fall)
+        rows = {"scores": old * score - new * fall}
         if self.config.use_pseudo_loss:
             _, gamma, _ = self.config.pseudo_loss
             said = normalise(tf.gather(self.running_logits, ids))
-            write(self.running_logits, ids, gamma * said + (1 - gamma) * z)
-
-
-def write(variable, ids, rows):
-    """Replaces rows of a variable by those of all replicas, on each replica."""
-    replica = tf.distribute.get_replica_context()
-    rows = tf.IndexedSlices(replica.all_gather(rows, 0), replica.all_gather(ids, 0))
-    variable.scatter_update(rows)
+            rows["running_logits"] = gamma * said + (1 - gamma) * z
+        # One call for all: gathering on its own, each might meet that of another on a replica.
+        rows = tf.distribute.get_replica_context().all_gather(rows | {"ids": ids}, axis=0)
+        ids = rows.pop("ids")
+        for name, values in rows.items():
+            self.state[name].scatter_update(tf.IndexedSlices(values, ids))

@@ -153,6 +153,11 @@ class Method(keras.Model):
         gradients = tape.gradient(loss, self.theta, output_gradients=share)
         self.optimizer.apply(gradients, self.network.trainable_variables)
 
+    def share_statistics(self):
+        """Gives every replica the mean of their moving statistics, which is what is saved."""
+        for variable in self.network.non_trainable_variables:
+            variable.assign(variable.numpy())
+
     def report(self, **values):
         """Takes the scalars of a step into their means. Returns them."""
         for name, value in values.items():

@@ -96,9 +96,9 @@ def test_a_step_by_hand():
     pseudo = 2 * cross_entropy(tf.fill([len(z), 10], 0.1), z).numpy().mean()
     R = method.regulariser().numpy()
     logs = tf.function(method.train_step)(batch)
-    assert logs["loss_probe"] == pytest.approx(M.numpy(), rel=1e-5)
-    assert logs["loss_pseudo"] == pytest.approx(pseudo, rel=1e-5)
-    assert logs["loss"] == pytest.approx((w * ce).sum() + pseudo + R, rel=1e-4)
+    assert logs["loss_probe"].numpy() == pytest.approx(M.numpy(), rel=1e-5)
+    assert logs["loss_pseudo"].numpy() == pytest.approx(pseudo, rel=1e-5)
+    assert logs["loss"].numpy() == pytest.approx((w * ce).sum() + pseudo + R, rel=1e-4)
     np.testing.assert_allclose(
         method.queue.scores.numpy()[: len(z)], -0.1 * (ce - ce_ahead), rtol=1e-3, atol=1e-6
     )
