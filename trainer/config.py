@@ -36,8 +36,9 @@ class TrainConfig:
     learning_rate: float = setting(0.1, "first or highest learning rate", low=0)
     lr_schedule: str = setting(
         "cosine",
-        "cosine (with restarts), cosine_one (a single one), custom_step, exponential",
-        choices=("cosine", "cosine_one", "custom_step", "exponential"),
+        "cosine (with restarts), cosine_warmup (the same), cosine_one (a single one), custom_step,"
+        " exponential",
+        choices=("cosine", "cosine_warmup", "cosine_one", "custom_step", "exponential"),
     )
     decay_steps: str = setting(
         "500",

@@ -11,10 +11,11 @@ from sklearn.metrics import roc_auc_score
 from tqdm import tqdm
 
 from trainer.errors import Preempted, TrainingError
+from trainer.schedule import cycle_ends
 
 
 class Loop(keras.callbacks.Callback):
-    """Tests and saves every `eval_freq` steps and at the end.
+    """Tests and saves every `eval_freq` steps, where a cosine cycle ends, and at the end.
 
     It counts in steps of the run, not in epochs of `fit`, so that a run that was cut off anywhere
     tests and saves at the same steps as one that was not.
@@ -33,6 +34,7 @@ class Loop(keras.callbacks.Callback):
         self.checkpoints = checkpoints
         self.test_batches = test_batches
         self.wrong, self.known = labels != clean_labels, clean_labels >= 0
+        self.further_tests = cycle_ends(config) | {config.max_iteration}
         self.preempted = threading.Event()
         self.handler = None
 
@@ -59,7 +61,7 @@ class Loop(keras.callbacks.Callback):
                     f"{name} is {value:f} at step {self.step}; the checkpoint before it is kept."
                     " A lower --learning_rate or a longer --warmup_epochs may help"
                 )
-        if self.step % self.config.eval_freq == 0 or self.step == self.config.max_iteration:
+        if self.step % self.config.eval_freq == 0 or self.step in self.further_tests:
             self.test_and_save()
         elif self.preempted.is_set():
             self.checkpoints.save()

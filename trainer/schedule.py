@@ -36,7 +36,7 @@ def learning_rate(config, steps_per_epoch):
     """
     rate, steps = config.learning_rate, [int(s) for s in config.decay_steps.split(",")]
     match config.lr_schedule:
-        case "cosine":
+        case "cosine" | "cosine_warmup":
             schedule = schedules.CosineDecayRestarts(
                 rate, steps[0], config.cos_t_mul, config.cos_m_mul
             )
@@ -51,3 +51,18 @@ def learning_rate(config, steps_per_epoch):
     if config.warmup_epochs:
         schedule = Warmup(schedule, rate, config.warmup_epochs * steps_per_epoch)
     return schedule
+
+
+def cycle_ends(config):
+    """The steps after which a cycle of the cosine with restarts ends, as a set.
+
+    Lengths are rounded here, as in the release; the rate itself follows the exact ones.
+    """
+    if config.lr_schedule != "cosine":
+        return set()
+    end, length, ends = 0, float(config.decay_steps.split(",")[0]), set()
+    while end <= config.max_iteration:
+        end += round(length)
+        length *= config.cos_t_mul
+        ends.add(end)
+    return ends

@@ -133,9 +133,8 @@ def test_a_truncated_checkpoint_is_passed_over(
 
 
 @pytest.mark.parametrize("method", ["ieg", "fsr"])
-def test_two_replicas_train_and_go_on(run, tmp_path, monkeypatch, method):
+def test_two_replicas_train_and_go_on(run, mirrored, tmp_path, monkeypatch, method):
     """Through `fit`, with a mirrored strategy over two devices of this machine."""
-    mirrored = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     monkeypatch.setattr(fit, "replicas", lambda: mirrored)
     settings = {"method": method, "max_iteration": 8, "eval_freq": 4, "batch_size": 50}
     settings |= {"meta_start_epoch": 0}

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from trainer.config import TrainConfig
 from trainer.optimizer import AveragedMomentum
-from trainer.schedule import learning_rate
+from trainer.schedule import cycle_ends, learning_rate
 
 with np.load(Path(__file__).parents[1] / "golden" / "schedules.npz") as arrays:
     GOLDEN = dict(arrays)
@@ -16,7 +16,7 @@ SCHEDULES = {
     "cosine_a": "cosine",
     "cosine_b": "cosine",
     "cosine_flag_warmup": "cosine",
-    "cosine_warmup": "cosine",
+    "cosine_warmup": "cosine_warmup",
     "cosine_one": "cosine_one",
     "custom_step": "custom_step",
     "exponential": "exponential",
@@ -59,3 +59,15 @@ def test_golden_averaging_decay():
 def test_learning_rate_ends_at_zero():
     config = dataclasses.replace(TrainConfig(), lr_schedule="cosine_one", max_iteration=10)
     assert float(learning_rate(config, 1)(10)) == pytest.approx(0, abs=1e-8)
+
+
+@pytest.mark.parametrize("tag", ["cosine_a", "cosine_b"])
+def test_golden_cycle_ends(tag):
+    golden = GOLDEN[f"{tag}/cycle_end_eval_iterations"]
+    config = TrainConfig(
+        decay_steps=str(int(GOLDEN[f"{tag}/decay_steps"].item())),
+        cos_t_mul=float(GOLDEN[f"{tag}/param_t_mul"]),
+        max_iteration=int(golden[-1]),
+    )
+    assert sorted(cycle_ends(config))[: len(golden)] == list(golden)
+    assert not cycle_ends(dataclasses.replace(config, lr_schedule="cosine_one"))

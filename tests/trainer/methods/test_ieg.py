@@ -51,9 +51,9 @@ def test_golden_step(arrays, jit_compile):
     assert_state_after_step(method, arrays, average_after_update=True)
 
 
-def test_golden_step_of_two_replicas():
+def test_golden_step_of_two_replicas(mirrored):
     """Weights, labels, MixUp and batch norm are per replica; gradients are summed."""
-    arrays, strategy = read_golden("step_ieg_2rep"), tf.distribute.MirroredStrategy(CPUS)
+    arrays, strategy = read_golden("step_ieg_2rep"), mirrored
     with strategy.scope():
         method = golden_method("ieg", arrays)
     batch = golden_batch(arrays)
