@@ -56,13 +56,13 @@ def learning_rate(config, steps_per_epoch):
 def cycle_ends(config):
     """The steps after which a cycle of the cosine with restarts ends, as a set.
 
-    Lengths are rounded here, as in the release; the rate itself follows the exact ones.
+    Each length is rounded here, as in the release; the rate itself follows the exact ones.
     """
     if config.lr_schedule != "cosine":
         return set()
-    end, length, ends = 0, float(config.decay_steps.split(",")[0]), set()
+    end, length, ends = 0, int(config.decay_steps.split(",")[0]), set()
     while end <= config.max_iteration:
-        end += round(length)
-        length *= config.cos_t_mul
+        end += length
+        length = round(length * config.cos_t_mul)
         ends.add(end)
     return ends
