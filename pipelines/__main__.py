@@ -26,7 +26,11 @@ RUNNER = flags.DEFINE_string("runner", "subprocess", f"run: one of {', '.join(RU
 DATASET = flags.DEFINE_string("dataset", "digits", f"one of {', '.join(config.DATASETS)}")
 NOISE = flags.DEFINE_string("noise", "uniform", f"one of {', '.join(config.NOISES)}")
 NOISE_RATIO = flags.DEFINE_float("noise_ratio", 0.9, "probability of a redrawn or flipped label")
-PROBE_PER_CLASS = flags.DEFINE_integer("probe_per_class", 10, "trusted examples of each class")
+PROBE_PER_CLASS = flags.DEFINE_integer(
+    "probe_per_class",
+    None,
+    "trusted examples of each class; 10 unless the dataset's recipe differs",
+)
 METHODS = flags.DEFINE_list("methods", None, "sweep: methods with commas between them")
 flags.adopt_module_key_flags(command_line)
 
@@ -52,8 +56,11 @@ def main(arguments):
 def pipeline_parameters():
     """Parameters of the pipeline from the flags, checked before anything runs."""
     files = command_line.given(DataConfig)
+    probe_per_class = PROBE_PER_CLASS.value
+    if probe_per_class is None:
+        probe_per_class = config.probe_per_class(DATASET.value)
     config.check_data(
-        DATASET.value, NOISE.value, NOISE_RATIO.value, PROBE_PER_CLASS.value, DataConfig(**files)
+        DATASET.value, NOISE.value, NOISE_RATIO.value, probe_per_class, DataConfig(**files)
     )
     given = command_line.given(TrainConfig)
     config.resolve(DATASET.value, **given)
@@ -61,7 +68,7 @@ def pipeline_parameters():
         "dataset": DATASET.value,
         "noise": NOISE.value,
         "noise_ratio": NOISE_RATIO.value,
-        "probe_per_class": PROBE_PER_CLASS.value,
+        "probe_per_class": probe_per_class,
         **files,
     }
     if PIPELINE.value == "sweep":

@@ -14,16 +14,32 @@ from absl import flags
 from trainer import command_line, config, manifest
 from trainer.config import DataConfig, TrainConfig
 from trainer.errors import InputError
+from trainer.experiments import EXPERIMENTS, expand
 
+NO_EFFECT = {
+    "ds_include_metadata": "ids and clean labels are always there",
+    "use_ema": "weights are always averaged",
+    "post_batch_mode_autoaug": "unused there",
+}
 DATASET = flags.DEFINE_string(
     "dataset",
     "digits_uniform_0.9",
     "<dataset>_<noise>_<ratio>, or <dataset> alone with its labels as they are;"
     f" datasets: {', '.join(config.DATASETS)}; noises: {', '.join(config.NOISES)}",
 )
-PROBE_PER_CLASS = flags.DEFINE_integer("probe_per_class", 10, "trusted examples of each class")
+PROBE_PER_CLASS = flags.DEFINE_integer(
+    "probe_per_class",
+    None,
+    "trusted examples of each class; 10 unless the dataset's recipe differs",
+)
 PROBE_DATASET_HOLD_RATIO = flags.DEFINE_float(
     "probe_dataset_hold_ratio", None, "the same as a share of the training examples"
+)
+EXPERIMENT = flags.DEFINE_string(
+    "experiment", None, f"the flags of a published experiment: {', '.join(EXPERIMENTS)}"
+)
+USE_IMAGENET_AS_EVAL = flags.DEFINE_boolean(
+    "use_imagenet_as_eval", False, "webvisionmini: test on the ImageNet validation set as well"
 )
 MODE = flags.DEFINE_string(
     "mode", "train", "train, or evaluation of what stands in --checkpoint_path"
@@ -31,6 +47,9 @@ MODE = flags.DEFINE_string(
 CHECKPOINT_PATH = flags.DEFINE_string(
     "checkpoint_path", None, "directory for all outputs; runs/<dataset>/<method> unless given"
 )
+for name, reason in NO_EFFECT.items():
+    flags.DEFINE_boolean(name, None, f"accepted from commands of the IEG release; {reason}")
+flags.DEFINE_alias("dataset_dir", "data")  # its name in the IEG release
 flags.adopt_module_key_flags(command_line)
 
 
@@ -40,14 +59,17 @@ def main(arguments):
     config.check_choice("mode", MODE.value, ("train", "evaluation"))
     dataset, noise, noise_ratio = config.parse_dataset(DATASET.value)
     files = DataConfig(**command_line.given(DataConfig))
-    config.check_data(dataset, noise, noise_ratio, PROBE_PER_CLASS.value, files)
+    config.check_data(dataset, noise, noise_ratio, PROBE_PER_CLASS.value or 0, files)
     config.check_range("probe_dataset_hold_ratio", PROBE_DATASET_HOLD_RATIO.value or 0, 0, 1)
+    if USE_IMAGENET_AS_EVAL.value and (dataset != "webvisionmini" or not files.imagenet_val):
+        rule = "needs --dataset=webvisionmini and --imagenet_val, the tar archive"
+        raise InputError("--use_imagenet_as_eval", rule, f"{dataset}, {files.imagenet_val}")
     settings = config.resolve(dataset, **command_line.given(TrainConfig))
     root = Path(CHECKPOINT_PATH.value or f"runs/{DATASET.value}/{settings.method}")
     if MODE.value == "train":
         claim(root, files, settings)
         train(root, dataset, noise, noise_ratio, files, settings)
-    metrics = evaluate(root)
+    metrics = evaluate(root, files)
     print(json.dumps(metrics, indent=2))
     print(f"outputs: {root}")
 
@@ -90,22 +112,36 @@ def train(root, dataset, noise_kind, noise_ratio, files, settings):
     fit.train(settings, data, noisy_labels, split, checkpoints, root / manifest.MODEL)
 
 
-def evaluate(root):
+def evaluate(root, files):
     """The last step of the training pipeline. Returns the metrics."""
-    manifest.read(root / manifest.CHECKPOINTS, manifest.CHECKPOINTS)  # before the slow import
+    checkpoints = root / manifest.CHECKPOINTS
+    manifest.read(checkpoints, manifest.CHECKPOINTS)  # before the slow import
     from trainer import evaluate
+    from trainer.data import records
 
-    directories = (manifest.PREPARED_DATASET, manifest.CHECKPOINTS, manifest.METRICS)
-    return evaluate.evaluate(*(root / name for name in directories))
+    metrics = evaluate.evaluate(
+        root / manifest.PREPARED_DATASET, checkpoints, root / manifest.METRICS
+    )
+    if USE_IMAGENET_AS_EVAL.value:
+        imagenet = root / "imagenet"
+        records.prepare("imagenet2012_val", imagenet / manifest.PREPARED_DATASET, files)
+        metrics |= evaluate.evaluate(
+            imagenet / manifest.PREPARED_DATASET,
+            checkpoints,
+            imagenet / manifest.METRICS,
+            name="imagenet",
+        )
+    return metrics
 
 
 def probe_per_class(prepared):
-    """Trusted examples of each class, from either flag."""
+    """Trusted examples of each class, from either flag or the dataset's name."""
     if PROBE_DATASET_HOLD_RATIO.value is None:
-        return PROBE_PER_CLASS.value
+        given = PROBE_PER_CLASS.value
+        return config.probe_per_class(DATASET.value) if given is None else given
     size = int(prepared["num_examples"]["train"] * PROBE_DATASET_HOLD_RATIO.value)
     return size // len(prepared["class_names"])
 
 
 if __name__ == "__main__":
-    command_line.run(main)
+    command_line.run(main, expand)

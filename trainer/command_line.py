@@ -32,11 +32,17 @@ def given(config_class):
     return {flag.name: flag.value for flag in settings if flag.present}
 
 
-def run(main):
-    """Parses the flags and runs `main(positional arguments)`; errors become a line and a status."""
+def run(main, expand=list):
+    """Parses the flags and runs `main(positional arguments)`; errors become a line and a status.
+
+    Args:
+      main: The program.
+      expand: Function from the command line, a list, to that which is parsed.
+    """
     logging.set_verbosity(logging.WARNING)  # TFDS and TensorFlow say much about what goes well
     app.run(
-        lambda argv: checked(main, argv[1:]), flags_parser=lambda argv: checked(flags.FLAGS, argv)
+        lambda argv: checked(main, argv[1:]),
+        flags_parser=lambda argv: checked(lambda argv: flags.FLAGS(expand(argv)), argv),
     )
 
 

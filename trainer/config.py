@@ -1,4 +1,7 @@
-"""What a training run is told: its settings, the recipe of each dataset, and their rules."""
+"""What a training run is told: its settings, the recipe of each dataset, and their rules.
+
+Published experiments are in `trainer.experiments`.
+"""
 
 import dataclasses
 import math
@@ -7,8 +10,9 @@ from dataclasses import dataclass, field
 
 from trainer.errors import InputError
 
-DATASETS = ("digits", "cifar10", "cifar100", "image_folder", "csv")
-OWN_FILES = ("image_folder", "csv")
+DATASETS = ("digits", "cifar10", "cifar100", "image_folder", "csv", "webvisionmini")
+FILES = ("image_folder", "csv", "webvisionmini")  # what --data is for
+WEBVISION = r"webvisionmini_\d+"
 NOISES = ("none", "uniform", "asymmetric")
 METHODS = ("supervised", "l2r", "fsr", "ieg")
 NETWORKS = ("convnet", "resnet29", "wrn28-10", "resnet50")
@@ -32,6 +36,7 @@ class TrainConfig:
     max_iteration: int = setting(200_000, "training steps", low=1)
     batch_size: int = setting(100, "training examples per step and replica", low=1)
     val_batch_size: int = setting(100, "test examples per step", low=1)
+    max_epoch: int = setting(0, "epochs to train instead of max_iteration steps", low=0)
     eval_freq: int = setting(500, "steps between tests, with a checkpoint each", low=1)
     learning_rate: float = setting(0.1, "first or highest learning rate", low=0)
     lr_schedule: str = setting(
@@ -44,6 +49,7 @@ class TrainConfig:
         "500",
         "cosine: steps of the first cycle; custom_step: comma list of drops; exponential: period",
     )
+    decay_epochs: str = setting("1", "with max_epoch: decay_steps in epochs")
     decay_rate: float = setting(0.1, "custom_step: factor of each drop", low=0)
     cos_t_mul: float = setting(1.5, "cosine: growth of a cycle's length", low=1)
     cos_m_mul: float = setting(0.9, "cosine: factor on a cycle's peak", low=0)
@@ -103,7 +109,8 @@ class DataConfig:
     data: str = setting(
         "",
         "image_folder: directory of <class>/<file>, or of train/ and test/ with these;"
-        " csv: CSV file or JSON lines with columns path and label, optional split and trusted",
+        " csv: CSV file or JSON lines with columns path and label, optional split and trusted;"
+        " webvisionmini: directory of the IEG release's tensorflow_datasets",
     )
     trusted: str = setting(
         "", "image_folder, csv: directory of <class>/<file> whose labels are right: the probe"
@@ -113,6 +120,7 @@ class DataConfig:
     )
     label_column: str = setting("label", "csv: column of the given label")
     clean_label_column: str = setting("", "csv: column of the true label, for probe and diagnosis")
+    imagenet_val: str = setting("", "ILSVRC2012_img_val.tar, for --use_imagenet_as_eval")
     tfds_data_dir: str = setting("", "where TensorFlow Datasets keeps prepared datasets")
 
 
@@ -133,6 +141,16 @@ RECIPES = {
         "meta_start_epoch": 5,
     },
 }
+
+
+def probe_per_class(name):
+    """Trusted examples of each class unless told, by the name of the dataset.
+
+    Of CIFAR they are the 1,000 of the release, of webvisionmini_<n> n of each class.
+    """
+    if re.fullmatch(WEBVISION, name):
+        return int(name.partition("_")[2])
+    return 100 if re.match(r"cifar10(_|$)", name) else 10
 
 
 def resolve(dataset, **overrides):
@@ -156,6 +174,16 @@ def resolve(dataset, **overrides):
     )
 
 
+def in_steps(config, epoch_steps):
+    """`config` with `max_epoch` and `decay_epochs` as steps, if it counts in epochs."""
+    if not config.max_epoch:
+        return config
+    decay = ",".join(str(int(epochs) * epoch_steps) for epochs in config.decay_epochs.split(","))
+    return dataclasses.replace(
+        config, max_iteration=config.max_epoch * epoch_steps, decay_steps=decay
+    )
+
+
 def checked(field, value):
     """`value` in the type of `field`, if the field's rule allows it."""
     argument, rule = f"--{field.name}", field.metadata
@@ -168,7 +196,7 @@ def checked(field, value):
     if rule["choices"]:
         check_choice(field.name, value, rule["choices"])
     check_range(field.name, number, rule["low"], rule["high"])
-    if field.name == "decay_steps" and not all(
+    if field.name in ("decay_steps", "decay_epochs") and not all(
         s.strip().isdigit() and int(s) > 0 for s in value.split(",")
     ):
         raise InputError(argument, "must be numbers above 0 with commas between them", value)
@@ -197,8 +225,8 @@ def check_data(dataset, noise, noise_ratio, probe_per_class, settings=DataConfig
     check_choice("noise", noise, NOISES)
     check_range("noise_ratio", noise_ratio, 0, 1)
     check_range("probe_per_class", probe_per_class, 0)
-    if bool(settings.data) != (dataset in OWN_FILES):
-        rule = f"is where the images are, for {' and '.join(OWN_FILES)}; --dataset is {dataset}"
+    if bool(settings.data) != (dataset in FILES):
+        rule = f"is where the images are, for {', '.join(FILES)}; --dataset is {dataset}"
         raise InputError("--data", rule, settings.data)
 
 
@@ -211,8 +239,8 @@ def parse_dataset(name):
     Raises:
       InputError: `name` is not of this form.
     """
-    if name in DATASETS:
-        return name, "none", 0.0
+    if name in DATASETS or re.fullmatch(WEBVISION, name):
+        return name.partition("_")[0] if name not in DATASETS else name, "none", 0.0
     try:
         dataset, noise, ratio = name.rsplit("_", 2)
         return dataset, noise, float(ratio)

@@ -8,6 +8,7 @@
 
 from trainer import fit, manifest
 from trainer.data import records, views
+from trainer.errors import InputError
 
 RUN_FACTS = (
     "method",
@@ -21,28 +22,43 @@ RUN_FACTS = (
 )
 
 
-def evaluate(dataset_path, checkpoints_path, metrics_path, split="test"):
-    """Accuracy of a run on one split of the dataset it was trained on.
+def evaluate(dataset_path, checkpoints_path, metrics_path, name="test"):
+    """Accuracy of a run on the test split of its dataset, or of another one of the same classes.
 
     Args:
       dataset_path: Directory of the prepared dataset.
       checkpoints_path: Directory of the run's checkpoints.
       metrics_path: Directory to write.
-      split: Name of the split.
+      name: What the names of the accuracies start with.
 
     Returns:
       The metrics, by name; accuracies in [0, 1].
+
+    Raises:
+      InputError: The dataset has other classes, or in another order.
     """
     dataset = records.read_manifest(dataset_path)
-    manifest.check_parent(manifest.read(checkpoints_path, manifest.CHECKPOINTS), dataset)
+    check_classes(manifest.read(checkpoints_path, manifest.CHECKPOINTS), dataset)
     method, run = fit.restore(checkpoints_path)
-    batches = views.test_batches(dataset_path, method.config, method.config.val_batch_size, split)
+    batches = views.test_batches(dataset_path, method.config, method.config.val_batch_size)
     accuracies = method.evaluate(batches, return_dict=True, verbose=0)
-    metrics = {f"{split}/{name}": float(value) for name, value in accuracies.items()}
-    metrics |= {name: run[name] for name in RUN_FACTS}
+    metrics = {f"{name}/{accuracy}": float(value) for accuracy, value in accuracies.items()}
+    metrics |= {fact: run[fact] for fact in RUN_FACTS}
     directory = manifest.start(metrics_path)
     manifest.write_json(directory / "metrics.json", metrics)
     manifest.finish(
         directory, manifest.METRICS, {manifest.PREPARED_DATASET: dataset, manifest.CHECKPOINTS: run}
     )
     return metrics
+
+
+def check_classes(run, dataset):
+    """Raises InputError unless labels mean the same to the run and in the dataset."""
+    pairs = zip(run["class_names"], dataset["class_names"])
+    difference = next((f"{a}, not {b}" for a, b in pairs if a != b), None)
+    if difference or len(run["class_names"]) != len(dataset["class_names"]):
+        rule = f"must have the {len(run['class_names'])} classes of the run, in their order"
+        received = f"{len(dataset['class_names'])} classes"
+        if difference:
+            received = f"a run with {difference}"
+        raise InputError("prepared_dataset", rule, received)

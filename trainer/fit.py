@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from trainer import manifest
 from trainer.checkpoints import Checkpoints, claim
-from trainer.config import TrainConfig
+from trainer.config import TrainConfig, in_steps
 from trainer.data import input_pipeline, records, views
 from trainer.loop import Loop
 from trainer.methods import METHODS
@@ -48,6 +48,7 @@ def train(config, dataset_path, noisy_labels_path, probe_split_path, checkpoints
     METHODS[config.method].check(config, data, len(dataset["class_names"]))
     strategy = replicas()
     epoch_steps = input_pipeline.steps_per_epoch(data, config, strategy.num_replicas_in_sync)
+    config = in_steps(config, epoch_steps)
     directory = claim(checkpoints_path, config, data.manifests)
     if (directory / manifest.MANIFEST).is_file():
         return manifest.read(directory, manifest.CHECKPOINTS)  # finished earlier

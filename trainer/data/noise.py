@@ -3,8 +3,8 @@
 <noisy_labels>/
   labels.npy       int32 (N,), the given label of each training example, by id
   transition.npy   float64 (C, C), T[i, j] = P(given j | clean i); rows sum to 1
-  manifest.json    noise, noise_ratio, seed, wrong_labels (share of labels that are wrong, among
-                   those whose truth is known; null if none is)
+  manifest.json    noise, noise_ratio, seed, wrong_labels (share of labels that are wrong; null
+                   where the truth is not known of all)
 """
 
 from pathlib import Path
@@ -120,9 +120,8 @@ def inject(dataset_path, output_path, noise, noise_ratio, seed):
         class_map = asymmetric_map(dataset["source"])
         given, transition = asymmetric(labels, num_classes, noise_ratio, rng, class_map)
     clean = records.read_clean_labels(dataset_path)
-    known = clean >= 0
     facts = {"noise": noise, "noise_ratio": noise_ratio, "seed": seed}
-    facts["wrong_labels"] = float(np.mean((given != clean)[known])) if known.any() else None
+    facts["wrong_labels"] = float(np.mean(given != clean)) if np.all(clean >= 0) else None
     directory = manifest.start(output_path)
     np.save(directory / "labels.npy", given)
     np.save(directory / "transition.npy", transition)

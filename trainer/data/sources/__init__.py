@@ -6,6 +6,7 @@ from trainer.config import check_choice
 from trainer.data.sources.digits import digits
 from trainer.data.sources.files import image_folder, table
 from trainer.data.sources.tensorflow_datasets import from_tfds
+from trainer.data.sources.webvision import imagenet_val, webvision_mini
 
 SOURCES = {
     "digits": digits,
@@ -13,6 +14,8 @@ SOURCES = {
     "cifar100": partial(from_tfds, "cifar100"),
     "image_folder": image_folder,
     "csv": table,
+    "webvisionmini": webvision_mini,
+    "imagenet2012_val": imagenet_val,
 }
 
 

@@ -1,0 +1,126 @@
+"""WebVision-mini: the 50 classes of WebVision that are the first ones of ImageNet.
+
+The layout is that of the records published with the IEG release:
+
+    <data>/tensorflow_datasets/webvisionmini-google/
+      2.0.0/          a TensorFlow Datasets directory with splits train and val
+      probe_<n>/imagenet2012-probe.tfrecord-1-of-1   n of ImageNet: image/encoded, image/label
+"""
+
+import tarfile
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+
+from trainer.data.sources.source import Source
+from trainer.data.sources.tensorflow_datasets import encoded_pairs
+from trainer.errors import InputError
+
+NUM_CLASSES = 50
+VAL_NAME = "ILSVRC2012_val_{:08d}.JPEG"
+
+
+def class_names():
+    """The WordNet ids of the classes, in the order of their labels."""
+    return tuple(imagenet_file("labels.txt")[:NUM_CLASSES])
+
+
+def imagenet_file(name):
+    """Lines of a file on ImageNet that comes with TensorFlow Datasets."""
+    files = resources.files("tensorflow_datasets.datasets.imagenet2012")
+    return (files / name).read_text().split()
+
+
+def webvision_mini(settings):
+    """Crawled images with their labels; the trusted ones of the largest probe come after them."""
+    import tensorflow_datasets as tfds
+
+    root = Path(settings.data) / "tensorflow_datasets" / "webvisionmini-google"
+    versions = sorted(file.parent for file in root.glob("*/dataset_info.json"))
+    if not versions:
+        raise InputError("--data", f"must hold the records of WebVision-mini, {root}/2.0.0", "none")
+    builder = tfds.builder_from_directory(versions[-1])
+    names = builder.info.features["label"].names
+    if len(names) != NUM_CLASSES:
+        raise InputError("--data", f"must have {NUM_CLASSES} classes", len(names))
+    trusted = read_probe(root)
+    crawled = builder.info.splits["train"].num_examples
+    clean = np.full(crawled + len(trusted), -1, np.int32)
+    clean[crawled:] = [label for _, label in trusted]
+    return Source(
+        class_names=class_names(),
+        image_shape=(None, None, 3),
+        splits={
+            "train": (pair for part in (encoded_pairs(builder, "train"), trusted) for pair in part),
+            "test": encoded_pairs(builder, "val"),
+        },
+        clean_labels=clean,
+        trusted_ids=np.arange(crawled, len(clean)),
+    )
+
+
+def read_probe(root):
+    """(encoded image, label) of each image of the largest probe."""
+    import tensorflow as tf
+
+    sizes = {int(path.name.removeprefix("probe_")): path for path in root.glob("probe_*")}
+    if not sizes:
+        raise InputError("--data", f"must hold the trusted images, {root}/probe_500", "none")
+    features = {
+        "image/encoded": tf.io.FixedLenFeature([], tf.string),
+        "image/label": tf.io.FixedLenFeature([], tf.int64),
+    }
+    file = sizes[max(sizes)] / "imagenet2012-probe.tfrecord-1-of-1"
+    records = tf.data.TFRecordDataset(str(file)).map(
+        lambda record: tf.io.parse_single_example(record, features)
+    )
+    try:
+        rows = list(records.as_numpy_iterator())
+    except tf.errors.OpError as error:
+        rule = f"must be whole ({str(error).splitlines()[0]})"
+        raise InputError("probe of WebVision-mini", rule, str(file)) from error
+    return [(row["image/encoded"], int(row["image/label"])) for row in rows]
+
+
+def imagenet_val(settings):
+    """The images of the 50 classes in ILSVRC2012_img_val.tar, to test on."""
+    names = class_names()
+    labels = {
+        VAL_NAME.format(i): names.index(name)
+        for i, name in enumerate(imagenet_file("validation_labels.txt"), start=1)
+        if name in names
+    }
+    return Source(
+        class_names=names,
+        image_shape=(None, None, 3),
+        splits={"test": tar_pairs(settings.imagenet_val, labels)},
+        labels_are_clean=True,
+    )
+
+
+def tar_pairs(path, labels):
+    """(encoded image, label) of the files of a tar archive that `labels` names; all must be there.
+
+    Raises:
+      InputError: The archive cannot be read, or misses some.
+    """
+    try:
+        with tarfile.open(path) as tar:
+            members = {Path(member.name).name: member for member in tar}
+    except (OSError, tarfile.TarError) as error:
+        rule = f"must be ILSVRC2012_img_val.tar ({error})"
+        raise InputError("--imagenet_val", rule, path) from error
+    missing = [name for name in labels if name not in members]
+    if missing:
+        rule = (
+            f"must have {len(labels)} images of {NUM_CLASSES} classes; {len(missing)} are missing"
+        )
+        raise InputError("--imagenet_val", f"{rule}, such as {missing[0]}", path)
+
+    def pairs():
+        with tarfile.open(path) as tar:
+            for name, label in labels.items():
+                yield tar.extractfile(members[name]).read(), label
+
+    return pairs()

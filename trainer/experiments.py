@@ -1,0 +1,69 @@
+"""Published experiments by name: `python -m trainer --experiment=NAME`.
+
+Figures are test accuracies as published; none of them has been reproduced here.
+"""
+
+from dataclasses import dataclass
+
+from trainer.config import check_choice
+
+IEG = "Distilling Effective Supervision from Severe Label Noise (Zhang et al., CVPR 2020)"
+L2R = "Learning to Reweight Examples for Robust Deep Learning (Ren et al., ICML 2018)"
+FSR = "Learning Fast Sample Re-weighting Without Reward Data (Zhang & Pfister, ICCV 2021)"
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One row of a published table.
+
+    Attributes:
+      paper: Where it was published.
+      flags: Of `python -m trainer`.
+      published: Test top-1, %; None where no figure was found.
+    """
+
+    paper: str
+    flags: str
+    published: float | None = None
+
+
+def cifar(method, size, noise, ratio, network="wrn28-10", flags="", published=None):
+    probe = " --probe_dataset_hold_ratio=0.002" if size == 10 else ""
+    dataset = f"--dataset=cifar{size}_{noise}_{ratio} --network_name={network}"
+    paper = {"ieg": IEG, "l2r": L2R, "fsr": FSR}[method]
+    return Experiment(paper, f"--method={method} {dataset}{flags or probe}", published)
+
+
+FSR_FLAGS = " --probe_dataset_hold_ratio=0 --max_iteration=63500 --cos_t_mul=2"
+
+EXPERIMENTS = {
+    "ieg_cifar10_uniform_0.2": cifar("ieg", 10, "uniform", 0.2, published=96.2),
+    "ieg_cifar10_uniform_0.4": cifar("ieg", 10, "uniform", 0.4, published=95.9),
+    "ieg_cifar10_uniform_0.8": cifar("ieg", 10, "uniform", 0.8, published=93.7),
+    "ieg_cifar100_uniform_0.2": cifar("ieg", 100, "uniform", 0.2, published=81.2),
+    "ieg_cifar100_uniform_0.4": cifar("ieg", 100, "uniform", 0.4, published=80.2),
+    "ieg_cifar100_uniform_0.8": cifar("ieg", 100, "uniform", 0.8, published=75.5),
+    "ieg_cifar10_asymmetric_0.2": cifar("ieg", 10, "asymmetric", 0.2, "resnet29"),
+    "ieg_cifar10_asymmetric_0.4": cifar("ieg", 10, "asymmetric", 0.4, "resnet29"),
+    "l2r_cifar10_uniform_0.4": cifar("l2r", 10, "uniform", 0.4, published=86.9),
+    "l2r_cifar100_uniform_0.4": cifar("l2r", 100, "uniform", 0.4, published=61.3),
+    "fsr_cifar10_uniform_0.4": cifar("fsr", 10, "uniform", 0.4, flags=FSR_FLAGS),
+    "fsr_cifar100_uniform_0.4": cifar("fsr", 100, "uniform", 0.4, flags=FSR_FLAGS),
+    "ieg_webvision": Experiment(
+        IEG,
+        "--method=ieg --dataset=webvisionmini --network_name=resnet50 --use_imagenet_as_eval"
+        " --ce_factor=4 --consistency_factor=8 --batch_size=8 --val_batch_size=50"
+        " --eval_freq=10000 --max_iteration=1000000",
+        80.0,
+    ),
+}
+
+
+def expand(arguments):
+    """The command line with the flags of its `--experiment=NAME`, if any, before the others."""
+    given = [a for a in arguments if a.startswith("--experiment=")]
+    rest = [a for a in arguments if a not in given]
+    for name in (argument.split("=", 1)[1] for argument in given):
+        check_choice("experiment", name, tuple(EXPERIMENTS))
+        rest[1:1] = EXPERIMENTS[name].flags.split()
+    return rest
