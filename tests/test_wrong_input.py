@@ -17,12 +17,21 @@ WRONG = [
     ),
     (
         "trainer --dataset=cats_uniform_0.9",
-        "--dataset: must be one of digits, cifar10, cifar100, image_folder, csv. Received: 'cats'",
+        "--dataset: must be one of digits, cifar10, cifar100, image_folder, csv, ",
     ),
     ("trainer --dataset=digits_uniform", "--dataset: must be <dataset>_<noise>_<ratio>, such as"),
-    ("trainer --dataset=image_folder", "--data: is where the images are, for image_folder and csv"),
-    ("trainer --data=file", "--data: is where the images are, for image_folder and csv; --dataset"),
-    ("pipelines run --dataset=csv", "--data: is where the images are, for image_folder and csv"),
+    (
+        "trainer --dataset=image_folder",
+        "--data: is where the images are, for image_folder, csv, ",
+    ),
+    (
+        "trainer --data=file",
+        "--data: is where the images are, for image_folder, csv, ",
+    ),
+    (
+        "pipelines run --dataset=csv",
+        "--data: is where the images are, for image_folder, csv, ",
+    ),
     ("trainer --dataset=digits_pink_0.9", "--noise: must be one of none, uniform, asymmetric."),
     ("trainer --dataset=digits_uniform_1.9", "--noise_ratio: must be 1 or less. Received: 1.9"),
     ("trainer --dataset=digits_uniform_nan", "--noise_ratio: must be 0 or more. Received: nan"),
@@ -43,7 +52,7 @@ WRONG = [
     ("pipelines run --pipeline=sweep --methods=ieg,x", "--method: must be one of supervised,"),
     (
         "pipelines run --dataset=cats",
-        "--dataset: must be one of digits, cifar10, cifar100, image_folder, csv. Received: 'cats'",
+        "--dataset: must be one of digits, cifar10, cifar100, image_folder, csv, ",
     ),
     ("pipelines run --noise_ratio=-0.1", "--noise_ratio: must be 0 or more. Received: -0.1"),
     ("pipelines run --output_dir=file/out", "--output_dir: must be writable"),
@@ -83,7 +92,7 @@ def test_a_probe_that_is_too_large_trains_nothing(tmp_path):
     )
     assert done.returncode == 2
     error = done.stderr.splitlines()[-1]
-    assert error.startswith("error: --probe_per_class: must be at most the size of the smallest")
+    assert error.startswith("error: --probe_per_class: must be at most the trusted examples of")
     assert not (tmp_path / "probe_split").exists()
     assert not (tmp_path / "checkpoints").exists()
 

@@ -239,8 +239,10 @@ def parse_dataset(name):
     Raises:
       InputError: `name` is not of this form.
     """
-    if name in DATASETS or re.fullmatch(WEBVISION, name):
-        return name.partition("_")[0] if name not in DATASETS else name, "none", 0.0
+    if name in DATASETS:
+        return name, "none", 0.0
+    if re.fullmatch(WEBVISION, name):
+        return "webvisionmini", "none", 0.0
     try:
         dataset, noise, ratio = name.rsplit("_", 2)
         return dataset, noise, float(ratio)

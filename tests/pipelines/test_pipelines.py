@@ -112,7 +112,7 @@ def test_wrong_input_found_by_a_task(tmp_path):
     (out / "metrics.json").write_text("{}")
     done = command("pipelines", "run", "--probe_per_class=140", cwd=tmp_path)
     assert done.returncode == 2
-    assert done.stderr.startswith("error: --probe_per_class: must be at most the size of the")
+    assert done.stderr.startswith("error: --probe_per_class: must be at most the trusted")
     assert done.stderr.count("\n") == 1
     assert not (out / "metrics.json").exists()
     assert not list(out.glob("training-*/train"))

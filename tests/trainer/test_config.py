@@ -66,6 +66,19 @@ def test_dataset_names():
             config.parse_dataset(name)
 
 
+def test_trusted_examples_of_each_class_by_the_name_of_the_dataset():
+    names = ("cifar10_uniform_0.4", "cifar100_uniform_0.4", "webvisionmini", "webvisionmini_20")
+    assert [config.probe_per_class(name) for name in names] == [100, 10, 10, 20]
+    assert config.parse_dataset("webvisionmini_20") == ("webvisionmini", "none", 0)
+
+
+def test_epochs_become_steps():
+    settings = config.TrainConfig(max_epoch=200, decay_epochs="160,180")
+    resolved = config.in_steps(settings, 10)
+    assert (resolved.max_iteration, resolved.decay_steps) == (2000, "1600,1800")
+    assert config.in_steps(config.TrainConfig(), 10) == config.TrainConfig()
+
+
 @pytest.mark.parametrize(
     ("data", "message"),
     [
@@ -74,7 +87,10 @@ def test_dataset_names():
         (("digits", "uniform", 1.01, 10), "--noise_ratio: must be 1 or less"),
         (("digits", "uniform", float("nan"), 10), "--noise_ratio: must be 0 or more"),
         (("digits", "uniform", 0.5, -1), "--probe_per_class: must be 0 or more"),
-        (("csv", "uniform", 0.5, 10), "--data: is where the images are, for image_folder and csv"),
+        (
+            ("csv", "uniform", 0.5, 10),
+            "--data: is where the images are, for image_folder, csv, ",
+        ),
     ],
 )
 def test_wrong_data(data, message):
