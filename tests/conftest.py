@@ -13,8 +13,8 @@ tf.config.set_logical_device_configuration(
 
 
 @pytest.fixture(scope="session")
-def mirrored():
-    """Two replicas; one strategy for all tests, since TensorFlow mixes up collectives of two."""
+def two_replicas():
+    """The one strategy of the process: those of a second one would take part in its sums."""
     return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 
 

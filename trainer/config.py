@@ -63,6 +63,11 @@ class TrainConfig:
         choices=("exact", "last_layer"),
     )
     jit_compile: bool = setting(False, "compile the step with XLA")
+    mixed_precision: str = setting(
+        "float32",
+        "what the network is trained in; the meta step and tests stay in float32",
+        choices=("float32", "bfloat16", "float16"),
+    )
     ce_factor: float = setting(5.0, "ieg: weight of the MixUp loss on guessed labels", low=0)
     consistency_factor: float = setting(20.0, "ieg: weight of the consistency loss", low=0)
     grad_eps_init: float = setting(

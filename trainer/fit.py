@@ -19,7 +19,7 @@ from trainer.data import input_pipeline, records, views
 from trainer.loop import Loop
 from trainer.methods import METHODS
 from trainer.networks import NETWORKS
-from trainer.optimizer import AveragedMomentum
+from trainer.optimizer import AveragedMomentum, LossScale
 from trainer.schedule import learning_rate
 
 
@@ -130,6 +130,8 @@ def build_method(config, facts, steps_per_epoch=1):
         steps_per_epoch,
     )
     optimizer = AveragedMomentum(learning_rate(config, steps_per_epoch), config.momentum)
+    if config.mixed_precision == "float16":
+        optimizer = LossScale(optimizer)
     optimizer.build(method.network.trainable_variables)
     method.compile(optimizer, jit_compile=config.jit_compile)
     return method
@@ -144,8 +146,8 @@ def restore(checkpoints_path):
 
 
 def averaged_network(method):
-    """A copy of the network with averaged weights."""
-    network = keras.models.clone_model(method.network)
+    """A copy of the network with averaged weights, in full precision."""
+    network = keras.models.clone_model(method.full_network)
     network.set_weights(method.network.get_weights())
     for variable, average in zip(network.trainable_variables, method.optimizer.averages):
         variable.assign(average)

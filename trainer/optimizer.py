@@ -1,4 +1,4 @@
-"""Momentum SGD that keeps an average of the weights."""
+"""Momentum SGD that keeps an average of the weights, and its loss scale for float16."""
 
 import keras
 import tensorflow as tf
@@ -38,3 +38,28 @@ class AveragedMomentum(keras.optimizers.Optimizer):
         self.assign(m, self.momentum * m + gradient)
         self.assign_sub(variable, tf.cast(learning_rate, variable.dtype) * m)
         self.assign_add(average, (1 - d) * (variable - average))
+
+
+class LossScale(keras.optimizers.LossScaleOptimizer):
+    """Skips a step whose gradients overflow, on all replicas alike, but counts it as a step.
+
+    The order of the examples and the end of the training follow the count.
+    """
+
+    @property
+    def momentums(self):
+        return self.inner_optimizer.momentums
+
+    @property
+    def averages(self):
+        return self.inner_optimizer.averages
+
+    def apply(self, grads, trainable_variables=None):
+        step = self.iterations + 1
+        super().apply(grads, trainable_variables)
+        self.iterations.assign(step)
+
+    def check_finite(self, grads):
+        # Keras asks each replica about its own part of the gradients and believes the first.
+        finite = tf.cast(super().check_finite(grads), tf.float32)
+        return tf.distribute.get_replica_context().all_reduce("MEAN", finite) == 1

@@ -2,6 +2,7 @@ import dataclasses
 import json
 import os
 import signal
+from functools import partial
 
 import keras
 import numpy as np
@@ -14,6 +15,7 @@ from trainer.data import noise, probe
 from trainer.errors import InputError, Preempted, TrainingError
 from trainer.methods import METHODS, example_record
 from trainer.networks import NETWORKS
+from trainer.optimizer import LossScale
 
 CHOICES = {f.name: f.metadata["choices"] for f in dataclasses.fields(config.TrainConfig)}
 
@@ -133,9 +135,9 @@ def test_a_truncated_checkpoint_is_passed_over(
 
 
 @pytest.mark.parametrize("method", ["ieg", "fsr"])
-def test_two_replicas_train_and_go_on(run, mirrored, tmp_path, monkeypatch, method):
+def test_two_replicas_train_and_go_on(run, two_replicas, tmp_path, monkeypatch, method):
     """Through `fit`, with a mirrored strategy over two devices of this machine."""
-    monkeypatch.setattr(fit, "replicas", lambda: mirrored)
+    monkeypatch.setattr(fit, "replicas", lambda: two_replicas)
     settings = {"method": method, "max_iteration": 8, "eval_freq": 4, "batch_size": 50}
     settings |= {"meta_start_epoch": 0}
     whole = run("whole", **settings)
@@ -146,6 +148,35 @@ def test_two_replicas_train_and_go_on(run, mirrored, tmp_path, monkeypatch, meth
     monkeypatch.undo()
     one = run("one", **settings)
     assert any(not np.array_equal(a, b) for a, b in zip(whole[0], one[0], strict=True))
+
+
+@pytest.mark.parametrize("method", ["supervised", "ieg"])
+def test_each_precision_reaches_the_loss_of_float32(run, tmp_path, method):
+    losses, steps = {}, {"max_iteration": 60, "eval_freq": 60, "batch_size": 25}
+    for precision in ("float16", "bfloat16", "float32"):  # no run leaves its own to the next
+        _, (row,) = run(precision, method=method, mixed_precision=precision, **steps)
+        losses[precision] = row["train/loss"]
+        trained, _ = fit.restore(tmp_path / precision / "checkpoints")
+        assert trained.network.layers[1].compute_dtype == precision
+        saved = keras.models.load_model(tmp_path / precision / "model" / "model.keras")
+        assert saved.layers[1].compute_dtype == "float32"
+    assert len(set(losses.values())) == 3
+    assert losses == pytest.approx(dict.fromkeys(losses, losses["float32"]), rel=0.01)
+
+
+def test_float16_goes_on_across_skipped_steps(run, tmp_path, monkeypatch):
+    """From a scale so high that the gradients of the first steps overflow; cut off among them."""
+    monkeypatch.setattr(fit, "LossScale", partial(LossScale, initial_scale=2.0**28))
+    settings = {"method": "supervised", "mixed_precision": "float16"}
+    settings |= {"max_iteration": 18, "eval_freq": 4, "batch_size": 25}
+    whole = run("whole", **settings)
+    optimizer = fit.restore(tmp_path / "whole" / "checkpoints")[0].optimizer
+    assert optimizer.iterations == 18
+    assert 0 < optimizer.step_counter < 12  # steps since the last that was skipped
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(loop.Loop, "on_train_batch_end", at_step(6, stop))
+        run("cut", **settings)
+    assert_same(run("cut", **settings), whole)
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(run, tmp_path, monkeypatch):

@@ -1,7 +1,7 @@
 import numpy as np
 import tensorflow as tf
 
-from trainer.optimizer import AveragedMomentum
+from trainer.optimizer import AveragedMomentum, LossScale
 
 
 def test_momentum_keeps_gradients_and_not_steps():
@@ -30,3 +30,23 @@ def test_the_decay_is_bounded():
     optimizer.iterations.assign(10**6)
     optimizer.apply([tf.constant(1.0)], [weight])
     np.testing.assert_allclose(optimizer.averages[0], 0.5)
+
+
+def test_gradients_that_overflow_are_skipped_on_all_replicas_and_counted(two_replicas):
+    with two_replicas.scope():
+        optimizer, weight = LossScale(AveragedMomentum(0.1), initial_scale=4.0), tf.Variable(1.0)
+        optimizer.build([weight])
+
+    @tf.function
+    def step(gradients):
+        two_replicas.run(
+            lambda: optimizer.apply(
+                [gradients[tf.distribute.get_replica_context().replica_id_in_sync_group]], [weight]
+            )
+        )
+
+    step(tf.constant([1.0, np.inf]))
+    assert (optimizer.iterations, optimizer.dynamic_scale, weight.numpy()) == (1, 2, 1)
+    step(tf.constant([1.0, 2.0]))
+    assert (optimizer.iterations, optimizer.dynamic_scale) == (2, 2)
+    np.testing.assert_allclose(weight.numpy(), 1 - 0.1 * (1 + 2) / 2)

@@ -54,9 +54,9 @@ class FSR(Method):
         images, q = self.blend(batch)
         with tf.GradientTape(persistent=True) as tape:
             z = self.network(images, training=True)
-            ce = cross_entropy(q, z)
-            R = self.regulariser()
-            A = tf.reduce_mean(ce) + R
+            ce, R = cross_entropy(q, z), self.regulariser()
+            ce_A = cross_entropy(q, self.in_full_precision(z, images))
+            A = tf.reduce_mean(ce_A) + R
             with tape.stop_recording():
                 gradients = tape.gradient(A, self.last_layer)
                 M, dM_dw, ce_ahead = self.meta_step(batch, images, q, gradients)
@@ -65,7 +65,7 @@ class FSR(Method):
             loss_pseudo = tf.cast(started, z.dtype) * self.pseudo_loss(batch["id"], z)
             loss = tf.reduce_sum(w * ce) + loss_pseudo + R
         self.update(tape, loss)
-        self.remember(batch["id"], fall=ce - ce_ahead, z=z)
+        self.remember(batch["id"], fall=ce_A - ce_ahead, z=z)
         self.record.add(batch["id"], {"weight": w})
         return self.report(
             loss=loss, loss_probe=M, loss_pseudo=loss_pseudo, zero_weights=share(w == 0)

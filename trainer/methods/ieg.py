@@ -73,10 +73,11 @@ class IEG(Method):
         y, lam0 = self.one_hot(batch["label"]), self.config.grad_eps_init
         with tf.GradientTape(persistent=True) as tape:
             z = self.network(batch["image"], training=True)  # alone moves the moving statistics
-            z_strong = self.forward(batch["strong_image"], self.theta)
-            g = guess_labels(z, z_strong)
+            z_strong = self.side_pass(batch["strong_image"])
+            z_A = self.in_full_precision(z, batch["image"])
+            g = guess_labels(z_A, self.in_full_precision(z_strong, batch["strong_image"]))
             R = self.regulariser()
-            A = tf.reduce_mean(cross_entropy(lam0 * y + (1 - lam0) * g, z)) + R
+            A = tf.reduce_mean(cross_entropy(lam0 * y + (1 - lam0) * g, z_A)) + R
             with tape.stop_recording():
                 M, dM_dw, dM_dlam = self.meta_step(batch, tape.gradient(A, self.theta))
                 w = example_weights(dM_dw)
@@ -133,7 +134,7 @@ class IEG(Method):
         images = tf.concat([probe_image, batch["image"], batch["strong_image"]], axis=0)
         labels = tf.concat([self.one_hot(probe_label), g, g], axis=0)
         images, labels = mixup(images, labels, batch["mix_uniform"], batch["mix_permutation"])
-        z = tf.split(self.forward(images, self.theta), 3)
+        z = tf.split(self.side_pass(images), 3)
         probe, *views = (
             tf.reduce_mean(cross_entropy(labels_part, normalise(z_part)))
             for labels_part, z_part in zip(tf.split(labels, 3), z, strict=True)

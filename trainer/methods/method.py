@@ -38,6 +38,17 @@ def share(condition):
     return tf.reduce_mean(tf.cast(condition, tf.float32))
 
 
+def in_precision(network, dtype):
+    """The network, or a copy that computes in half precision, with float32 weights and logits."""
+    if dtype == "float32":
+        return network
+    copy = keras.models.clone_model(network)
+    copy.set_weights(network.get_weights())
+    for layer in copy.layers[:-1]:
+        layer.dtype_policy = f"mixed_{dtype}"
+    return copy
+
+
 class Method(keras.Model):
     """A network with a training step of its own.
 
@@ -62,7 +73,8 @@ class Method(keras.Model):
 
     def __init__(self, network, config, weight_decay, num_examples, steps_per_epoch=1):
         super().__init__(name=config.method)
-        self.network = network
+        self.network = in_precision(network, config.mixed_precision)
+        self.full_network = network  # its own variables are not used
         self.config = config
         self.weight_decay = weight_decay
         self.num_classes = network.output_shape[-1]
@@ -123,9 +135,18 @@ class Method(keras.Model):
         return [variable.value for variable in self.network.layers[-1].trainable_variables]
 
     def forward(self, images, theta, training=True):
-        """Logits (B, C) under the weights `theta`, leaving the network as it is."""
-        moving_statistics = self.network.non_trainable_variables
-        return self.network.stateless_call(theta, moving_statistics, images, training=training)[0]
+        """Logits (B, C) under the weights `theta` in full precision; changes nothing."""
+        statistics = self.network.non_trainable_variables
+        return self.full_network.stateless_call(theta, statistics, images, training=training)[0]
+
+    def side_pass(self, images):
+        """Logits (B, C) as the network gives them in training; changes nothing."""
+        statistics = self.network.non_trainable_variables
+        return self.network.stateless_call(self.theta, statistics, images, training=True)[0]
+
+    def in_full_precision(self, z, images):
+        """The logits z of the images, computed anew where the network has but half precision."""
+        return z if self.network is self.full_network else self.forward(images, self.theta)
 
     def probe_loss(self, batch, theta, frozen=()):
         """M(theta'): mean cross-entropy of the probe batch plus the decay of theta'.
@@ -150,6 +171,7 @@ class Method(keras.Model):
     def update(self, tape, loss):
         """One step of the optimiser, which sums gradients over replicas: hence the share."""
         share = tf.ones_like(loss) / self.distribute_strategy.num_replicas_in_sync
+        share = self.optimizer.scale_loss(share)
         gradients = tape.gradient(loss, self.theta, output_gradients=share)
         self.optimizer.apply(gradients, self.network.trainable_variables)
 

@@ -16,8 +16,6 @@ from trainer import meta_gradient
 from trainer.methods import ieg
 from trainer.methods.method import cross_entropy, example_weights
 
-CPUS = ["CPU:0", "CPU:1"]
-
 
 @pytest.fixture(scope="module")
 def arrays():
@@ -51,9 +49,9 @@ def test_golden_step(arrays, jit_compile):
     assert_state_after_step(method, arrays, average_after_update=True)
 
 
-def test_golden_step_of_two_replicas(mirrored):
+def test_golden_step_of_two_replicas(two_replicas):
     """Weights, labels, MixUp and batch norm are per replica; gradients are summed."""
-    arrays, strategy = read_golden("step_ieg_2rep"), mirrored
+    arrays, strategy = read_golden("step_ieg_2rep"), two_replicas
     with strategy.scope():
         method = golden_method("ieg", arrays)
     batch = golden_batch(arrays)

@@ -1,5 +1,6 @@
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from trainer.networks.batch_norm import FusedBatchNorm
@@ -41,3 +42,21 @@ def test_forward_mode_agrees_with_finite_differences():
     step = 1e-2
     up, down = (layer(INPUTS + sign * step * direction, training=True) for sign in (1, -1))
     np.testing.assert_allclose(accumulator.jvp(outputs), (up - down) / (2 * step), atol=2e-3)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.parametrize("training", [False, True])
+def test_half_inputs(dtype, training):
+    """Values and forward-mode products have the type of the input; statistics stay float32."""
+    full, half = FusedBatchNorm(), FusedBatchNorm(dtype=f"mixed_{dtype}")
+    direction = tf.random.stateless_normal(INPUTS.shape, [3, 4])
+    results = []
+    for layer, inputs in ((full, INPUTS), (half, tf.cast(INPUTS, dtype))):
+        layer.build(INPUTS.shape)
+        with tf.autodiff.ForwardAccumulator(inputs, tf.cast(direction, inputs.dtype)) as forward:
+            outputs = layer(inputs, training=training)
+        results.append((outputs, forward.jvp(outputs)))
+        assert {tensor.dtype for tensor in results[-1]} == {inputs.dtype}
+    for expected, actual in zip(*results, strict=True):
+        np.testing.assert_allclose(tf.cast(actual, tf.float32), expected, atol=0.05)
+    assert {variable.dtype for variable in half.variables} == {"float32"}
