@@ -58,7 +58,8 @@ def train(config, dataset_path, noisy_labels_path, probe_split_path, checkpoints
     facts = run_facts(config, data)
     keras.backend.clear_session()  # layers are numbered anew: the order of some sums follows names
     keras.utils.set_random_seed(config.seed)
-    tf.config.experimental.enable_op_determinism()
+    if not config.jit_compile:  # Keras would turn XLA off
+        tf.config.experimental.enable_op_determinism()
     with strategy.scope():
         method = build_method(config, facts, epoch_steps)
     checkpoints = Checkpoints(method, directory)
