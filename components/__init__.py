@@ -1,6 +1,6 @@
 """Pipeline components: each is a typed shell around one function of `trainer`."""
 
-from components.compare_methods import compare_methods
+from components.compare_runs import compare_runs
 from components.evaluate import evaluate
 from components.inject_noise import inject_noise
 from components.prepare_dataset import prepare_dataset
@@ -8,7 +8,7 @@ from components.split_probe import split_probe
 from components.train import train
 
 __all__ = [
-    "compare_methods",
+    "compare_runs",
     "evaluate",
     "inject_noise",
     "prepare_dataset",

@@ -5,6 +5,7 @@ python -m pipelines run --pipeline=sweep --methods=ieg,supervised --max_iteratio
 python -m pipelines compile --pipeline=sweep --output=sweep.yaml
 """
 
+import itertools
 from pathlib import Path
 
 from absl import flags
@@ -32,6 +33,8 @@ PROBE_PER_CLASS = flags.DEFINE_integer(
     "trusted examples of each class; 10 unless the dataset's recipe differs",
 )
 METHODS = flags.DEFINE_list("methods", None, "sweep: methods with commas between them")
+NOISE_RATIOS = flags.DEFINE_list("noise_ratios", None, "sweep: noise ratios, the same way")
+SEEDS = flags.DEFINE_list("seeds", None, "sweep: seeds, the same way")
 flags.adopt_module_key_flags(command_line)
 
 
@@ -67,26 +70,46 @@ def pipeline_parameters():
     parameters = {
         "dataset": DATASET.value,
         "noise": NOISE.value,
-        "noise_ratio": NOISE_RATIO.value,
         "probe_per_class": probe_per_class,
         **files,
     }
     if PIPELINE.value == "sweep":
-        if "method" in given:
-            raise InputError(
-                "--method", "is for one training; a sweep takes --methods", given["method"]
-            )
-        for method in METHODS.value or ():
-            config.resolve(DATASET.value, method=method)
-        methods = {"methods": METHODS.value} if METHODS.value else {}
-    else:
-        if METHODS.value:
-            raise InputError(
-                "--methods", "is for a sweep; one training takes --method", METHODS.value
-            )
-        methods = {"method": given.pop("method")} if "method" in given else {}
-    seed = {"seed": given.pop("seed")} if "seed" in given else {}
-    return parameters | methods | seed | {"settings": given}
+        return parameters | {"runs": sweep_runs(given), "settings": given}
+    for flag in (METHODS, NOISE_RATIOS, SEEDS):
+        if flag.value:
+            rule = f"is for a sweep; one training takes --{flag.name.rstrip('s')}"
+            raise InputError(f"--{flag.name}", rule, flag.value)
+    named = {name: given.pop(name) for name in ("method", "seed") if name in given}
+    return parameters | {"noise_ratio": NOISE_RATIO.value} | named | {"settings": given}
+
+
+def sweep_runs(given):
+    """Each method at each noise ratio with each seed, the slowest methods first.
+
+    Args:
+      given: Settings on the command line; `seed` is taken out.
+    """
+    if "method" in given:
+        rule = "is for one training; a sweep takes --methods"
+        raise InputError("--method", rule, given["method"])
+    seeds = numbers(SEEDS, int) or [given.pop("seed", 0)]
+    ratios = numbers(NOISE_RATIOS, float) or [NOISE_RATIO.value]
+    methods = METHODS.value or ["supervised", "l2r", "ieg"]
+    for method, ratio, seed in itertools.product(methods, ratios, seeds):
+        config.resolve(DATASET.value, method=method, seed=seed)
+        config.check_range("noise_ratios", ratio, 0, 1)
+    methods = sorted(methods, key=config.METHODS.index, reverse=True)
+    names = ("method", "noise_ratio", "seed")
+    return [dict(zip(names, run)) for run in itertools.product(methods, ratios, seeds)]
+
+
+def numbers(flag, kind):
+    """The items of a list flag as numbers."""
+    try:
+        return [kind(item) for item in flag.value or ()]
+    except ValueError:
+        rule = "must be numbers with commas between them"
+        raise InputError(f"--{flag.name}", rule, ",".join(flag.value)) from None
 
 
 if __name__ == "__main__":

@@ -3,10 +3,13 @@
 import components
 
 
-def noisy_data(dataset, noise, noise_ratio, probe_per_class, seed, **files):
-    """Chains prepare -> inject noise, split probe. Returns what `train` takes of it."""
-    data = components.prepare_dataset(dataset=dataset, **files)
-    prepared_dataset = data.outputs["prepared_dataset"]
+def prepared_data(dataset, **files):
+    """Prepares. Returns the dataset."""
+    return components.prepare_dataset(dataset=dataset, **files).outputs["prepared_dataset"]
+
+
+def noisy_data(prepared_dataset, noise, noise_ratio, probe_per_class, seed):
+    """Chains inject noise and split probe to a dataset. Returns what `train` takes of it."""
     noisy = components.inject_noise(
         prepared_dataset=prepared_dataset, noise=noise, noise_ratio=noise_ratio, seed=seed
     )

@@ -1,19 +1,23 @@
-"""prepare -> inject noise, split probe -> (train -> evaluate) for each method -> compare."""
+"""prepare -> (inject noise, split probe -> train -> evaluate) for each run -> compare."""
+
+from typing import List  # noqa: UP035, kfp reads the type of the items from it
 
 from kfp import dsl
 
 import components
-from pipelines.stages import noisy_data, tested_run
+from pipelines.stages import noisy_data, prepared_data, tested_run
 
 
 @dsl.pipeline(name="sweep")
 def sweep(
     dataset: str = "digits",
     noise: str = "uniform",
-    noise_ratio: float = 0.9,
     probe_per_class: int = 10,
-    methods: list = ["ieg", "l2r", "supervised"],  # noqa: B006, slowest first: two run at a time
-    seed: int = 0,
+    runs: List[dict] = [  # noqa: B006, UP006, kfp reads the default and copies it
+        {"method": "ieg", "noise_ratio": 0.9, "seed": 0},
+        {"method": "l2r", "noise_ratio": 0.9, "seed": 0},
+        {"method": "supervised", "noise_ratio": 0.9, "seed": 0},
+    ],
     data: str = "",
     trusted: str = "",
     test: str = "",
@@ -22,15 +26,14 @@ def sweep(
     tfds_data_dir: str = "",
     settings: dict = {},  # noqa: B006
 ) -> dsl.Artifact:
-    """Trains several methods on the same noisy labels and compares them.
+    """Trains on the same images with several methods, noise ratios and seeds, and compares them.
 
     Args:
         dataset: Name of the source, such as digits, cifar10 or image_folder.
         noise: none, uniform or asymmetric.
-        noise_ratio: Probability with which a label is redrawn or flipped, in [0, 1].
         probe_per_class: Trusted examples of each class.
-        methods: Any of supervised, l2r and ieg.
-        seed: Of everything random.
+        runs: Method (supervised, l2r, fsr or ieg), noise_ratio (probability with which a label is
+            redrawn or flipped) and seed of each run.
         data: For image_folder the directory of class folders, for csv the file.
         trusted: Directory of class folders whose labels are right.
         test: Directory of class folders to test on; otherwise a fifth is held out.
@@ -39,12 +42,8 @@ def sweep(
         tfds_data_dir: Where TensorFlow Datasets keeps prepared datasets.
         settings: Further settings of the trainer by the name of their flag.
     """
-    inputs = noisy_data(
+    prepared_dataset = prepared_data(
         dataset,
-        noise,
-        noise_ratio,
-        probe_per_class,
-        seed,
         data=data,
         trusted=trusted,
         test=test,
@@ -52,7 +51,8 @@ def sweep(
         clean_label_column=clean_label_column,
         tfds_data_dir=tfds_data_dir,
     )
-    with dsl.ParallelFor(methods) as method:
-        metrics = tested_run(inputs, method, seed, settings)
-    compared = components.compare_methods(metrics=dsl.Collected(metrics))
+    with dsl.ParallelFor(runs) as run:
+        inputs = noisy_data(prepared_dataset, noise, run.noise_ratio, probe_per_class, run.seed)
+        metrics = tested_run(inputs, run.method, run.seed, settings)
+    compared = components.compare_runs(metrics=dsl.Collected(metrics))
     return compared.outputs["summary"]

@@ -2,7 +2,7 @@
 
 from kfp import dsl
 
-from pipelines.stages import noisy_data, tested_run
+from pipelines.stages import noisy_data, prepared_data, tested_run
 
 
 @dsl.pipeline(name="training")
@@ -28,7 +28,7 @@ def training(
         noise: none, uniform or asymmetric.
         noise_ratio: Probability with which a label is redrawn or flipped, in [0, 1].
         probe_per_class: Trusted examples of each class.
-        method: supervised, l2r or ieg.
+        method: supervised, l2r, fsr or ieg.
         seed: Of everything random.
         data: For image_folder the directory of class folders, for csv the file.
         trusted: Directory of class folders whose labels are right.
@@ -38,12 +38,8 @@ def training(
         tfds_data_dir: Where TensorFlow Datasets keeps prepared datasets.
         settings: Further settings of the trainer by the name of their flag.
     """
-    inputs = noisy_data(
+    prepared_dataset = prepared_data(
         dataset,
-        noise,
-        noise_ratio,
-        probe_per_class,
-        seed,
         data=data,
         trusted=trusted,
         test=test,
@@ -51,4 +47,5 @@ def training(
         clean_label_column=clean_label_column,
         tfds_data_dir=tfds_data_dir,
     )
+    inputs = noisy_data(prepared_dataset, noise, noise_ratio, probe_per_class, seed)
     return tested_run(inputs, method, seed, settings)

@@ -1,12 +1,14 @@
-"""Several runs on the same data, side by side.
+"""Several runs on the same images, side by side.
 
 <summary>/
-  summary.json     {"dataset", "noise", "noise_ratio", "wrong_labels", "probe_per_class",
-                    "seed", "methods": {method: {"test/top1", ..., "seconds"}}}
+  summary.json     {"dataset", "noise", "probe_per_class",
+                    "runs": [{"method", "noise_ratio", "seed", "wrong_labels", "test/top1", ...}]}
   manifest.json
 """
 
+import itertools
 import json
+import statistics
 from pathlib import Path
 
 from tabulate import tabulate
@@ -14,11 +16,11 @@ from tabulate import tabulate
 from trainer import manifest
 from trainer.config import METHODS
 
-SHARED = ("dataset", "noise", "noise_ratio", "wrong_labels", "probe_per_class", "seed")
+SHARED = ("dataset", "noise", "probe_per_class")
 
 
 def compare(metrics_paths, output_path):
-    """Writes the summary of runs that differ in the method only.
+    """Writes the summary of runs that differ in method, noise ratio or seed.
 
     Args:
       metrics_paths: Directories of metrics, one per run.
@@ -32,31 +34,50 @@ def compare(metrics_paths, output_path):
     summary = collect(runs)
     directory = manifest.start(output_path)
     manifest.write_json(directory / "summary.json", summary)
-    parents = {run["method"]: parent for run, parent in zip(runs, manifests, strict=True)}
+    parents = {
+        "{method}_{noise_ratio}_{seed}".format(**run): parent
+        for run, parent in zip(runs, manifests, strict=True)
+    }
     manifest.finish(directory, manifest.SUMMARY, parents)
     return summary
 
 
 def collect(runs):
     """The content of summary.json from that of metrics.json of each run."""
-    summary = {name: runs[0][name] for name in SHARED}
-    summary["methods"] = {
-        run["method"]: {k: v for k, v in run.items() if k not in (*SHARED, "method")}
-        for run in sorted(runs, key=lambda run: METHODS.index(run["method"]))
+    return {name: runs[0][name] for name in SHARED} | {
+        "runs": sorted(
+            ({k: v for k, v in run.items() if k not in SHARED} for run in runs),
+            key=lambda run: (*setting_of(run), run["seed"]),
+        )
     }
-    return summary
+
+
+def setting_of(run):
+    return run["noise_ratio"], METHODS.index(run["method"])
 
 
 def table(summary, style="simple"):
-    """A table of the runs: a row a method, in `style` of the tabulate package."""
-    rows = [
-        {
-            "method": method,
-            "wrong labels, %": f"{100 * summary['wrong_labels']:.1f}",
-            "test top-1, %": f"{100 * metrics['test/top1']:.1f}",
-            "raw weights, %": f"{100 * metrics['test/top1_raw']:.1f}",
-            "seconds": f"{metrics['seconds']:.0f}",
-        }
-        for method, metrics in summary["methods"].items()
-    ]
+    """A row for each noise ratio and method, over seeds, in `style` of the tabulate package."""
+    rows = []
+    for _, group in itertools.groupby(summary["runs"], setting_of):
+        runs = list(group)
+        rows.append(
+            {
+                "method": runs[0]["method"],
+                "noise ratio": runs[0]["noise_ratio"],
+                "wrong labels, %": percent(runs, "wrong_labels"),
+                "test top-1, %": percent(runs, "test/top1"),
+                "raw weights, %": percent(runs, "test/top1_raw"),
+                "seconds": f"{statistics.mean(run['seconds'] for run in runs):.0f}",
+            }
+        )
     return tabulate(rows, headers="keys", tablefmt=style, disable_numparse=True)
+
+
+def percent(runs, name):
+    """Mean and standard deviation of a share over runs, or what is known of it."""
+    shares = [100 * run[name] for run in runs if run[name] is not None]
+    if not shares:
+        return "unknown"
+    deviation = f" ± {statistics.stdev(shares):.1f}" if len(shares) > 1 else ""
+    return f"{statistics.mean(shares):.1f}{deviation}"

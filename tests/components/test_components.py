@@ -155,10 +155,11 @@ def test_the_same_as_plain_functions(tmp_path, digits, noisy_labels, probe_split
     metrics = plain(dsl.Metrics, tmp_path / "metrics")
     components.evaluate.python_func(data, checkpoints, metrics)
     summary, table = plain(dsl.Artifact, tmp_path / "summary"), plain(dsl.Markdown, tmp_path / "t")
-    components.compare_methods.python_func([metrics], summary, table)
+    components.compare_runs.python_func([metrics], summary, table)
     compared = json.loads((tmp_path / "summary" / "summary.json").read_text())
-    assert compared["noise_ratio"] == 0.4
-    assert compared["methods"]["supervised"]["test/top1"] == metrics.metadata["test/top1"]
+    (run,) = compared["runs"]
+    assert (run["method"], run["noise_ratio"]) == ("supervised", 0.4)
+    assert run["test/top1"] == metrics.metadata["test/top1"]
     assert "| supervised" in (tmp_path / "t").read_text()
 
 

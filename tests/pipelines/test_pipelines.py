@@ -6,6 +6,9 @@ import sys
 
 import pytest
 import yaml
+from absl import flags
+
+from pipelines import __main__
 
 FEW_STEPS = ("--max_iteration=12", "--eval_freq=12")
 
@@ -28,16 +31,21 @@ def test_sweep_leaves_a_summary(sweep):
     done, cwd = sweep
     assert done.returncode == 0, done.stderr
     summary = json.loads((cwd / "out" / "summary.json").read_text())
-    assert (summary["dataset"], summary["noise"], summary["noise_ratio"]) == (
-        "digits",
-        "uniform",
-        0.9,
-    )
-    assert summary["seed"] == 3
-    assert set(summary["methods"]) == {"supervised", "l2r"}
-    for metrics in summary["methods"].values():
+    assert (summary["dataset"], summary["noise"]) == ("digits", "uniform")
+    runs = [(run["noise_ratio"], run["method"], run["seed"]) for run in summary["runs"]]
+    assert runs == [(0.9, "supervised", 3), (0.9, "l2r", 3)]
+    for metrics in summary["runs"]:
         assert 0 <= metrics["test/top1"] <= 1
         assert metrics["seconds"] > 0
+
+
+def test_a_sweep_is_over_methods_ratios_and_seeds():
+    flags.FLAGS.unparse_flags()
+    flags.FLAGS(["", "--methods=supervised,ieg", "--noise_ratios=0.2,0.4", "--seeds=5,6"])
+    runs = [tuple(run.values()) for run in __main__.sweep_runs({})]
+    assert runs[:3] == [("ieg", 0.2, 5), ("ieg", 0.2, 6), ("ieg", 0.4, 5)]
+    assert len(set(runs)) == 8
+    flags.FLAGS.unparse_flags()
 
 
 def test_sweep_shows_progress_and_a_table(sweep):
@@ -45,7 +53,7 @@ def test_sweep_shows_progress_and_a_table(sweep):
     assert "l2r: 100%|" in done.stdout
     assert "train: done" in done.stdout
     header, rule, *rows, _, last = done.stdout[done.stdout.index("\nmethod") + 1 :].splitlines()
-    assert header.split()[:3] == ["method", "wrong", "labels,"]
+    assert header.split()[:3] == ["method", "noise", "ratio"]
     assert set(rule) == {"-", " "}
     assert [row.split()[0] for row in rows] == ["supervised", "l2r"]
     assert last == "outputs: out"
@@ -58,7 +66,7 @@ def test_sweep_keeps_artifacts_log_and_yaml(sweep):
     out = cwd / "out"
     assert "KFP Executor" in (out / "log.txt").read_text()
     assert yaml.safe_load((out / "pipeline.yaml").read_text())["pipelineInfo"]["name"] == "sweep"
-    (table,) = out.glob("sweep-*/compare-methods/table")
+    (table,) = out.glob("sweep-*/compare-runs/table")
     assert table.read_text().startswith("| method")
     assert len(list(out.glob("sweep-*/*/train/model/model.keras"))) == 2
 
@@ -78,7 +86,7 @@ def test_the_trainer_alone_gives_the_same_numbers(sweep):
     summary = json.loads((cwd / "out" / "summary.json").read_text())
     metrics = json.loads((cwd / "alone" / "metrics" / "metrics.json").read_text())
     for name in ("test/top1", "test/top1_raw", "test/top5", "test/top5_raw"):
-        assert metrics[name] == summary["methods"]["l2r"][name]
+        assert metrics[name] == summary["runs"][1][name]
     again = command("trainer", "--mode=evaluation", "--checkpoint_path=alone", cwd=cwd)
     assert again.returncode == 0, again.stderr
     assert json.loads(again.stdout[: again.stdout.rindex("}") + 1]) == metrics

@@ -4,12 +4,12 @@ from components import images
 
 
 @dsl.component(base_image=images.DATA, install_kfp_package=False)
-def compare_methods(
+def compare_runs(
     metrics: dsl.Input[list[dsl.Metrics]],
     summary: dsl.Output[dsl.Artifact],
     table: dsl.Output[dsl.Markdown],
 ):
-    """Puts the metrics of several runs on the same data side by side.
+    """Puts the metrics of several runs on the same images side by side.
 
     Args:
         metrics: One per run.
