@@ -13,6 +13,12 @@ tf.config.set_logical_device_configuration(
 
 
 @pytest.fixture(scope="session")
+def mirrored():
+    """Two replicas; for all tests, as a second strategy would use the first one's keys again."""
+    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+
+
+@pytest.fixture(scope="session")
 def digits(tmp_path_factory):
     """The prepared digits."""
     path = tmp_path_factory.mktemp("digits") / "prepared_dataset"

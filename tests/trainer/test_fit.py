@@ -124,9 +124,8 @@ def test_a_truncated_checkpoint_is_passed_over(
     assert "ckpt-4 cannot be read" in capsys.readouterr().out
 
 
-def test_two_replicas_train_and_go_on(run, tmp_path, monkeypatch):
+def test_two_replicas_train_and_go_on(run, tmp_path, monkeypatch, mirrored):
     """Through `fit`, with a mirrored strategy over two devices of this machine."""
-    mirrored = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     monkeypatch.setattr(fit, "replicas", lambda: mirrored)
     settings = {"max_iteration": 8, "eval_freq": 4, "batch_size": 50}
     whole = run("whole", **settings)
