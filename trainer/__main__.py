@@ -11,7 +11,7 @@ from pathlib import Path
 
 from absl import flags
 
-from trainer import command_line, config, manifest
+from trainer import command_line, config, manifest, workers
 from trainer.config import DataConfig, TrainConfig
 from trainer.errors import InputError
 from trainer.experiments import EXPERIMENTS, expand
@@ -66,15 +66,20 @@ def main(arguments):
         raise InputError("--use_imagenet_as_eval", rule, f"{dataset}, {files.imagenet_val}")
     settings = config.resolve(dataset, **command_line.given(TrainConfig))
     root = Path(CHECKPOINT_PATH.value or f"runs/{DATASET.value}/{settings.method}")
+    worker, count = workers.this_worker()
+    if worker:
+        print(f"worker {worker} of {count}; worker 0 shows the progress and writes to {root}")
     if MODE.value == "train":
-        claim(root, files, settings)
-        train(root, dataset, noise, noise_ratio, files, settings)
+        claim(root, files, settings, worker)
+        train(root, dataset, noise, noise_ratio, files, settings, worker)
+    if worker:
+        return
     metrics = evaluate(root, files)
     print(json.dumps(metrics, indent=2))
     print(f"outputs: {root}")
 
 
-def claim(root, files, settings):
+def claim(root, files, settings, worker):
     """Makes `root` the directory of this run; InputError if it is that of another one."""
     run = {flag.name: flag.value for flag in (DATASET, PROBE_PER_CLASS, PROBE_DATASET_HOLD_RATIO)}
     run |= dataclasses.asdict(files) | dataclasses.asdict(settings)
@@ -90,6 +95,8 @@ def claim(root, files, settings):
     if differing:
         rule = f"holds another run ({differing}); name another directory"
         raise InputError("--checkpoint_path", rule, str(root))
+    if worker:
+        return
     try:
         root.mkdir(parents=True, exist_ok=True)
         manifest.write_json(root / "run.json", run)
@@ -99,16 +106,21 @@ def claim(root, files, settings):
         ) from error
 
 
-def train(root, dataset, noise_kind, noise_ratio, files, settings):
-    """The steps of the training pipeline up to the training, in one process."""
+def train(root, dataset, noise_kind, noise_ratio, files, settings, worker):
+    """The steps of the training pipeline up to the training, in one process.
+
+    The chief, worker 0, prepares the data for all.
+    """
     from trainer import fit
     from trainer.data import noise, probe, records
 
     data, noisy_labels = root / manifest.PREPARED_DATASET, root / manifest.NOISY_LABELS
     split, checkpoints = root / manifest.PROBE_SPLIT, root / manifest.CHECKPOINTS
-    prepared = records.prepare(dataset, data, files)
-    noise.inject(data, noisy_labels, noise_kind, noise_ratio, settings.seed)
-    probe.split(data, split, probe_per_class(prepared), settings.seed)
+    fit.replicas()  # before TFDS uses TensorFlow
+    if not worker:
+        prepared = records.prepare(dataset, data, files)
+        noise.inject(data, noisy_labels, noise_kind, noise_ratio, settings.seed)
+        probe.split(data, split, probe_per_class(prepared), settings.seed)
     fit.train(settings, data, noisy_labels, split, checkpoints, root / manifest.MODEL)
 
 

@@ -14,6 +14,7 @@
 import dataclasses
 import json
 import subprocess
+import tempfile
 from pathlib import Path
 
 import keras
@@ -24,13 +25,14 @@ from trainer import manifest
 from trainer.errors import InputError, TrainingError
 
 
-def claim(path, config, parents):
+def claim(path, config, parents, chief=True):
     """The directory of checkpoints, new, or that of an earlier run with the same settings.
 
     Args:
       path: The directory.
       config: `trainer.config.TrainConfig`.
       parents: Manifests of the data, by kind.
+      chief: Whether to write; another worker only checks.
 
     Raises:
       InputError: It is the directory of another run, or cannot be written.
@@ -42,6 +44,8 @@ def claim(path, config, parents):
     try:
         earlier = json.loads((Path(path) / "config.json").read_text())
     except (FileNotFoundError, NotADirectoryError):
+        if not chief:
+            return Path(path)
         directory = manifest.start(path)
         manifest.write_json(directory / "config.json", identity | {"versions": versions()})
         return directory
@@ -72,13 +76,15 @@ class Checkpoints:
 
     Args:
       method: `trainer.methods.method.Method`, compiled.
-      directory: Their directory.
+      directory: Their directory; all workers read it.
+      chief: Whether to write it.
     """
 
-    def __init__(self, method, directory):
+    def __init__(self, method, directory, chief=True):
         directory = Path(directory)
         self.method = method
         self.directory = directory
+        self.chief = chief
         self.history_file = directory / "history.json"
         self.history = []
         checkpoint = tf.train.Checkpoint(**method.state)
@@ -114,7 +120,15 @@ class Checkpoints:
 
     def save(self):
         """Saves the state of this step."""
-        self.last.save(self.step)
+        self.write(self.last)
+
+    def write(self, manager):
+        """Sums over replicas are collected from all workers; what the chief writes stays."""
+        if self.chief:
+            manager.save(self.step)
+        else:
+            with tempfile.TemporaryDirectory() as directory:
+                manager.checkpoint.write(f"{directory}/ckpt")
 
     def add(self, row):
         """Adds a row of the history and saves; as the best one, too, if it is that.
@@ -130,7 +144,8 @@ class Checkpoints:
                 raise TrainingError(f"{variable.path} is not finite after step {self.step}")
         best = max((earlier["test/top1"] for earlier in self.history), default=-1)
         self.history.append({"step": self.step, **row})
-        manifest.write_json(self.history_file, self.history)
+        if self.chief:
+            manifest.write_json(self.history_file, self.history)
         if row["test/top1"] > best:
-            self.best.save(self.step)
+            self.write(self.best)
         self.save()

@@ -6,16 +6,19 @@
   manifest.json      method, class_names, image_shape
 """
 
+import contextlib
 import dataclasses
+import functools
 import time
 
 import keras
 import tensorflow as tf
 
-from trainer import manifest
+from trainer import manifest, workers
 from trainer.checkpoints import Checkpoints, claim
 from trainer.config import TrainConfig, in_steps
 from trainer.data import input_pipeline, records, views
+from trainer.errors import InputError, TrainingError
 from trainer.loop import Loop
 from trainer.methods import METHODS
 from trainer.networks import NETWORKS
@@ -23,8 +26,23 @@ from trainer.optimizer import AveragedMomentum, LossScale
 from trainer.schedule import learning_rate
 
 
+@contextlib.contextmanager
+def one_line_for_a_lost_worker():
+    try:
+        yield
+    except (tf.errors.UnavailableError, tf.errors.AbortedError) as error:
+        raise TrainingError(
+            "another worker was lost; the same command in all workers goes on from the last"
+            " checkpoint"
+        ) from error
+
+
+@one_line_for_a_lost_worker()
 def train(config, dataset_path, noisy_labels_path, probe_split_path, checkpoints_path, model_path):
     """Trains, or goes on where an earlier call with the same settings was cut off.
+
+    Several workers, named in TF_CONFIG, train one network. All of them read these directories, so
+    that they have to be on storage that all see; only the chief writes.
 
     Args:
       config: `trainer.config.TrainConfig`.
@@ -35,24 +53,27 @@ def train(config, dataset_path, noisy_labels_path, probe_split_path, checkpoints
       model_path: Directory to write the averaged network to.
 
     Returns:
-      The manifest of the checkpoints.
+      The manifest of the checkpoints; None in a worker that is not the chief.
 
     Raises:
       InputError: Artifacts that are not whole or do not fit, or a directory of another run.
-      TrainingError: A loss or a weight is not finite.
-      Preempted: The process was sent SIGTERM.
+      TrainingError: A loss or a weight is not finite, or another worker was lost.
+      Preempted: The process, or another worker, was sent SIGTERM.
     """
+    strategy = replicas()
+    workers.mean(strategy, 0)  # others wait here while the chief prepares the data
+    chief = workers.this_worker()[0] == 0
     dataset = records.read_manifest(dataset_path)
     views.check_augmentation(dataset, config, METHODS[config.method])
     data = input_pipeline.load(dataset_path, noisy_labels_path, probe_split_path, config)
     METHODS[config.method].check(config, data, len(dataset["class_names"]))
-    strategy = replicas()
     epoch_steps = input_pipeline.steps_per_epoch(data, config, strategy.num_replicas_in_sync)
     config = in_steps(config, epoch_steps)
-    directory = claim(checkpoints_path, config, data.manifests)
+    directory = claim(checkpoints_path, config, data.manifests, chief)
     if (directory / manifest.MANIFEST).is_file():
         return manifest.read(directory, manifest.CHECKPOINTS)  # finished earlier
-    model_directory = manifest.start(model_path)
+    if chief:
+        model_directory = manifest.start(model_path)
 
     started = time.monotonic()
     facts = run_facts(config, data)
@@ -62,23 +83,29 @@ def train(config, dataset_path, noisy_labels_path, probe_split_path, checkpoints
         tf.config.experimental.enable_op_determinism()
     with strategy.scope():
         method = build_method(config, facts, epoch_steps)
-    checkpoints = Checkpoints(method, directory)
+    checkpoints = Checkpoints(method, directory, chief)
     checkpoints.restore()
+    if workers.mean(strategy, checkpoints.step) != checkpoints.step:
+        rule = "must be on storage that all workers see; they find other checkpoints than this one"
+        raise InputError("checkpoint directory", rule, str(directory))
     test_batches = views.test_batches(
         dataset_path, config, config.val_batch_size * strategy.num_replicas_in_sync
     )
     clean_labels = records.read_clean_labels(dataset_path)[data.ids]
     if checkpoints.step < config.max_iteration:
-        method.fit(
-            input_pipeline.distributed_batches(data, config, method, strategy, checkpoints.step),
-            steps_per_epoch=config.max_iteration - checkpoints.step,
-            callbacks=[
-                *method.callbacks(data, epoch_steps),
-                Loop(config, checkpoints, test_batches, data.labels, clean_labels),
-            ],
-            shuffle=False,
-            verbose=0,
-        )
+        loop = Loop(config, checkpoints, test_batches, data.labels, clean_labels)
+        with contextlib.closing(loop):
+            method.fit(
+                input_pipeline.distributed_batches(
+                    data, config, method, strategy, checkpoints.step
+                ),
+                steps_per_epoch=config.max_iteration - checkpoints.step,
+                callbacks=[*method.callbacks(data, epoch_steps), loop],
+                shuffle=False,
+                verbose=0,
+            )
+    if not chief:
+        return None
     averaged_network(method).save(model_directory / "model.keras")
     manifest.finish(model_directory, manifest.MODEL, data.manifests, **facts)
     seconds = time.monotonic() - started
@@ -87,8 +114,14 @@ def train(config, dataset_path, noisy_labels_path, probe_split_path, checkpoints
     )
 
 
+@functools.cache
 def replicas():
-    """The strategy over all GPUs that CUDA_VISIBLE_DEVICES leaves visible; one device without."""
+    """The strategy over all GPUs that CUDA_VISIBLE_DEVICES leaves visible; one device without.
+
+    In several workers it has to be made before TensorFlow does anything else.
+    """
+    if workers.this_worker()[1] > 1:
+        return tf.distribute.MultiWorkerMirroredStrategy()
     gpus = tf.config.list_logical_devices("GPU")
     return tf.distribute.MirroredStrategy(gpus) if len(gpus) > 1 else tf.distribute.get_strategy()
 

@@ -10,6 +10,7 @@ import tensorflow as tf
 from sklearn.metrics import roc_auc_score
 from tqdm import tqdm
 
+from trainer import workers
 from trainer.errors import Preempted, TrainingError
 from trainer.schedule import cycle_ends
 
@@ -37,16 +38,21 @@ class Loop(keras.callbacks.Callback):
         self.further_tests = cycle_ends(config) | {config.max_iteration}
         self.preempted = threading.Event()
         self.handler = None
+        self.step = checkpoints.step
+        self.bar = tqdm(
+            desc=config.method,
+            initial=self.step,
+            total=config.max_iteration,
+            unit=" steps",
+            disable=not checkpoints.chief,
+        )
+        self.writer = (
+            tf.summary.create_file_writer(str(checkpoints.directory / "tensorboard"))
+            if checkpoints.chief
+            else tf.summary.create_noop_writer()
+        )
 
     def on_train_begin(self, logs=None):
-        self.step = self.checkpoints.step
-        self.bar = tqdm(
-            desc=self.config.method,
-            initial=self.step,
-            total=self.config.max_iteration,
-            unit=" steps",
-        )
-        self.writer = tf.summary.create_file_writer(str(self.checkpoints.directory / "tensorboard"))
         self.since = (time.monotonic(), self.step)
         if threading.current_thread() is threading.main_thread():  # others may set no handlers
             self.handler = signal.signal(signal.SIGTERM, lambda *_: self.preempted.set())
@@ -56,24 +62,26 @@ class Loop(keras.callbacks.Callback):
         self.bar.update()
         for name, value in logs.items():
             if not math.isfinite(value):
-                self.bar.close()
                 raise TrainingError(
                     f"{name} is {value:f} at step {self.step}; the checkpoint before it is kept."
                     " A lower --learning_rate or a longer --warmup_epochs may help"
                 )
+        # Saving takes all workers, so that a signal to one ends all after the same step.
+        preempted = workers.mean(self.model.distribute_strategy, self.preempted.is_set()) > 0
         if self.step % self.config.eval_freq == 0 or self.step in self.further_tests:
             self.test_and_save()
-        elif self.preempted.is_set():
+        elif preempted:
             self.checkpoints.save()
-        if self.preempted.is_set():
-            self.bar.close()
+        if preempted:
             raise Preempted(f"ended by SIGTERM after step {self.step}; the same command goes on")
 
     def test_and_save(self):
         """Adds a row to the history and starts the means of the losses anew."""
         means = self.model.means
-        row = {f"train/{name}": float(mean.result()) for name, mean in means.items()}
-        self.model.share_statistics()  # each replica tests with its own
+        row = {
+            f"train/{name}": float(tf.cast(mean.result(), tf.float32))
+            for name, mean in means.items()
+        }
         accuracies = self.model.evaluate(self.test_batches, return_dict=True, verbose=0)
         row |= {f"test/{name}": float(value) for name, value in accuracies.items()}
         for mean in means.values():
@@ -98,7 +106,7 @@ class Loop(keras.callbacks.Callback):
         self.writer.flush()
         self.since = (time.monotonic(), self.step)
 
-    def on_train_end(self, logs=None):
+    def close(self):
         self.bar.close()
         if self.handler:
             signal.signal(signal.SIGTERM, self.handler)

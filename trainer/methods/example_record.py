@@ -7,6 +7,8 @@ import tensorflow as tf
 class ExampleRecord(tf.Module):
     """Sums of the coefficients that each training example was given, and how often.
 
+    In float64, where sums of float32 hardly round: a checkpoint keeps one sum over all replicas.
+
     Args:
       names: Of the coefficients, such as "weight" and "lam".
       num_examples: N.
@@ -16,7 +18,7 @@ class ExampleRecord(tf.Module):
         super().__init__()
         self.seen, *sums = (
             tf.Variable(
-                tf.zeros(num_examples),
+                tf.zeros(num_examples, tf.float64),
                 trainable=False,
                 synchronization=tf.VariableSynchronization.ON_READ,
                 aggregation=tf.VariableAggregation.SUM,
@@ -29,14 +31,18 @@ class ExampleRecord(tf.Module):
         """Takes up the coefficients (B,) of the examples `ids` (B,), by name."""
         for name, values in coefficients.items():
             self.sums[name].assign_add(self.spread(ids, values))
-        self.seen.assign_add(self.spread(ids, tf.ones_like(ids, tf.float32)))
+        self.seen.assign_add(self.spread(ids, tf.ones_like(ids)))
 
     def spread(self, ids, values):
         """(N,), `values` (B,) at `ids` (B,), 0 elsewhere."""
+        values = tf.cast(values, tf.float64)
         return tf.scatter_nd(ids[:, tf.newaxis], values, tf.shape(self.seen, ids.dtype))
 
     def means(self):
         """Mean coefficients, float32 (N,) by name, and which examples were seen, bool (N,)."""
         seen = self.seen.numpy()
-        means = {name: total.numpy() / np.maximum(seen, 1) for name, total in self.sums.items()}
+        means = {
+            name: (total.numpy() / np.maximum(seen, 1)).astype(np.float32)
+            for name, total in self.sums.items()
+        }
         return means, seen > 0

@@ -79,7 +79,8 @@ class Method(keras.Model):
         self.weight_decay = weight_decay
         self.num_classes = network.output_shape[-1]
         self.record = ExampleRecord(self.coefficients, num_examples)
-        self.means = {name: keras.metrics.Mean(name) for name in self.scalars}
+        # In float64 for the reason that the record has.
+        self.means = {name: keras.metrics.Mean(name, "float64") for name in self.scalars}
         self.accuracies = {
             weights: [
                 keras.metrics.SparseTopKCategoricalAccuracy(min(k, self.num_classes), name)
@@ -91,6 +92,9 @@ class Method(keras.Model):
 
     def build(self, input_shape):
         self.built = True
+
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        """Nothing is left to build; in several workers Keras would fail on batches with names."""
 
     @classmethod
     def check(cls, config, data, num_classes):
@@ -175,16 +179,17 @@ class Method(keras.Model):
         gradients = tape.gradient(loss, self.theta, output_gradients=share)
         self.optimizer.apply(gradients, self.network.trainable_variables)
 
-    def share_statistics(self):
-        """Gives every replica the mean of their moving statistics, which is what is saved."""
-        for variable in self.network.non_trainable_variables:
-            variable.assign(variable.numpy())
-
     def report(self, **values):
-        """Takes the scalars of a step into their means. Returns them."""
+        """Takes the scalars of a step into their means. Returns what `fit` is to show."""
         for name, value in values.items():
             self.means[name].update_state(value)
-        return values
+        return self.shown(values)
+
+    def shown(self, scalars):
+        """Adds an axis in several workers, along which Keras then takes the mean over them."""
+        if self.distribute_strategy.cluster_resolver is None:
+            return scalars
+        return {name: value[tf.newaxis] for name, value in scalars.items()}
 
     def test_step(self, batch):
         """Accuracy of the averaged weights and of the raw ones, in one pass over the images."""
@@ -192,4 +197,4 @@ class Method(keras.Model):
             logits = self.forward(batch["image"], theta, training=False)
             for accuracy in self.accuracies[weights]:
                 accuracy.update_state(batch["label"], logits)
-        return {accuracy.name: accuracy.result() for accuracy in self.metrics}
+        return self.shown({accuracy.name: accuracy.result() for accuracy in self.metrics})

@@ -12,6 +12,8 @@ class FusedBatchNorm(keras.layers.Layer):
     CPU, and feeds the unbiased batch variance into the moving one. Float32 inside, whatever the
     type of its input.
 
+    Each replica normalises by its own batch; the moving statistics are means over all replicas.
+
     Args:
       momentum: Share of the old moving statistics, in [0, 1).
       epsilon: Added to the variance.
@@ -37,8 +39,9 @@ class FusedBatchNorm(keras.layers.Layer):
 
         self.gamma = weight("gamma", "ones", regularizer=self.regularizer)
         self.beta = weight("beta", "zeros", regularizer=self.regularizer)
-        self.moving_mean = weight("moving_mean", "zeros", trainable=False)
-        self.moving_variance = weight("moving_variance", "ones", trainable=False)
+        moving = {"trainable": False, "aggregation": "mean"}
+        self.moving_mean = weight("moving_mean", "zeros", **moving)
+        self.moving_variance = weight("moving_variance", "ones", **moving)
 
     def call(self, inputs, training=False):
         statistics = (self.moving_mean, self.moving_variance)

@@ -1,0 +1,148 @@
+"""Two processes on this machine, as two workers."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from trainer import config, fit, workers
+from trainer.errors import InputError
+
+PATIENCE = 300  # seconds
+
+# The command, with worker 1 sent a signal after one step, and with its last state written down.
+COMMAND = """
+import os
+import numpy as np
+import tensorflow as tf
+from trainer import __main__, checkpoints, command_line, loop, workers
+
+index, _ = workers.this_worker()
+number, at_step, state = int(os.environ["SIGNAL"]), int(os.environ["AT_STEP"]), os.environ["STATE"]
+on_train_batch_end, save = loop.Loop.on_train_batch_end, checkpoints.Checkpoints.save
+
+def signalled(self, batch, logs=None):
+    if index == 1 and self.step + 1 == at_step:
+        os.kill(os.getpid(), number)
+    on_train_batch_end(self, batch, logs)
+
+def saved(self):
+    save(self)
+    variables = self.method.network.variables + self.method.optimizer.variables
+    np.savez(f"{state}-{index}.npz", *[variable.numpy() for variable in variables])
+
+loop.Loop.on_train_batch_end, checkpoints.Checkpoints.save = signalled, saved
+tf.config.optimizer.set_experimental_options({"arithmetic_optimization": False})
+command_line.run(__main__.main)
+"""
+
+
+def free_ports(count):
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [server.getsockname()[1] for server in sockets]
+    for server in sockets:
+        server.close()
+    return ports
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A function that runs the command in two workers. Returns their statuses and last errors."""
+    running = []
+
+    def run(sent=0, at_step=0, **settings):
+        flags = {"dataset": "digits_uniform_0.9", "checkpoint_path": tmp_path} | settings
+        environment = {"SIGNAL": sent, "AT_STEP": at_step, "STATE": tmp_path / "worker"}
+        cluster = {"worker": [f"127.0.0.1:{port}" for port in free_ports(2)]}
+        for index in range(2):
+            task = {"cluster": cluster, "task": {"type": "worker", "index": index}}
+            environment["TF_CONFIG"] = json.dumps(task)
+            running.append(
+                subprocess.Popen(
+                    [sys.executable, "-c", COMMAND, *(f"--{k}={v}" for k, v in flags.items())],
+                    env=os.environ | {name: str(value) for name, value in environment.items()},
+                    stderr=subprocess.PIPE,
+                    text=True,
+                )
+            )
+        errors = [process.communicate(timeout=PATIENCE)[1] for process in running[-2:]]
+        return [process.returncode for process in running[-2:]], errors
+
+    yield run
+    for process in running:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture
+def sums_as_written():
+    """Otherwise TensorFlow rearranges sums, in another way where two replicas share a graph."""
+    tf.config.optimizer.set_experimental_options({"arithmetic_optimization": False})
+    yield
+    tf.config.optimizer.set_experimental_options({"arithmetic_optimization": True})
+
+
+@pytest.mark.usefixtures("sums_as_written")
+def test_two_workers_end_as_two_replicas_of_one_process(
+    run, digits, noisy_labels, probe_split, tmp_path, monkeypatch, two_replicas
+):
+    """Both workers and in spite of a SIGTERM to one of them, to the last bit."""
+    settings = {"method": "ieg", "batch_size": 50, "max_iteration": 6, "eval_freq": 6}
+    statuses, errors = run(signal.SIGTERM, at_step=3, **settings)
+    assert statuses == [143, 143], errors
+    for error in errors:
+        assert "ended by SIGTERM after step 3; the same command goes on\n" in error
+    statuses, errors = run(**settings)
+    assert statuses == [0, 0], errors
+
+    monkeypatch.setattr(fit, "replicas", lambda: two_replicas)
+    one = tmp_path / "one"
+    data = digits, noisy_labels, probe_split
+    fit.train(config.resolve("digits", **settings), *data, one / "checkpoints", one / "model")
+    method, _ = fit.restore(one / "checkpoints")
+    variables = method.network.variables + method.optimizer.variables
+    for index in range(2):
+        state = np.load(tmp_path / f"worker-{index}.npz")
+        for variable, value in zip(variables, state.values(), strict=True):
+            np.testing.assert_array_equal(value, variable, variable.path)
+    histories = [root / "checkpoints" / "history.json" for root in (tmp_path, one)]
+    assert histories[0].read_text() == histories[1].read_text()
+
+
+def test_a_lost_worker_ends_the_others(run):
+    statuses, errors = run(signal.SIGKILL, at_step=3, method="supervised", max_iteration=1000)
+    assert statuses == [1, -signal.SIGKILL]
+    assert errors[0].splitlines()[-1].startswith("error: another worker was lost; the same command")
+    assert "Traceback" not in errors[0]
+
+
+def test_the_chief_is_the_first_worker(monkeypatch):
+    cluster = {"worker": ["b:1", "c:1"], "chief": ["a:1"]}
+    for index, task in enumerate([("chief", 0), ("worker", 0), ("worker", 1)]):
+        content = {"cluster": cluster, "task": {"type": task[0], "index": task[1]}}
+        monkeypatch.setenv("TF_CONFIG", json.dumps(content))
+        assert workers.this_worker() == (index, 3)
+    for alone in ("", "{}", '{"cluster": {"worker": ["a:1"]}}'):
+        monkeypatch.setenv("TF_CONFIG", alone)
+        assert workers.this_worker() == (0, 1)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "worker 1",
+        '{"cluster": {"worker": ["a:1", "b:1"]}}',
+        '{"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 2}}',
+        '{"cluster": {"worker": ["a:1"], "ps": ["b:1"]}, "task": {"type": "ps", "index": 0}}',
+    ],
+)
+def test_a_wrong_tf_config(monkeypatch, wrong):
+    monkeypatch.setenv("TF_CONFIG", wrong)
+    with pytest.raises(InputError, match="TF_CONFIG: must be like"):
+        workers.this_worker()
