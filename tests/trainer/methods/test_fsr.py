@@ -184,3 +184,12 @@ def test_value_and_gradient_passes_on_what_else_is_computed():
         lambda theta: (theta[0] ** 2, 5 * theta[0]), [tf.constant(3.0)]
     )
     assert (value.numpy(), other.numpy(), gradient[0].numpy()) == (9, 15, 6)
+
+
+def test_coefficients_in_half_precision_are_those_of_full_precision():
+    weights = []
+    for dtype in ("float32", "bfloat16"):
+        method, batch = make(dataclasses.replace(SETTINGS, mixed_precision=dtype))
+        tf.function(method.train_step)(batch)
+        weights.append(method.record.means()[0]["weight"])
+    assert_close(weights[1], weights[0])
