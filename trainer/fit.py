@@ -63,10 +63,7 @@ def train(config, dataset_path, noisy_labels_path, probe_split_path, checkpoints
     strategy = replicas()
     workers.mean(strategy, 0)  # others wait here while the chief prepares the data
     chief = workers.this_worker()[0] == 0
-    dataset = records.read_manifest(dataset_path)
-    views.check_augmentation(dataset, config, METHODS[config.method])
-    data = input_pipeline.load(dataset_path, noisy_labels_path, probe_split_path, config)
-    METHODS[config.method].check(config, data, len(dataset["class_names"]))
+    data = load(config, dataset_path, noisy_labels_path, probe_split_path)
     epoch_steps = input_pipeline.steps_per_epoch(data, config, strategy.num_replicas_in_sync)
     config = in_steps(config, epoch_steps)
     directory = claim(checkpoints_path, config, data.manifests, chief)
@@ -77,10 +74,7 @@ def train(config, dataset_path, noisy_labels_path, probe_split_path, checkpoints
 
     started = time.monotonic()
     facts = run_facts(config, data)
-    keras.backend.clear_session()  # layers are numbered anew: the order of some sums follows names
-    keras.utils.set_random_seed(config.seed)
-    if not config.jit_compile:  # Keras would turn XLA off
-        tf.config.experimental.enable_op_determinism()
+    make_repeatable(config)
     with strategy.scope():
         method = build_method(config, facts, epoch_steps)
     checkpoints = Checkpoints(method, directory, chief)
@@ -88,22 +82,7 @@ def train(config, dataset_path, noisy_labels_path, probe_split_path, checkpoints
     if workers.mean(strategy, checkpoints.step) != checkpoints.step:
         rule = "must be on storage that all workers see; they find other checkpoints than this one"
         raise InputError("checkpoint directory", rule, str(directory))
-    test_batches = views.test_batches(
-        dataset_path, config, config.val_batch_size * strategy.num_replicas_in_sync
-    )
-    clean_labels = records.read_clean_labels(dataset_path)[data.ids]
-    if checkpoints.step < config.max_iteration:
-        loop = Loop(config, checkpoints, test_batches, data.labels, clean_labels)
-        with contextlib.closing(loop):
-            method.fit(
-                input_pipeline.distributed_batches(
-                    data, config, method, strategy, checkpoints.step
-                ),
-                steps_per_epoch=config.max_iteration - checkpoints.step,
-                callbacks=[*method.callbacks(data, epoch_steps), loop],
-                shuffle=False,
-                verbose=0,
-            )
+    take_steps(method, data, checkpoints, epoch_steps, dataset_path)
     if not chief:
         return None
     averaged_network(method).save(model_directory / "model.keras")
@@ -112,6 +91,41 @@ def train(config, dataset_path, noisy_labels_path, probe_split_path, checkpoints
     return manifest.finish(
         directory, manifest.CHECKPOINTS, data.manifests, **facts, seconds=seconds
     )
+
+
+def load(config, dataset_path, noisy_labels_path, probe_split_path):
+    """The training data; InputError if it is not whole, or not what the method needs."""
+    dataset, method = records.read_manifest(dataset_path), METHODS[config.method]
+    views.check_augmentation(dataset, config, method)
+    data = input_pipeline.load(dataset_path, noisy_labels_path, probe_split_path, config)
+    method.check(config, data, len(dataset["class_names"]))
+    return data
+
+
+def make_repeatable(config):
+    keras.backend.clear_session()  # layers are numbered anew: the order of some sums follows names
+    keras.utils.set_random_seed(config.seed)
+    if not config.jit_compile:  # Keras would turn XLA off
+        tf.config.experimental.enable_op_determinism()
+
+
+def take_steps(method, data, checkpoints, epoch_steps, dataset_path):
+    """Trains from the step of the checkpoints to the last one."""
+    config, strategy, first = method.config, method.distribute_strategy, checkpoints.step
+    if first == config.max_iteration:
+        return
+    batch_size = config.val_batch_size * strategy.num_replicas_in_sync
+    test_batches = views.test_batches(dataset_path, config, batch_size)
+    clean_labels = records.read_clean_labels(dataset_path)[data.ids]
+    loop = Loop(config, checkpoints, test_batches, data.labels, clean_labels)
+    with contextlib.closing(loop):
+        method.fit(
+            input_pipeline.distributed_batches(data, config, method, strategy, first),
+            steps_per_epoch=config.max_iteration - first,
+            callbacks=[*method.callbacks(data, epoch_steps), loop],
+            shuffle=False,
+            verbose=0,
+        )
 
 
 @functools.cache

@@ -15,6 +15,7 @@ from trainer.data.sources.source import Source
 from trainer.errors import InputError
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
+YES = ("1", "true", "yes")
 TEST_SHARE = 0.2  # held out where there is no test set
 
 
@@ -52,17 +53,20 @@ def table(settings):
         if not rows or column not in rows[0]:
             columns = ", ".join(rows[0]) if rows else "no row"
             raise InputError("--data", f"must have a column {column}; it has {columns}", str(file))
-    entries = [
-        Entry(
-            path=file.parent / row["path"],
-            label=row[settings.label_column],
-            clean_label=row.get(settings.clean_label_column) or None,
-            trusted=str(row.get("trusted")).lower() in ("1", "true", "yes"),
-            test=row.get("split") == "test",
-        )
-        for row in rows
-    ]
+    entries = [entry_of(row, file.parent, settings) for row in rows]
     return from_entries([*entries, *more_folders(settings)], "--data", settings.data)
+
+
+def entry_of(row, root, settings):
+    """The entry of a row; the label of a trusted one is true."""
+    label, trusted = row[settings.label_column], str(row.get("trusted")).lower() in YES
+    return Entry(
+        path=root / row["path"],
+        label=label,
+        clean_label=row.get(settings.clean_label_column) or (label if trusted else None),
+        trusted=trusted,
+        test=row.get("split") == "test",
+    )
 
 
 def read_rows(file):
@@ -119,7 +123,8 @@ def from_entries(entries, argument, path):
     sizes = image_sizes(entries)
     if not any(e.test for e in entries):
         entries = hold_out(entries, [classes[e.label] for e in entries])
-    train, test = ([e for e in entries if e.test == is_test] for is_test in (False, True))
+    train = [e for e in entries if not e.test]
+    test = [replace(e, label=e.clean_label or e.label) for e in entries if e.test]
     clean = [-1 if e.clean_label is None else classes[e.clean_label] for e in train]
     trusted = np.flatnonzero([e.trusted for e in train])
     return Source(

@@ -137,6 +137,24 @@ def test_trusted_rows_are_the_probe(folder, tmp_path):
     assert len(records.read_trusted_ids(tmp_path / "a")) == 8
 
 
+def test_trusted_rows_need_no_column_of_true_labels(folder, tmp_path):
+    rows = [row | {"trusted": int(i % 5 == 0)} for i, row in enumerate(ROWS)]
+    table = write_csv(tmp_path / "t.csv", rows)
+    records.prepare("csv", tmp_path / "a", DataConfig(data=table, label_column="truth"))
+    probe.split(tmp_path / "a", tmp_path / "probe", per_class=4, seed=0)
+    assert np.sum(records.read_clean_labels(tmp_path / "a") >= 0) == 8
+
+
+def test_true_labels_are_tested_on(folder, tmp_path):
+    table = write_csv(tmp_path / "t.csv", ROWS)
+    settings = DataConfig(data=table, label_column="given", clean_label_column="truth")
+    records.prepare("csv", tmp_path / "a", settings)
+    truth = {(folder.parent / row["path"]).read_bytes(): row["truth"] for row in ROWS}
+    images = records.EncodedImages(tmp_path / "a", "test")[np.arange(8)]
+    labels = records.read_labels(tmp_path / "a", "test")
+    assert [truth[image] for image in images] == [CLASSES[label] for label in labels]
+
+
 def wrong(name, message, **settings):
     return pytest.param(name, settings, message, id=message[:40])
 
