@@ -5,6 +5,7 @@ python -m pipelines run --pipeline=sweep --methods=ieg,supervised --max_iteratio
 python -m pipelines compile --pipeline=sweep --output=sweep.yaml
 """
 
+import dataclasses
 import itertools
 from pathlib import Path
 
@@ -58,20 +59,21 @@ def main(arguments):
 
 def pipeline_parameters():
     """Parameters of the pipeline from the flags, checked before anything runs."""
-    files = command_line.given(DataConfig)
+    files = config.resolve_data(DATASET.value, **command_line.given(DataConfig))
+    if files.imagenet_val:
+        rule = "is for python -m trainer; the pipelines test on the dataset only"
+        raise InputError("--imagenet_val", rule, files.imagenet_val)
     probe_per_class = PROBE_PER_CLASS.value
     if probe_per_class is None:
         probe_per_class = config.probe_per_class(DATASET.value)
-    config.check_data(
-        DATASET.value, NOISE.value, NOISE_RATIO.value, probe_per_class, DataConfig(**files)
-    )
+    config.check_data(DATASET.value, NOISE.value, NOISE_RATIO.value, probe_per_class, files)
     given = command_line.given(TrainConfig)
     config.resolve(DATASET.value, **given)
     parameters = {
         "dataset": DATASET.value,
         "noise": NOISE.value,
         "probe_per_class": probe_per_class,
-        **files,
+        **{k: v for k, v in dataclasses.asdict(files).items() if k != "imagenet_val"},
     }
     if PIPELINE.value == "sweep":
         return parameters | {"runs": sweep_runs(given), "settings": given}

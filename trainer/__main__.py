@@ -58,12 +58,11 @@ def main(arguments):
         raise InputError("arguments", "must be flags, --name=value", arguments[0])
     config.check_choice("mode", MODE.value, ("train", "evaluation"))
     dataset, noise, noise_ratio = config.parse_dataset(DATASET.value)
-    files = DataConfig(**command_line.given(DataConfig))
+    files = config.resolve_data(dataset, **command_line.given(DataConfig))
     config.check_data(dataset, noise, noise_ratio, PROBE_PER_CLASS.value or 0, files)
     config.check_range("probe_dataset_hold_ratio", PROBE_DATASET_HOLD_RATIO.value or 0, 0, 1)
-    if USE_IMAGENET_AS_EVAL.value and (dataset != "webvisionmini" or not files.imagenet_val):
-        rule = "needs --dataset=webvisionmini and --imagenet_val, the tar archive"
-        raise InputError("--use_imagenet_as_eval", rule, f"{dataset}, {files.imagenet_val}")
+    if USE_IMAGENET_AS_EVAL.value and dataset != "webvisionmini":
+        raise InputError("--use_imagenet_as_eval", "is for --dataset=webvisionmini", dataset)
     settings = config.resolve(dataset, **command_line.given(TrainConfig))
     root = Path(CHECKPOINT_PATH.value or f"runs/{DATASET.value}/{settings.method}")
     worker, count = workers.this_worker()

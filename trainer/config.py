@@ -115,7 +115,7 @@ class DataConfig:
         "",
         "image_folder: directory of <class>/<file>, or of train/ and test/ with these;"
         " csv: CSV file or JSON lines with columns path and label, optional split and trusted;"
-        " webvisionmini: directory of the IEG release's tensorflow_datasets",
+        " webvisionmini: directory with tensorflow_datasets in it, ieg/data unless given",
     )
     trusted: str = setting(
         "", "image_folder, csv: directory of <class>/<file> whose labels are right: the probe"
@@ -125,7 +125,9 @@ class DataConfig:
     )
     label_column: str = setting("label", "csv: column of the given label")
     clean_label_column: str = setting("", "csv: column of the true label, for probe and diagnosis")
-    imagenet_val: str = setting("", "ILSVRC2012_img_val.tar, for --use_imagenet_as_eval")
+    imagenet_val: str = setting(
+        "", "for --use_imagenet_as_eval: ILSVRC2012_img_val.tar, else imagenet2012 in --data"
+    )
     tfds_data_dir: str = setting("", "where TensorFlow Datasets keeps prepared datasets")
 
 
@@ -177,6 +179,12 @@ def resolve(dataset, **overrides):
     return dataclasses.replace(
         config, **{name: checked(fields[name], value) for name, value in overrides.items()}
     )
+
+
+def resolve_data(dataset, **given):
+    """Where the images of a dataset are: as given, or where the IEG release has them."""
+    defaults = {"data": "ieg/data"} if dataset == "webvisionmini" else {}
+    return DataConfig(**defaults | given)
 
 
 def in_steps(config, epoch_steps):

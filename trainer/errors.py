@@ -1,5 +1,7 @@
 """The exceptions that a command prints as one line."""
 
+import signal
+
 
 class InputError(ValueError):
     """Wrong input; the exit status is 2.
@@ -22,5 +24,15 @@ class TrainingError(RuntimeError):
     """Training cannot go on; the exit status is 1."""
 
 
-class Preempted(RuntimeError):
-    """Training was told to end and has saved its state; the exit status is 143, as of SIGTERM."""
+class Preempted(SystemExit):
+    """Training was told to end and has saved its state; the exit status is 143, as of SIGTERM.
+
+    It ends a process with this status wherever it is raised, in a pipeline's task as well.
+    """
+
+    def __init__(self, message):
+        super().__init__(128 + signal.SIGTERM)
+        self.message = message
+
+    def __str__(self):
+        return self.message

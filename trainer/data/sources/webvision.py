@@ -2,9 +2,11 @@
 
 The layout is that of the records published with the IEG release:
 
-    <data>/tensorflow_datasets/webvisionmini-google/
-      2.0.0/          a TensorFlow Datasets directory with splits train and val
-      probe_<n>/imagenet2012-probe.tfrecord-1-of-1   n of ImageNet: image/encoded, image/label
+    <data>/tensorflow_datasets/
+      webvisionmini-google/2.0.0/   a TensorFlow Datasets directory with splits train and val
+      webvisionmini-google/probe_<n>/imagenet2012-probe.tfrecord-1-of-1   n images of ImageNet:
+                                    image/encoded and image/label
+      imagenet2012/5.1.0/           as TensorFlow Datasets prepares it; split validation
 """
 
 import tarfile
@@ -34,13 +36,8 @@ def imagenet_file(name):
 
 def webvision_mini(settings):
     """Crawled images with their labels; the trusted ones of the largest probe come after them."""
-    import tensorflow_datasets as tfds
-
-    root = Path(settings.data) / "tensorflow_datasets" / "webvisionmini-google"
-    versions = sorted(file.parent for file in root.glob("*/dataset_info.json"))
-    if not versions:
-        raise InputError("--data", f"must hold the records of WebVision-mini, {root}/2.0.0", "none")
-    builder = tfds.builder_from_directory(versions[-1])
+    builder = prepared(settings, "webvisionmini-google")
+    root = Path(builder.data_dir).parent
     names = builder.info.features["label"].names
     if len(names) != NUM_CLASSES:
         raise InputError("--data", f"must have {NUM_CLASSES} classes", len(names))
@@ -58,6 +55,18 @@ def webvision_mini(settings):
         clean_labels=clean,
         trusted_ids=np.arange(crawled, len(clean)),
     )
+
+
+def prepared(settings, name):
+    """The newest version of a set under `settings.data`, as a TFDS builder."""
+    import tensorflow_datasets as tfds
+
+    root = Path(settings.data) / "tensorflow_datasets" / name
+    versions = sorted(file.parent for file in root.glob("*/dataset_info.json"))
+    if not versions:
+        rule = f"must hold the records of {name}, a directory of their version in {root}"
+        raise InputError("--data", rule, settings.data)
+    return tfds.builder_from_directory(versions[-1])
 
 
 def read_probe(root):
@@ -84,17 +93,22 @@ def read_probe(root):
 
 
 def imagenet_val(settings):
-    """The images of the 50 classes in ILSVRC2012_img_val.tar, to test on."""
+    """The validation images of the 50 classes, to test on, from an archive or from TFDS."""
     names = class_names()
     labels = {
         VAL_NAME.format(i): names.index(name)
         for i, name in enumerate(imagenet_file("validation_labels.txt"), start=1)
         if name in names
     }
+    if settings.imagenet_val:
+        pairs = tar_pairs(settings.imagenet_val, labels)
+    else:
+        every = encoded_pairs(prepared(settings, "imagenet2012"), "validation")
+        pairs = ((image, label) for image, label in every if label < NUM_CLASSES)
     return Source(
         class_names=names,
         image_shape=(None, None, 3),
-        splits={"test": tar_pairs(settings.imagenet_val, labels)},
+        splits={"test": pairs},
         labels_are_clean=True,
     )
 

@@ -25,15 +25,13 @@ def jpeg(rng, height=60, width=80):
     return file.getvalue()
 
 
-@pytest.fixture(scope="module")
-def dataset_dir(tmp_path_factory):
-    """Two crawled and two trusted images of each class, one to test on."""
-    rng, root = np.random.default_rng(0), tmp_path_factory.mktemp("ieg_data")
-    directory = root / "tensorflow_datasets" / "webvisionmini-google" / "2.0.0"
+def write_tfds(root, name, class_names, splits):
+    """Writes a set as TFDS keeps it; `splits` has the labels of each. Returns its directory."""
+    rng, directory = np.random.default_rng(0), root / "tensorflow_datasets" / name / "2.0.0"
     directory.mkdir(parents=True)
     info = tfds.core.DatasetInfo(
         builder=tfds.core.DatasetIdentity(
-            name="webvisionmini-google",
+            name=name,
             version=tfds.core.Version("2.0.0"),
             data_dir=str(directory),
             module_name=__name__,
@@ -41,16 +39,30 @@ def dataset_dir(tmp_path_factory):
         features=tfds.features.FeaturesDict(
             {
                 "image": tfds.features.Image(),
-                "label": tfds.features.ClassLabel(names=webvision.class_names()),
+                "label": tfds.features.ClassLabel(names=class_names),
             }
         ),
     )
     writer = tfds.core.SequentialWriter(info, max_examples_per_shard=40)
-    writer.initialize_splits(["train", "val"])
-    for split, count in (("train", 100), ("val", 50)):
-        examples = [{"image": jpeg(rng, 60 + i % 9), "label": i % 50} for i in range(count)]
+    writer.initialize_splits(list(splits))
+    for split, labels in splits.items():
+        examples = [
+            {"image": jpeg(rng, 60 + i % 9), "label": label} for i, label in enumerate(labels)
+        ]
         writer.add_examples({split: examples})
     writer.close_all()
+    return directory
+
+
+@pytest.fixture(scope="module")
+def dataset_dir(tmp_path_factory):
+    """Two crawled and two trusted images of each class, one to test on."""
+    rng, root = np.random.default_rng(0), tmp_path_factory.mktemp("ieg_data")
+    labels = [i % 50 for i in range(100)]
+    splits = {"train": labels, "val": labels[:50]}
+    directory = write_tfds(root, "webvisionmini-google", webvision.class_names(), splits)
+    names = webvision.imagenet_file("labels.txt")
+    write_tfds(root, "imagenet2012", names, {"validation": [0, 49, 50, 999, 1]})
     (directory.parent / "probe_100").mkdir()
     file = directory.parent / "probe_100" / "imagenet2012-probe.tfrecord-1-of-1"
     with tf.io.TFRecordWriter(str(file)) as records_file:
@@ -107,9 +119,15 @@ def test_the_validation_images_of_fifty_classes(imagenet_val, tmp_path):
     assert records.EncodedImages(tmp_path / "a", "test")[position][0] == expected
 
 
+def test_the_validation_images_that_tfds_has_prepared(dataset_dir, tmp_path):
+    records.prepare("imagenet2012_val", tmp_path / "a", DataConfig(data=str(dataset_dir)))
+    labels = records.read_labels(tmp_path / "a", "test")
+    assert sorted(labels) == [0, 1, 49]
+
+
 def test_what_is_not_there(dataset_dir, imagenet_val, tmp_path):
     out = tmp_path / "out"
-    with pytest.raises(InputError, match="--data: must hold the records of WebVision-mini"):
+    with pytest.raises(InputError, match="--data: must hold the records of webvisionmini-google"):
         records.prepare("webvisionmini", out, DataConfig(data=str(tmp_path)))
     with pytest.raises(InputError, match=r"--imagenet_val: must be ILSVRC2012_img_val\.tar"):
         records.prepare("imagenet2012_val", out, DataConfig(imagenet_val=str(tmp_path / "no.tar")))
@@ -149,7 +167,6 @@ def test_resnet50_at_224_pixels(dataset_dir, tmp_path):
     flags = {
         "experiment": "ieg_webvision",
         "data": dataset_dir,
-        "use_imagenet_as_eval": False,
         "probe_per_class": 2,
         "batch_size": 2,
         "max_iteration": 1,
@@ -159,4 +176,5 @@ def test_resnet50_at_224_pixels(dataset_dir, tmp_path):
     assert done.returncode == 0, done.stderr
     run = json.loads((tmp_path / "checkpoints" / "manifest.json").read_text())
     assert run["image_shape"] == [224, 224, 3]
+    assert "imagenet/top5" in done.stdout
     assert (run["config"]["network_name"], run["config"]["ce_factor"]) == ("resnet50", 4)
