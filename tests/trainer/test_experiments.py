@@ -1,20 +1,19 @@
-import pytest
-from absl import flags
+import subprocess
+import sys
 
-from trainer import __main__, config, experiments
+import pytest
+
+from trainer import experiments
 from trainer.errors import InputError
 
 
 @pytest.mark.parametrize("name", experiments.EXPERIMENTS)
-def test_the_flags_of_each_are_ours(name):
-    parsed = flags.FLAGS
-    parsed.unparse_flags()
-    parsed(experiments.expand(["trainer", f"--experiment={name}", "--seed=3"]))
-    dataset, noise, ratio = config.parse_dataset(__main__.DATASET.value)
-    data = config.DataConfig(data="set" if dataset in config.FILES else "")
-    config.check_data(dataset, noise, ratio, 1, data)
-    given = __main__.command_line.given(config.TrainConfig)
-    assert config.resolve(dataset, **given).seed == 3
+def test_the_flags_of_each_are_accepted(name, tmp_path):
+    """What is wrong is found last: there is nothing to evaluate."""
+    flags = f"--experiment={name}", "--mode=evaluation", f"--checkpoint_path={tmp_path}/out"
+    command = [sys.executable, "-m", "trainer", *flags]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.stderr.startswith("error: checkpoints: must hold a manifest.json"), done.stderr
 
 
 def test_flags_that_are_given_win():
