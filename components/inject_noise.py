@@ -10,20 +10,25 @@ def inject_noise(
     noise_ratio: float,
     seed: int,
     noisy_labels: dsl.Output[dsl.Dataset],
+    noise_file: str = "",
 ):
     """Makes labels of the train split wrong; the images stay where they are.
 
     Args:
         prepared_dataset: TFDS directory.
-        noise: uniform (redrawn from all classes) or asymmetric (taken for a class alike).
+        noise: none, uniform (redrawn from all classes), asymmetric (taken for a class alike), pair
+            (for the next class), instance (depends on the image) or matrix.
         noise_ratio: Probability with which a label is redrawn or flipped, in [0, 1].
         seed: The same seed gives the same labels.
+        noise_file: For matrix a CSV transition matrix, for asymmetric a JSON map of class names.
 
     Returns:
-        noisy_labels: labels.npy by example id, and transition.npy.
+        noisy_labels: labels.npy by example id, transition.npy and realised.npy.
     """
     from trainer import manifest
     from trainer.data import noise as label_noise
 
-    written = label_noise.inject(prepared_dataset.path, noisy_labels.path, noise, noise_ratio, seed)
+    written = label_noise.inject(
+        prepared_dataset.path, noisy_labels.path, noise, noise_ratio, seed, noise_file
+    )
     noisy_labels.metadata.update(manifest.scalars(written))

@@ -32,6 +32,13 @@ def prepare_dataset(
     from trainer.config import DataConfig
     from trainer.data import records
 
-    files = DataConfig(data, trusted, test, label_column, clean_label_column, tfds_data_dir)
+    files = DataConfig(
+        data=data,
+        trusted=trusted,
+        test=test,
+        label_column=label_column,
+        clean_label_column=clean_label_column,
+        tfds_data_dir=tfds_data_dir,
+    )
     written = records.prepare(dataset, prepared_dataset.path, files)
     prepared_dataset.metadata.update(manifest.scalars(written))

@@ -24,13 +24,14 @@ def sweep(
     label_column: str = "label",
     clean_label_column: str = "",
     tfds_data_dir: str = "",
+    noise_file: str = "",
     settings: dict = {},  # noqa: B006
 ) -> dsl.Artifact:
     """Trains on the same images with several methods, noise ratios and seeds, and compares them.
 
     Args:
         dataset: Name of the source, such as digits, cifar10 or image_folder.
-        noise: none, uniform or asymmetric.
+        noise: none, uniform, asymmetric, pair, instance or matrix.
         probe_per_class: Trusted examples of each class.
         runs: Method (supervised, l2r, fsr or ieg), noise_ratio (probability with which a label is
             redrawn or flipped) and seed of each run.
@@ -40,6 +41,7 @@ def sweep(
         label_column: Column of the given label in a csv file.
         clean_label_column: Column of the true label in a csv file, if it has one.
         tfds_data_dir: Where TensorFlow Datasets keeps prepared datasets.
+        noise_file: For matrix a CSV transition matrix, for asymmetric a JSON map of class names.
         settings: Further settings of the trainer by the name of their flag.
     """
     prepared_dataset = prepared_data(
@@ -52,7 +54,9 @@ def sweep(
         tfds_data_dir=tfds_data_dir,
     )
     with dsl.ParallelFor(runs) as run:
-        inputs = noisy_data(prepared_dataset, noise, run.noise_ratio, probe_per_class, run.seed)
+        inputs = noisy_data(
+            prepared_dataset, noise, run.noise_ratio, noise_file, probe_per_class, run.seed
+        )
         metrics = tested_run(inputs, run.method, run.seed, settings)
     compared = components.compare_runs(metrics=dsl.Collected(metrics))
     return compared.outputs["summary"]

@@ -19,13 +19,14 @@ def training(
     label_column: str = "label",
     clean_label_column: str = "",
     tfds_data_dir: str = "",
+    noise_file: str = "",
     settings: dict = {},  # noqa: B006, kfp reads the default and copies it
 ) -> dsl.Metrics:
     """Trains one method on noisy labels and tests it.
 
     Args:
         dataset: Name of the source, such as digits, cifar10 or image_folder.
-        noise: none, uniform or asymmetric.
+        noise: none, uniform, asymmetric, pair, instance or matrix.
         noise_ratio: Probability with which a label is redrawn or flipped, in [0, 1].
         probe_per_class: Trusted examples of each class.
         method: supervised, l2r, fsr or ieg.
@@ -36,6 +37,7 @@ def training(
         label_column: Column of the given label in a csv file.
         clean_label_column: Column of the true label in a csv file, if it has one.
         tfds_data_dir: Where TensorFlow Datasets keeps prepared datasets.
+        noise_file: For matrix a CSV transition matrix, for asymmetric a JSON map of class names.
         settings: Further settings of the trainer by the name of their flag.
     """
     prepared_dataset = prepared_data(
@@ -47,5 +49,5 @@ def training(
         clean_label_column=clean_label_column,
         tfds_data_dir=tfds_data_dir,
     )
-    inputs = noisy_data(prepared_dataset, noise, noise_ratio, probe_per_class, seed)
+    inputs = noisy_data(prepared_dataset, noise, noise_ratio, noise_file, probe_per_class, seed)
     return tested_run(inputs, method, seed, settings)

@@ -49,6 +49,7 @@ def test_components_import_nothing_but_kfp_when_loaded():
         "trainer.config",
         "trainer.comparison",
         "trainer.data.noise",
+        "trainer.data.noise_models",
         "trainer.data.probe",
         "trainer.data.records",
         "trainer.__main__",

@@ -118,7 +118,7 @@ def train(root, dataset, noise_kind, noise_ratio, files, settings, worker):
     fit.replicas()  # before TFDS uses TensorFlow
     if not worker:
         prepared = records.prepare(dataset, data, files)
-        noise.inject(data, noisy_labels, noise_kind, noise_ratio, settings.seed)
+        noise.inject(data, noisy_labels, noise_kind, noise_ratio, settings.seed, files.noise_file)
         probe.split(data, split, probe_per_class(prepared), settings.seed)
     fit.train(settings, data, noisy_labels, split, checkpoints, root / manifest.MODEL)
 

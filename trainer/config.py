@@ -13,7 +13,7 @@ from trainer.errors import InputError
 DATASETS = ("digits", "cifar10", "cifar100", "image_folder", "csv", "webvisionmini")
 FILES = ("image_folder", "csv", "webvisionmini")  # what --data is for
 WEBVISION = r"webvisionmini_\d+"
-NOISES = ("none", "uniform", "asymmetric")
+NOISES = ("none", "uniform", "asymmetric", "pair", "instance", "matrix")
 METHODS = ("supervised", "l2r", "fsr", "ieg")
 NETWORKS = ("convnet", "resnet29", "wrn28-10", "resnet50")
 
@@ -109,7 +109,7 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Where the images of a dataset are, other than in its name."""
+    """What the name of a dataset does not say: where its images are, and noise from a file."""
 
     data: str = setting(
         "",
@@ -129,6 +129,11 @@ class DataConfig:
         "", "for --use_imagenet_as_eval: ILSVRC2012_img_val.tar, else imagenet2012 in --data"
     )
     tfds_data_dir: str = setting("", "where TensorFlow Datasets keeps prepared datasets")
+    noise_file: str = setting(
+        "",
+        "noise matrix: CSV transition matrix; asymmetric: JSON map of class names, if other than"
+        " the known one",
+    )
 
 
 # What differs from the defaults above, by dataset.
@@ -241,6 +246,10 @@ def check_data(dataset, noise, noise_ratio, probe_per_class, settings=DataConfig
     if bool(settings.data) != (dataset in FILES):
         rule = f"is where the images are, for {', '.join(FILES)}; --dataset is {dataset}"
         raise InputError("--data", rule, settings.data)
+    if noise == "matrix" and not settings.noise_file:
+        raise InputError("--noise_file", "must name the matrix, a CSV file", "")
+    if settings.noise_file and noise not in ("matrix", "asymmetric"):
+        raise InputError("--noise_file", "is for noise matrix or asymmetric", noise)
 
 
 def parse_dataset(name):

@@ -83,7 +83,7 @@ def test_epochs_become_steps():
     ("data", "message"),
     [
         (("cats", "uniform", 0.5, 10), "--dataset: must be one of digits"),
-        (("digits", "pink", 0.5, 10), "--noise: must be one of none, uniform, asymmetric"),
+        (("digits", "pink", 0.5, 10), "--noise: must be one of none, uniform, asymmetric, pair"),
         (("digits", "uniform", 1.01, 10), "--noise_ratio: must be 1 or less"),
         (("digits", "uniform", float("nan"), 10), "--noise_ratio: must be 0 or more"),
         (("digits", "uniform", 0.5, -1), "--probe_per_class: must be 0 or more"),

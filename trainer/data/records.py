@@ -12,6 +12,7 @@ TensorFlow is imported where images are; labels need NumPy only.
 """
 
 import hashlib
+import io
 import itertools
 from pathlib import Path
 
@@ -151,6 +152,20 @@ class EncodedImages:
         """The images at an integer array of positions in `ids`: bytes, in an array of objects."""
         rows = self.examples.__getitems__(self.ids[positions].tolist())
         return np.array([row["image"] for row in rows], object)
+
+
+def read_features(path, split, side):
+    """Each image at side x side pixels, float32 (N, side * side * channels) in [0, 1], by id."""
+    from PIL import Image
+
+    channels, encoded = read_manifest(path)["image_shape"][-1], EncodedImages(path, split)
+    features = np.empty((len(encoded), side * side * channels), np.float32)
+    for first in range(0, len(encoded), EXAMPLES_PER_WRITE):
+        rows = encoded.ids[first : first + EXAMPLES_PER_WRITE]
+        for row, file in zip(rows, encoded[rows], strict=True):
+            image = Image.open(io.BytesIO(file)).convert("L" if channels == 1 else "RGB")
+            features[row] = np.asarray(image.resize((side, side)), np.float32).reshape(-1) / 255
+    return features
 
 
 def read_images(path, split):

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from trainer.data import noise, records
+from trainer.data import noise, noise_models, records
 from trainer.errors import InputError
 
 N, C = 200_000, 10
@@ -16,7 +16,7 @@ def labels():
 
 @pytest.mark.parametrize("ratio", [0, 0.2, 0.9, 1])
 def test_uniform_redraws_over_all_classes(labels, ratio):
-    given, transition = noise.uniform(labels, C, ratio, np.random.default_rng(0))
+    given, transition = noise_models.uniform(labels, C, ratio, np.random.default_rng(0))
     assert given.dtype == np.int32
     assert np.mean(given != labels) == pytest.approx(ratio * (C - 1) / C, abs=0.005)
     assert_realised(labels, given, transition)
@@ -25,17 +25,45 @@ def test_uniform_redraws_over_all_classes(labels, ratio):
 @pytest.mark.parametrize("ratio", [0, 0.4, 1])
 def test_asymmetric_flips_along_the_map(labels, ratio):
     class_map = {2: 7, 3: 8, 7: 1}
-    given, transition = noise.asymmetric(labels, C, ratio, np.random.default_rng(0), class_map)
+    given, transition = noise_models.asymmetric(
+        labels, C, ratio, np.random.default_rng(0), class_map
+    )
     assert_realised(labels, given, transition)
     for c in range(C):
         others = set(given[labels == c]) - {c}
         assert others <= {class_map.get(c)}
 
 
+def test_pair_flips_to_the_next_class(labels):
+    given, transition = noise_models.pair(labels, C, 0.4, np.random.default_rng(0))
+    assert_realised(labels, given, transition)
+    assert set(given - labels) == {0, 1, 1 - C}
+
+
+@pytest.mark.parametrize("ratio", [0, 0.5, 1])
+def test_any_matrix(labels, ratio):
+    wanted = np.random.default_rng(1).dirichlet(np.ones(C), C)
+    given, transition = noise_models.matrix(labels, C, ratio, np.random.default_rng(0), wanted)
+    assert_realised(labels, given, transition)
+    np.testing.assert_allclose(transition, (1 - ratio) * np.eye(C) + ratio * wanted)
+
+
+def test_instance_noise_depends_on_the_image():
+    labels, rng = np.repeat(np.arange(4), 2000), np.random.default_rng(0)
+    features = np.repeat(rng.random((8, 30)), 1000, axis=0)  # two images of each class
+    given, transition = noise_models.instance(labels, 4, 0.4, rng, features)
+    assert np.mean(given != labels) == pytest.approx(0.4, abs=0.02)
+    np.testing.assert_allclose(transition.sum(axis=1), 1)
+    np.testing.assert_allclose(noise.realised(labels, given, 4), transition, atol=0.03)
+    by_image = [np.bincount(given[i * 1000 : (i + 1) * 1000], minlength=4) for i in range(8)]
+    differences = [np.abs(by_image[2 * c] - by_image[2 * c + 1]).sum() / 1000 for c in range(4)]
+    assert max(differences) > 0.3
+
+
 def test_cifar100_flips_stay_in_the_superclass():
-    class_map = noise.ASYMMETRIC_MAPS["cifar100"]
+    class_map = noise_models.ASYMMETRIC_MAPS["cifar100"]
     assert sorted(class_map) == sorted(class_map.values()) == list(range(100))
-    superclass = noise.CIFAR100_SUPERCLASS
+    superclass = noise_models.CIFAR100_SUPERCLASS
     assert all(superclass[a] == superclass[b] and a != b for a, b in class_map.items())
     assert np.all(np.bincount(superclass) == 5)
     # beaver, dolphin, otter, seal, whale: the aquatic mammals, each taken for the next
@@ -62,9 +90,41 @@ def test_artifact(digits, tmp_path):
     assert (on_disk["noise"], on_disk["noise_ratio"], on_disk["seed"]) == ("uniform", 0.9, 3)
 
 
-def test_the_same_seed_gives_the_same_labels(digits, tmp_path):
+def test_kinds_that_come_from_files(digits, tmp_path):
+    clean = records.read_labels(digits, "train")
+    (tmp_path / "map.json").write_text('{"1": "7", "3": "8"}')
+    noise.inject(digits, tmp_path / "a", "asymmetric", 1, 0, str(tmp_path / "map.json"))
+    given = np.load(tmp_path / "a" / "labels.npy")
+    expected = np.where(clean == 1, 7, np.where(clean == 3, 8, clean))
+    np.testing.assert_array_equal(given, expected)
+    np.savetxt(tmp_path / "matrix.csv", np.eye(10)[::-1], delimiter=",")
+    noise.inject(digits, tmp_path / "b", "matrix", 1, 0, str(tmp_path / "matrix.csv"))
+    np.testing.assert_array_equal(np.load(tmp_path / "b" / "labels.npy"), 9 - clean)
+    np.testing.assert_array_equal(np.load(tmp_path / "b" / "realised.npy"), np.eye(10)[::-1])
+
+
+@pytest.mark.parametrize(
+    ("kind", "content", "message"),
+    [
+        ("asymmetric", '{"1": "cat"}', "--noise_file: must be a JSON map from class names"),
+        ("asymmetric", "1,7", "--noise_file: must be a JSON map from class names"),
+        ("matrix", "1,0", "--noise_file: must have 10 rows of 10 probabilities that sum to 1"),
+        ("matrix", "a,b", "--noise_file: must be a CSV file of numbers"),
+        ("matrix", None, "--noise_file: must be a CSV file of numbers"),
+    ],
+)
+def test_files_that_do_not_fit(digits, tmp_path, kind, content, message):
+    if content:
+        (tmp_path / "file").write_text(content)
+    with pytest.raises(InputError, match=message):
+        noise.inject(digits, tmp_path / "a", kind, 0.5, 0, str(tmp_path / "file"))
+    assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.parametrize("kind", ["uniform", "instance"])
+def test_the_same_seed_gives_the_same_labels(digits, tmp_path, kind):
     ids = [
-        noise.inject(digits, tmp_path / str(i), "uniform", 0.5, seed)["id"]
+        noise.inject(digits, tmp_path / str(i), kind, 0.5, seed)["id"]
         for i, seed in enumerate((1, 1, 2))
     ]
     assert ids[0] == ids[1] != ids[2]
@@ -73,7 +133,7 @@ def test_the_same_seed_gives_the_same_labels(digits, tmp_path):
 @pytest.mark.parametrize(
     ("kind", "ratio", "message"),
     [
-        ("unifrom", 0.5, "--noise: must be one of none, uniform, asymmetric. Received: 'unifrom'"),
+        ("unifrom", 0.5, "--noise: must be one of none, uniform, asymmetric, pair"),
         ("uniform", 1.1, "--noise_ratio: must be 1 or less. Received: 1.1"),
         ("uniform", -0.1, "--noise_ratio: must be 0 or more"),
         ("uniform", float("nan"), "--noise_ratio: must be 0 or more"),
