@@ -131,9 +131,9 @@ def matrix(labels, num_classes, ratio, rng, transition):
     """
     transition = (1 - ratio) * np.eye(num_classes) + ratio * transition
     uniform, given = rng.random(len(labels)), np.empty(len(labels), np.int32)
-    for c in range(num_classes):
+    for c, rows in enumerate(rows_of_classes(labels, num_classes)):
         below = np.cumsum(transition[c])[:-1]
-        given[labels == c] = np.searchsorted(below, uniform[labels == c], side="right")
+        given[rows] = np.searchsorted(below, uniform[rows], side="right")
     return given, transition
 
 
@@ -155,8 +155,7 @@ def instance(labels, num_classes, ratio, rng, features):
     """
     q = within_unit(ratio, 0.1, len(labels), rng)
     given, transition = np.array(labels, np.int32), np.eye(num_classes)
-    for c in range(num_classes):
-        rows = np.flatnonzero(labels == c)
+    for c, rows in enumerate(rows_of_classes(labels, num_classes)):
         projection = rng.standard_normal((features.shape[1], num_classes))
         logits = features[rows].astype(np.float64) @ projection
         logits[:, c] = -np.inf
@@ -167,6 +166,12 @@ def instance(labels, num_classes, ratio, rng, features):
         if len(rows):
             transition[c] = p.mean(axis=0)
     return given, transition
+
+
+def rows_of_classes(labels, num_classes):
+    """For each class the positions of its examples, ascending."""
+    ends = np.cumsum(np.bincount(labels, minlength=num_classes))
+    return np.split(np.argsort(labels, kind="stable"), ends[:-1])
 
 
 def within_unit(mean, deviation, count, rng):
