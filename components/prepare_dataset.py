@@ -12,6 +12,7 @@ def prepare_dataset(
     test: str = "",
     label_column: str = "label",
     clean_label_column: str = "",
+    bad_images: str = "fail",
     tfds_data_dir: str = "",
 ):
     """Writes a dataset as TensorFlow Datasets records, with an id for every example.
@@ -23,6 +24,7 @@ def prepare_dataset(
         test: Directory of class folders to test on; otherwise a fifth is held out.
         label_column: Column of the given label in a csv file.
         clean_label_column: Column of the true label in a csv file, if it has one.
+        bad_images: What to do with files that are no fit images, fail or skip.
         tfds_data_dir: Where TensorFlow Datasets keeps prepared datasets.
 
     Returns:
@@ -38,6 +40,7 @@ def prepare_dataset(
         test=test,
         label_column=label_column,
         clean_label_column=clean_label_column,
+        bad_images=bad_images,
         tfds_data_dir=tfds_data_dir,
     )
     written = records.prepare(dataset, prepared_dataset.path, files)

@@ -18,6 +18,7 @@ def training(
     test: str = "",
     label_column: str = "label",
     clean_label_column: str = "",
+    bad_images: str = "fail",
     tfds_data_dir: str = "",
     noise_file: str = "",
     settings: dict = {},  # noqa: B006, kfp reads the default and copies it
@@ -36,6 +37,7 @@ def training(
         test: Directory of class folders to test on; otherwise a fifth is held out.
         label_column: Column of the given label in a csv file.
         clean_label_column: Column of the true label in a csv file, if it has one.
+        bad_images: What to do with files that are no fit images, fail or skip.
         tfds_data_dir: Where TensorFlow Datasets keeps prepared datasets.
         noise_file: For matrix a CSV transition matrix, for asymmetric a JSON map of class names.
         settings: Further settings of the trainer by the name of their flag.
@@ -47,6 +49,7 @@ def training(
         test=test,
         label_column=label_column,
         clean_label_column=clean_label_column,
+        bad_images=bad_images,
         tfds_data_dir=tfds_data_dir,
     )
     inputs = noisy_data(prepared_dataset, noise, noise_ratio, noise_file, probe_per_class, seed)

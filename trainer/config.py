@@ -125,6 +125,11 @@ class DataConfig:
     )
     label_column: str = setting("label", "csv: column of the given label")
     clean_label_column: str = setting("", "csv: column of the true label, for probe and diagnosis")
+    bad_images: str = setting(
+        "fail",
+        "image_folder, csv: what to do with files that are no fit images",
+        choices=("fail", "skip"),
+    )
     imagenet_val: str = setting(
         "", "for --use_imagenet_as_eval: ILSVRC2012_img_val.tar, else imagenet2012 in --data"
     )
@@ -243,6 +248,7 @@ def check_data(dataset, noise, noise_ratio, probe_per_class, settings=DataConfig
     check_choice("noise", noise, NOISES)
     check_range("noise_ratio", noise_ratio, 0, 1)
     check_range("probe_per_class", probe_per_class, 0)
+    check_choice("bad_images", settings.bad_images, ("fail", "skip"))
     if bool(settings.data) != (dataset in FILES):
         rule = f"is where the images are, for {', '.join(FILES)}; --dataset is {dataset}"
         raise InputError("--data", rule, settings.data)

@@ -6,11 +6,13 @@
       train_labels.npy, test_labels.npy   int32 (N,), by id; read without touching an image
       train_clean_labels.npy   the truth where it is known and differs, -1 where it is not known
       trusted_ids.npy    int64, the examples that the probe is drawn from, where not from all
+      left_out.csv       path and reason of files that are not in it, if there are any
       manifest.json      source, class_names, image_shape, num_examples, labels_are_clean
 
 TensorFlow is imported where images are; labels need NumPy only.
 """
 
+import csv
 import hashlib
 import io
 import itertools
@@ -51,6 +53,10 @@ def prepare(source_name, output_path, settings=None):
     if source.trusted_ids is not None:
         np.save(directory / TRUSTED_IDS, source.trusted_ids)
         content.update(source.trusted_ids)
+    if source.left_out:
+        with open(directory / "left_out.csv", "w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows([("path", "reason"), *source.left_out])
+        print(f"{len(source.left_out)} files are left out; {directory}/left_out.csv says why")
     return manifest.finish(
         directory,
         manifest.PREPARED_DATASET,
@@ -60,6 +66,7 @@ def prepare(source_name, output_path, settings=None):
         image_shape=source.image_shape,
         num_examples={split: len(values) for split, values in labels.items()},
         labels_are_clean=source.labels_are_clean,
+        left_out=len(source.left_out),
     )
 
 

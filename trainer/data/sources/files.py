@@ -1,16 +1,16 @@
 """A user's own images: folders with a class each, or a table that names files and labels.
 
-Files are checked by their header before anything is written, and pass through byte by byte.
+Every file is decoded once before anything is written, and then passes through byte by byte.
 """
 
 import csv
 import json
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from trainer.data.sources.image_check import check_all
 from trainer.data.sources.source import Source
 from trainer.errors import InputError
 
@@ -37,7 +37,7 @@ def image_folder(settings):
         entries = [*class_folders(root / "train"), *class_folders(root / "test", test=True)]
     else:
         entries = class_folders(root)
-    return from_entries([*entries, *more_folders(settings)], "--data", settings.data)
+    return from_entries([*entries, *more_folders(settings)], settings)
 
 
 def table(settings):
@@ -54,7 +54,7 @@ def table(settings):
             columns = ", ".join(rows[0]) if rows else "no row"
             raise InputError("--data", f"must have a column {column}; it has {columns}", str(file))
     entries = [entry_of(row, file.parent, settings) for row in rows]
-    return from_entries([*entries, *more_folders(settings)], "--data", settings.data)
+    return from_entries([*entries, *more_folders(settings)], settings)
 
 
 def entry_of(row, root, settings):
@@ -107,22 +107,24 @@ def class_folders(root, **kind):
     ]
 
 
-def from_entries(entries, argument, path):
+def from_entries(entries, settings):
     """The source of these files; the classes are the labels of the training examples."""
     given = [e for e in entries if not e.test and not e.trusted]
     names = sorted({e.label for e in given})
     if len(names) < 2:
         rule = f"must have images of two classes or more; it has {len(given)} of {len(names)}"
-        raise InputError(argument, rule, path)
+        raise InputError("--data", rule, settings.data)
     classes = {name: label for label, name in enumerate(names)}
     for entry in entries:
         for label in (entry.label, entry.clean_label or entry.label):
             if label not in classes:
                 rule = f"must be a class of the training examples ({', '.join(names[:20])})"
                 raise InputError(f"label of {entry.path}", rule, label)
-    sizes = image_sizes(entries)
+    entries, checked, left_out = without_bad_images(entries, settings.bad_images)
     if not any(e.test for e in entries):
         entries = hold_out(entries, [classes[e.label] for e in entries])
+    entries, repeated = without_repeated_images(entries, checked)
+    sizes = {checked[e.path].size for e in entries}
     train = [e for e in entries if not e.test]
     test = [replace(e, label=e.clean_label or e.label) for e in entries if e.test]
     clean = [-1 if e.clean_label is None else classes[e.clean_label] for e in train]
@@ -133,7 +135,38 @@ def from_entries(entries, argument, path):
         splits={"train": file_pairs(train, classes), "test": file_pairs(test, classes)},
         clean_labels=np.array(clean, np.int32) if max(clean) >= 0 else None,
         trusted_ids=trusted if len(trusted) else None,
+        left_out=(*left_out, *repeated),
     )
+
+
+def without_bad_images(entries, bad_images):
+    """Leaves out files that cannot be trained on, or raises InputError, as `bad_images` says.
+
+    Returns:
+      The entries that stay, {path: `Checked`}, and (path, reason) of those left out.
+    """
+    checked = dict(zip((e.path for e in entries), check_all([e.path for e in entries])))
+    bad = [(str(path), found.fault) for path, found in checked.items() if found.fault]
+    if bad and bad_images == "fail":
+        rule = f"{bad[0][1]}; {len(bad)} such in all; --bad_images=skip leaves them out"
+        raise InputError("image", rule, bad[0][0])
+    return [e for e in entries if not checked[e.path].fault], checked, bad
+
+
+def without_repeated_images(entries, checked):
+    """Leaves out of training what is in the test or among the trusted as well.
+
+    Returns:
+      The entries that stay, and (path, reason) of those left out.
+    """
+    kept = {checked[e.path].digest: e for e in entries if e.test or e.trusted}
+    twins = {
+        e.path: kept[checked[e.path].digest]
+        for e in entries
+        if not (e.test or e.trusted) and checked[e.path].digest in kept
+    }
+    reasons = [(str(path), f"the same image as {twin.path}") for path, twin in twins.items()]
+    return [e for e in entries if e.path not in twins], reasons
 
 
 def file_pairs(entries, classes):
@@ -158,26 +191,3 @@ def hold_out(entries, labels):
         raise InputError("--test", rule, "") from error
     test = set(test.tolist())
     return [replace(entry, test=i in test) for i, entry in enumerate(entries)]
-
-
-def image_sizes(entries):
-    """{(H, W)} of all files, from their headers.
-
-    Raises:
-      InputError: One cannot be read as a JPEG or PNG image.
-    """
-    with ThreadPoolExecutor() as pool:
-        return set(pool.map(image_size, (entry.path for entry in entries)))
-
-
-def image_size(path):
-    from PIL import Image
-
-    try:
-        with Image.open(path) as image:
-            kind, size = image.format, image.size[::-1]
-    except OSError as error:
-        raise InputError("image", f"must be readable ({error})", str(path)) from error
-    if kind not in ("JPEG", "PNG"):
-        raise InputError("image", f"must be JPEG or PNG, not {kind}", str(path))
-    return size

@@ -17,6 +17,7 @@ class Source:
       clean_labels: int32 (N,) true labels of train where labels are not, -1 where not known.
       trusted_ids: int64 ids of the training examples that the probe is drawn from; all examples
         whose true label is known unless given.
+      left_out: (path, reason) of files that are not in it.
     """
 
     class_names: tuple
@@ -25,3 +26,4 @@ class Source:
     labels_are_clean: bool = False
     clean_labels: np.ndarray | None = None
     trusted_ids: np.ndarray | None = None
+    left_out: tuple = ()

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -155,6 +156,65 @@ def test_true_labels_are_tested_on(folder, tmp_path):
     assert [truth[image] for image in images] == [CLASSES[label] for label in labels]
 
 
+def bad_files(root):
+    """{name: what is wrong with it} of files written into a directory."""
+    pixels = np.random.default_rng(0).integers(256, size=(40, 40, 3)).astype(np.uint8)
+    image = Image.fromarray(pixels)
+    image.save(root / "whole.jpg")
+    whole = (root / "whole.jpg").read_bytes()
+    (root / "truncated.jpg").write_bytes(whole[: len(whole) // 2])
+    (root / "empty.png").write_bytes(b"")
+    (root / "text.jpg").write_text("no image")
+    image.convert("CMYK").save(root / "cmyk.jpg")
+    image.save(root / "moves.png", save_all=True, append_images=[image.rotate(90)])
+    Image.fromarray(pixels[..., 0].astype(np.uint16)).save(root / "16 bit.png")
+    Image.new("L", (1, 1)).save(root / "dot.png")
+    Image.new("L", (20_000, 8)).save(root / "long.png")
+    return {
+        "truncated.jpg": "cannot be decoded",
+        "empty.png": "cannot be decoded",
+        "text.jpg": "cannot be decoded",
+        "cmyk.jpg": "is of mode CMYK",
+        "moves.png": "is animated",
+        "16 bit.png": "is of mode I;16",
+        "dot.png": "is of 1 x 1 pixels",
+        "long.png": "is of 20000 x 8 pixels",
+    }
+
+
+def read_left_out(path):
+    with open(path / "left_out.csv", newline="", encoding="utf-8") as stream:
+        return {Path(row["path"]).name: row["reason"] for row in csv.DictReader(stream)}
+
+
+def test_bad_images_are_left_out_and_listed(folder, tmp_path):
+    bad = bad_files(folder / CLASSES[0])
+    with pytest.raises(InputError, match="8 such in all; --bad_images=skip leaves them out"):
+        records.prepare("image_folder", tmp_path / "a", DataConfig(data=folder))
+    assert not (tmp_path / "a").exists()
+    settings = DataConfig(data=folder, bad_images="skip")
+    written = records.prepare("image_folder", tmp_path / "a", settings)
+    assert (sum(written["num_examples"].values()), written["left_out"]) == (41, 8)
+    listed = read_left_out(tmp_path / "a")
+    assert set(listed) == set(bad)
+    for name, reason in bad.items():
+        assert listed[name].startswith(reason)
+
+
+def test_images_that_are_tested_or_trusted_are_not_trained_on(folder, tmp_path):
+    test = write_images(tmp_path / "test", 2, seed=1)
+    trusted = write_images(tmp_path / "trusted", 2, seed=2)
+    for i, other in enumerate((test, trusted)):
+        file = other / CLASSES[0] / "000.jpg"
+        (folder / CLASSES[1] / f"twin {i}.jpg").write_bytes(file.read_bytes())
+    settings = DataConfig(data=folder, test=test, trusted=trusted)
+    written = records.prepare("image_folder", tmp_path / "a", settings)
+    assert written["num_examples"] == {"train": 44, "test": 4}
+    listed = read_left_out(tmp_path / "a")
+    assert set(listed) == {"twin 0.jpg", "twin 1.jpg"}
+    assert listed["twin 0.jpg"].startswith("the same image as ")
+
+
 def wrong(name, message, **settings):
     return pytest.param(name, settings, message, id=message[:40])
 
@@ -171,12 +231,12 @@ def wrong(name, message, **settings):
             data="images",
             trusted="other",
         ),
-        wrong("image_folder", "image: must be readable .*000.jpg", data="broken"),
-        wrong("image_folder", "image: must be JPEG or PNG, not GIF", data="gif"),
+        wrong("image_folder", "image: cannot be decoded .*000.jpg", data="broken"),
+        wrong("image_folder", "image: is GIF, not JPEG or PNG; 1 such in all; --bad", data="gif"),
         wrong("image_folder", "--test: must be given where no fifth", data="few"),
         wrong("csv", "--data: must be a CSV file or JSON lines", data="none.csv"),
         wrong("csv", "--data: must have a column label; it has path, given, truth", data="t.csv"),
-        wrong("csv", "image: must be readable .*none.jpg", data="lost.csv", label_column="given"),
+        wrong("csv", "image: cannot be decoded .*none.jpg", data="lost.csv", label_column="given"),
     ],
 )
 def test_wrong_files(folder, tmp_path, monkeypatch, name, settings, message):
