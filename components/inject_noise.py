@@ -11,16 +11,19 @@ def inject_noise(
     seed: int,
     noisy_labels: dsl.Output[dsl.Dataset],
     noise_file: str = "",
+    label_column: str = "",
 ):
     """Makes labels of the train split wrong; the images stay where they are.
 
     Args:
         prepared_dataset: TFDS directory.
         noise: none, uniform (redrawn from all classes), asymmetric (taken for a class alike), pair
-            (for the next class), instance (depends on the image) or matrix.
+            (for the next class), instance (depends on the image), matrix or human.
         noise_ratio: Probability with which a label is redrawn or flipped, in [0, 1].
         seed: The same seed gives the same labels.
-        noise_file: For matrix a CSV transition matrix, for asymmetric a JSON map of class names.
+        noise_file: For matrix a CSV transition matrix, for asymmetric a JSON map of class names,
+            for human a label file of CIFAR-10N or CIFAR-100N.
+        label_column: For human, which labels of the file.
 
     Returns:
         noisy_labels: labels.npy by example id, transition.npy and realised.npy.
@@ -29,6 +32,12 @@ def inject_noise(
     from trainer.data import noise as label_noise
 
     written = label_noise.inject(
-        prepared_dataset.path, noisy_labels.path, noise, noise_ratio, seed, noise_file
+        prepared_dataset.path,
+        noisy_labels.path,
+        noise,
+        noise_ratio,
+        seed,
+        noise_file,
+        label_column,
     )
     noisy_labels.metadata.update(manifest.scalars(written))

@@ -8,15 +8,9 @@ def prepared_data(dataset, **files):
     return components.prepare_dataset(dataset=dataset, **files).outputs["prepared_dataset"]
 
 
-def noisy_data(prepared_dataset, noise, noise_ratio, noise_file, probe_per_class, seed):
+def noisy_data(prepared_dataset, probe_per_class, seed, **noise):
     """Chains inject noise and split probe to a dataset. Returns what `train` takes of it."""
-    noisy = components.inject_noise(
-        prepared_dataset=prepared_dataset,
-        noise=noise,
-        noise_ratio=noise_ratio,
-        seed=seed,
-        noise_file=noise_file,
-    )
+    noisy = components.inject_noise(prepared_dataset=prepared_dataset, seed=seed, **noise)
     probe = components.split_probe(
         prepared_dataset=prepared_dataset, per_class=probe_per_class, seed=seed
     )

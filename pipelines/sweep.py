@@ -32,18 +32,19 @@ def sweep(
 
     Args:
         dataset: Name of the source, such as digits, cifar10 or image_folder.
-        noise: none, uniform, asymmetric, pair, instance or matrix.
+        noise: none, uniform, asymmetric, pair, instance, matrix or human.
         probe_per_class: Trusted examples of each class.
         runs: Method (supervised, l2r, fsr or ieg), noise_ratio (probability with which a label is
             redrawn or flipped) and seed of each run.
         data: For image_folder the directory of class folders, for csv the file.
         trusted: Directory of class folders whose labels are right.
         test: Directory of class folders to test on; otherwise a fifth is held out.
-        label_column: Column of the given label in a csv file.
+        label_column: Column of the given label in a csv file, or name of the labels in a human one.
         clean_label_column: Column of the true label in a csv file, if it has one.
         bad_images: What to do with files that are no fit images, fail or skip.
         tfds_data_dir: Where TensorFlow Datasets keeps prepared datasets.
-        noise_file: For matrix a CSV transition matrix, for asymmetric a JSON map of class names.
+        noise_file: For matrix a CSV transition matrix, for asymmetric a JSON map of class names,
+            for human a label file of CIFAR-10N or CIFAR-100N.
         settings: Further settings of the trainer by the name of their flag.
     """
     prepared_dataset = prepared_data(
@@ -58,7 +59,13 @@ def sweep(
     )
     with dsl.ParallelFor(runs) as run:
         inputs = noisy_data(
-            prepared_dataset, noise, run.noise_ratio, noise_file, probe_per_class, run.seed
+            prepared_dataset,
+            probe_per_class,
+            run.seed,
+            noise=noise,
+            noise_ratio=run.noise_ratio,
+            noise_file=noise_file,
+            label_column=label_column,
         )
         metrics = tested_run(inputs, run.method, run.seed, settings)
     compared = components.compare_runs(metrics=dsl.Collected(metrics))

@@ -27,7 +27,7 @@ def training(
 
     Args:
         dataset: Name of the source, such as digits, cifar10 or image_folder.
-        noise: none, uniform, asymmetric, pair, instance or matrix.
+        noise: none, uniform, asymmetric, pair, instance, matrix or human.
         noise_ratio: Probability with which a label is redrawn or flipped, in [0, 1].
         probe_per_class: Trusted examples of each class.
         method: supervised, l2r, fsr or ieg.
@@ -35,11 +35,12 @@ def training(
         data: For image_folder the directory of class folders, for csv the file.
         trusted: Directory of class folders whose labels are right.
         test: Directory of class folders to test on; otherwise a fifth is held out.
-        label_column: Column of the given label in a csv file.
+        label_column: Column of the given label in a csv file, or name of the labels in a human one.
         clean_label_column: Column of the true label in a csv file, if it has one.
         bad_images: What to do with files that are no fit images, fail or skip.
         tfds_data_dir: Where TensorFlow Datasets keeps prepared datasets.
-        noise_file: For matrix a CSV transition matrix, for asymmetric a JSON map of class names.
+        noise_file: For matrix a CSV transition matrix, for asymmetric a JSON map of class names,
+            for human a label file of CIFAR-10N or CIFAR-100N.
         settings: Further settings of the trainer by the name of their flag.
     """
     prepared_dataset = prepared_data(
@@ -52,5 +53,13 @@ def training(
         bad_images=bad_images,
         tfds_data_dir=tfds_data_dir,
     )
-    inputs = noisy_data(prepared_dataset, noise, noise_ratio, noise_file, probe_per_class, seed)
+    inputs = noisy_data(
+        prepared_dataset,
+        probe_per_class,
+        seed,
+        noise=noise,
+        noise_ratio=noise_ratio,
+        noise_file=noise_file,
+        label_column=label_column,
+    )
     return tested_run(inputs, method, seed, settings)

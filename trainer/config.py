@@ -13,7 +13,7 @@ from trainer.errors import InputError
 DATASETS = ("digits", "cifar10", "cifar100", "image_folder", "csv", "webvisionmini")
 FILES = ("image_folder", "csv", "webvisionmini")  # what --data is for
 WEBVISION = r"webvisionmini_\d+"
-NOISES = ("none", "uniform", "asymmetric", "pair", "instance", "matrix")
+NOISES = ("none", "uniform", "asymmetric", "pair", "instance", "matrix", "human")
 METHODS = ("supervised", "l2r", "fsr", "ieg")
 NETWORKS = ("convnet", "resnet29", "wrn28-10", "resnet50")
 
@@ -123,7 +123,9 @@ class DataConfig:
     test: str = setting(
         "", "image_folder, csv: directory of <class>/<file> to test on, else a fifth is held out"
     )
-    label_column: str = setting("label", "csv: column of the given label")
+    label_column: str = setting(
+        "label", "csv: column of the given label; noise human: its name, such as worse_label"
+    )
     clean_label_column: str = setting("", "csv: column of the true label, for probe and diagnosis")
     bad_images: str = setting(
         "fail",
@@ -137,7 +139,7 @@ class DataConfig:
     noise_file: str = setting(
         "",
         "noise matrix: CSV transition matrix; asymmetric: JSON map of class names, if other than"
-        " the known one",
+        " the known one; human: label file of CIFAR-10N or CIFAR-100N, .pt or .npy",
     )
 
 
@@ -252,10 +254,10 @@ def check_data(dataset, noise, noise_ratio, probe_per_class, settings=DataConfig
     if bool(settings.data) != (dataset in FILES):
         rule = f"is where the images are, for {', '.join(FILES)}; --dataset is {dataset}"
         raise InputError("--data", rule, settings.data)
-    if noise == "matrix" and not settings.noise_file:
-        raise InputError("--noise_file", "must name the matrix, a CSV file", "")
-    if settings.noise_file and noise not in ("matrix", "asymmetric"):
-        raise InputError("--noise_file", "is for noise matrix or asymmetric", noise)
+    if noise in ("matrix", "human") and not settings.noise_file:
+        raise InputError("--noise_file", f"must name the file of noise {noise}", "")
+    if settings.noise_file and noise not in ("matrix", "human", "asymmetric"):
+        raise InputError("--noise_file", "is for noise matrix, human or asymmetric", noise)
 
 
 def parse_dataset(name):

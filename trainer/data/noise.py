@@ -20,7 +20,7 @@ STREAM = 1  # keeps these draws apart from others of the same seed
 FEATURE_SIDE = 32  # of the images that noise of kind "instance" looks at
 
 
-def inject(dataset_path, output_path, noise, noise_ratio, seed, noise_file=""):
+def inject(dataset_path, output_path, noise, noise_ratio, seed, noise_file="", label_column=""):
     """Writes the noisy labels for the train split of a prepared dataset.
 
     Args:
@@ -29,7 +29,9 @@ def inject(dataset_path, output_path, noise, noise_ratio, seed, noise_file=""):
       noise: One of `trainer.config.NOISES`; on top of what is wrong in the dataset.
       noise_ratio: In [0, 1]; see the function of that noise.
       seed: The same seed gives the same labels.
-      noise_file: For asymmetric a JSON map of class names, for matrix a CSV transition matrix.
+      noise_file: For asymmetric a JSON map of class names, for matrix a CSV transition matrix, for
+        human a label file of CIFAR-10N or CIFAR-100N.
+      label_column: For human, which labels of the file.
 
     Returns:
       The manifest.
@@ -56,24 +58,20 @@ def inject(dataset_path, output_path, noise, noise_ratio, seed, noise_file=""):
         case "instance":
             features = records.read_features(dataset_path, "train", FEATURE_SIDE)
             given, transition = noise_models.instance(*basics, features)
+        case "human":
+            published = records.read_published_order(dataset_path)
+            chosen = noise_models.human_labels(noise_file, label_column, labels, published)
+            given, transition = noise_models.replaced(*basics, chosen)
     clean = records.read_clean_labels(dataset_path)
     facts = {"noise": noise, "noise_ratio": noise_ratio, "seed": seed}
     facts["wrong_labels"] = float(np.mean(given != clean)) if np.all(clean >= 0) else None
     directory = manifest.start(output_path)
     np.save(directory / "labels.npy", given)
     np.save(directory / "transition.npy", transition)
-    np.save(directory / "realised.npy", realised(labels, given, num_classes))
+    np.save(directory / "realised.npy", noise_models.realised(labels, given, num_classes))
     return manifest.finish(
         directory, manifest.NOISY_LABELS, {manifest.PREPARED_DATASET: dataset}, **facts
     )
-
-
-def realised(labels, given, num_classes):
-    """Share of given j among published i, float64 (C, C)."""
-    counts = np.zeros((num_classes, num_classes))
-    np.add.at(counts, (labels, given), 1)
-    counts[counts.sum(axis=1) == 0] = np.eye(num_classes)[counts.sum(axis=1) == 0]
-    return counts / counts.sum(axis=1, keepdims=True)
 
 
 def read(path, dataset):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from trainer.data import human_labels as human_file
 from trainer.errors import InputError
 
 # Coarse label of each CIFAR-100 class, by fine label.
@@ -166,6 +167,43 @@ def instance(labels, num_classes, ratio, rng, features):
         if len(rows):
             transition[c] = p.mean(axis=0)
     return given, transition
+
+
+def human_labels(file, name, labels, published_order):
+    """What people took the images for (CIFAR-N, Wei et al., ICLR 2022), by id: int32 (N,).
+
+    Args:
+      file: Label file as its authors publish it.
+      name: Such as worse_label or noisy_label.
+      labels: (N,) published labels by id.
+      published_order: (N,), the place of each example in the published training set.
+    """
+    given, clean = human_file.read(file, name)
+    if len(given) != len(labels) or (
+        clean is not None and not np.array_equal(clean[published_order], labels)
+    ):
+        rule = f"must have the labels of the {len(labels)} examples of this dataset"
+        raise InputError("--noise_file", rule, f"{file}, {len(given)} labels")
+    return given[published_order]
+
+
+def replaced(labels, num_classes, ratio, rng, others):
+    """Each label is replaced by that of `others` (N,) with probability `ratio`; as `uniform`.
+
+    The transition matrix is the one that is realised with a ratio of 1, weighted by `ratio`.
+    """
+    given = np.where(rng.random(len(labels)) < ratio, others, labels).astype(np.int32)
+    identity = np.eye(num_classes)
+    return given, (1 - ratio) * identity + ratio * realised(labels, others, num_classes)
+
+
+def realised(labels, given, num_classes):
+    """Share of given j among published i, float64 (C, C); a class without examples stays itself."""
+    counts = np.zeros((num_classes, num_classes))
+    np.add.at(counts, (labels, given), 1)
+    absent = counts.sum(axis=1) == 0
+    counts[absent] = np.eye(num_classes)[absent]
+    return counts / counts.sum(axis=1, keepdims=True)
 
 
 def rows_of_classes(labels, num_classes):

@@ -6,6 +6,7 @@
       train_labels.npy, test_labels.npy   int32 (N,), by id; read without touching an image
       train_clean_labels.npy   the truth where it is known and differs, -1 where it is not known
       trusted_ids.npy    int64, the examples that the probe is drawn from, where not from all
+      published_order.npy   int64 (N,), places in the set as published, where label files follow it
       left_out.csv       path and reason of files that are not in it, if there are any
       manifest.json      source, class_names, image_shape, num_examples, labels_are_clean
 
@@ -24,11 +25,13 @@ from tqdm import tqdm
 from trainer import manifest
 from trainer.config import DataConfig
 from trainer.data import sources
+from trainer.errors import InputError
 
 VERSION = "1.0.0"
 EXAMPLES_PER_SHARD = 10_000
 EXAMPLES_PER_WRITE = 1_000
 CLEAN_LABELS, TRUSTED_IDS = "train_clean_labels.npy", "trusted_ids.npy"
+PUBLISHED_ORDER = "published_order.npy"
 
 
 def prepare(source_name, output_path, settings=None):
@@ -53,6 +56,8 @@ def prepare(source_name, output_path, settings=None):
     if source.trusted_ids is not None:
         np.save(directory / TRUSTED_IDS, source.trusted_ids)
         content.update(source.trusted_ids)
+    if source.published_order is not None:
+        np.save(directory / PUBLISHED_ORDER, source.published_order)
     if source.left_out:
         with open(directory / "left_out.csv", "w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows([("path", "reason"), *source.left_out])
@@ -126,6 +131,17 @@ def read_clean_labels(path):
         return np.load(Path(path) / CLEAN_LABELS)
     labels = read_labels(path, "train")
     return labels if read_manifest(path)["labels_are_clean"] else np.full_like(labels, -1)
+
+
+def read_published_order(path):
+    """The place of each training example in the set as published, int64 (N,).
+
+    Raises:
+      InputError: It is not known for this dataset.
+    """
+    if not (Path(path) / PUBLISHED_ORDER).is_file():
+        raise InputError("--noise", "human is for cifar10 and cifar100", "human")
+    return np.load(Path(path) / PUBLISHED_ORDER)
 
 
 def read_trusted_ids(path):

@@ -54,7 +54,7 @@ def test_instance_noise_depends_on_the_image():
     given, transition = noise_models.instance(labels, 4, 0.4, rng, features)
     assert np.mean(given != labels) == pytest.approx(0.4, abs=0.02)
     np.testing.assert_allclose(transition.sum(axis=1), 1)
-    np.testing.assert_allclose(noise.realised(labels, given, 4), transition, atol=0.03)
+    np.testing.assert_allclose(noise_models.realised(labels, given, 4), transition, atol=0.03)
     by_image = [np.bincount(given[i * 1000 : (i + 1) * 1000], minlength=4) for i in range(8)]
     differences = [np.abs(by_image[2 * c] - by_image[2 * c + 1]).sum() / 1000 for c in range(4)]
     assert max(differences) > 0.3

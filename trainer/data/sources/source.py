@@ -17,6 +17,8 @@ class Source:
       clean_labels: int32 (N,) true labels of train where labels are not, -1 where not known.
       trusted_ids: int64 ids of the training examples that the probe is drawn from; all examples
         whose true label is known unless given.
+      published_order: int64 (N,), the place of each training example in the set as published;
+        label files that others publish follow it.
       left_out: (path, reason) of files that are not in it.
     """
 
@@ -26,4 +28,5 @@ class Source:
     labels_are_clean: bool = False
     clean_labels: np.ndarray | None = None
     trusted_ids: np.ndarray | None = None
+    published_order: np.ndarray | None = None
     left_out: tuple = ()

@@ -1,5 +1,7 @@
 """Sets of TensorFlow Datasets: images pass through as they were encoded there."""
 
+import numpy as np
+
 from trainer.data.sources.source import Source
 from trainer.errors import InputError
 
@@ -30,6 +32,7 @@ def from_tfds(name, settings):
         image_shape=tuple(features["image"].shape),
         splits={split: encoded_pairs(builder, split) for split in ("train", "test")},
         labels_are_clean=True,
+        published_order=published_order(builder),
     )
 
 
@@ -37,10 +40,24 @@ def encoded_pairs(builder, split):
     """(encoded image, label) of each example, always in the same order."""
     import tensorflow_datasets as tfds
 
-    examples = builder.as_dataset(
-        split=split,
-        decoders={"image": tfds.decode.SkipDecoding()},
-        read_config=tfds.ReadConfig(interleave_cycle_length=1),
-    )
+    examples = in_order(builder, split, decoders={"image": tfds.decode.SkipDecoding()})
     for example in examples.as_numpy_iterator():
         yield example["image"], int(example["label"])
+
+
+def published_order(builder):
+    """Where each training example stands in the set as published, from ids as train_00005."""
+    import tensorflow_datasets as tfds
+
+    if "id" not in builder.info.features:
+        return None
+    examples = in_order(builder, "train", decoders=tfds.decode.PartialDecoding({"id": True}))
+    names = [example["id"].decode() for example in examples.as_numpy_iterator()]
+    return np.array([int(name.rpartition("_")[2]) for name in names])
+
+
+def in_order(builder, split, decoders):
+    import tensorflow_datasets as tfds
+
+    read_config = tfds.ReadConfig(interleave_cycle_length=1)
+    return builder.as_dataset(split=split, decoders=decoders, read_config=read_config)

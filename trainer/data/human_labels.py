@@ -1,0 +1,70 @@
+"""Label files of CIFAR-10N and CIFAR-100N (Wei et al., ICLR 2022), read without running them.
+
+They are pickles: arrays by name, saved by torch (.pt) or NumPy (.npy). A pickle can call any
+function; here it can only build arrays, dictionaries and plain values.
+"""
+
+import io
+import pickle
+import zipfile
+
+import numpy as np
+
+from trainer.errors import InputError
+
+HARMLESS = {
+    ("numpy", "ndarray"),
+    ("numpy", "dtype"),
+    ("numpy.core.multiarray", "_reconstruct"),
+    ("numpy._core.multiarray", "_reconstruct"),
+    ("collections", "OrderedDict"),
+    ("_codecs", "encode"),
+}
+
+
+class Unpickler(pickle.Unpickler):
+    """Refuses whatever is not needed for arrays by name."""
+
+    def find_class(self, module, name):
+        if (module, name) not in HARMLESS:
+            raise pickle.UnpicklingError(f"{module}.{name} is not allowed in it")
+        return super().find_class(module, name)
+
+
+def read(file, name):
+    """The labels called `name` in a file, int32 (N,), and the clean ones beside them or None.
+
+    Raises:
+      InputError: The file cannot be read as such, or has no labels of this name.
+    """
+    try:
+        arrays = read_arrays(file)
+    except (OSError, ValueError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
+        rule = f"must be a label file of CIFAR-10N or CIFAR-100N, .pt or .npy ({error})"
+        raise InputError("--noise_file", rule, file) from error
+    if name not in arrays:
+        rule = f"must be one of {', '.join(arrays)}, which {file} has"
+        raise InputError("--label_column", rule, name)
+    clean = arrays.get("clean_label")
+    return np.asarray(arrays[name], np.int32), clean
+
+
+def read_arrays(file):
+    """{name: array} in a file that torch or NumPy has written."""
+    with open(file, "rb") as stream:
+        if zipfile.is_zipfile(stream):
+            with zipfile.ZipFile(stream) as archive:
+                (content,) = (n for n in archive.namelist() if n.endswith("data.pkl"))
+                return Unpickler(io.BytesIO(archive.read(content))).load()
+        stream.seek(0)
+        if stream.read(6) == b"\x93NUMPY":
+            stream.seek(0)
+            np.lib.format.read_magic(stream)
+            np.lib.format.read_array_header_1_0(stream)
+            return Unpickler(stream).load().item()
+        stream.seek(
+            0
+        )  # as torch wrote until 1.5: a number, a version, facts on the system, the rest
+        for _ in range(3):
+            Unpickler(stream).load()
+        return Unpickler(stream).load()
