@@ -6,7 +6,7 @@ import sys
 
 from absl import app, flags, logging
 
-from trainer.config import DataConfig, TrainConfig
+from trainer.config import RECIPES, DataConfig, TrainConfig
 from trainer.errors import InputError, Preempted, TrainingError
 
 DEFINE = {
@@ -22,7 +22,10 @@ for field in (*dataclasses.fields(DataConfig), *dataclasses.fields(TrainConfig))
     choices = field.metadata["choices"]
     text = field.metadata["help"] + (f" (one of {', '.join(choices)})" if choices else "")
     if field.default != "":
-        text += f"; {field.default} unless the dataset's recipe differs"
+        text += f"; default {field.default}"
+    for dataset, recipe in RECIPES.items():
+        if field.name in recipe:
+            text += f", of {dataset} {recipe[field.name]}"
     DEFINE[field.type](field.name, None, text)
 
 
