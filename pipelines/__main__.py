@@ -25,7 +25,9 @@ OUTPUT_DIR = flags.DEFINE_string(
     "output_dir", None, "run: directory for all outputs; runs/<pipeline> unless given"
 )
 RUNNER = flags.DEFINE_string("runner", "subprocess", f"run: one of {', '.join(RUNNERS)}")
-DATASET = flags.DEFINE_string("dataset", "digits", f"one of {', '.join(config.DATASETS)}")
+DATASET = flags.DEFINE_string(
+    "dataset", "digits", f"one of {', '.join(config.DATASETS)}, tfds:<name>"
+)
 NOISE = flags.DEFINE_string("noise", "uniform", f"one of {', '.join(config.NOISES)}")
 NOISE_RATIO = flags.DEFINE_float("noise_ratio", 0.9, "probability of a redrawn or flipped label")
 PROBE_PER_CLASS = flags.DEFINE_integer(

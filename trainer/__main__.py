@@ -25,7 +25,7 @@ DATASET = flags.DEFINE_string(
     "dataset",
     "digits_uniform_0.9",
     "<dataset>_<noise>_<ratio>, or <dataset> alone with its labels as they are;"
-    f" datasets: {', '.join(config.DATASETS)}; noises: {', '.join(config.NOISES)}",
+    f" datasets: {', '.join(config.DATASETS)}, tfds:<name>; noises: {', '.join(config.NOISES)}",
 )
 PROBE_PER_CLASS = flags.DEFINE_integer(
     "probe_per_class",

@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from trainer.errors import InputError
 
 DATASETS = ("digits", "cifar10", "cifar100", "image_folder", "csv", "webvisionmini")
-FILES = ("image_folder", "csv", "webvisionmini")  # what --data is for
+FILES = ("image_folder", "csv", "webvisionmini")  # need --data
+BATCHES = ("cifar10", "cifar100")  # may have it
+TFDS = "tfds:"  # before the name of any set of TensorFlow Datasets
 WEBVISION = r"webvisionmini_\d+"
 NOISES = ("none", "uniform", "asymmetric", "pair", "instance", "matrix", "human")
 METHODS = ("supervised", "l2r", "fsr", "ieg")
@@ -115,7 +117,8 @@ class DataConfig:
         "",
         "image_folder: directory of <class>/<file>, or of train/ and test/ with these;"
         " csv: CSV file or JSON lines with columns path and label, optional split and trusted;"
-        " webvisionmini: directory with tensorflow_datasets in it, ieg/data unless given",
+        " webvisionmini: directory with tensorflow_datasets in it, ieg/data unless given;"
+        " cifar10, cifar100: directory of the published files, extracted, binary or Python version",
     )
     trusted: str = setting(
         "", "image_folder, csv: directory of <class>/<file> whose labels are right: the probe"
@@ -183,7 +186,7 @@ def resolve(dataset, **overrides):
     Raises:
       InputError: An unknown dataset or setting, or a value that its rule forbids.
     """
-    check_choice("dataset", dataset, DATASETS)
+    check_dataset(dataset)
     config = TrainConfig(**RECIPES.get(dataset, {}))
     fields = {f.name: f for f in dataclasses.fields(config)}
     for name in overrides:
@@ -231,6 +234,11 @@ def checked(field, value):
     return number
 
 
+def check_dataset(name):
+    if not name.startswith(TFDS):
+        check_choice("dataset", name, (*DATASETS, f"{TFDS}<name>"))
+
+
 def check_choice(name, value, choices):
     if value not in choices:
         raise InputError(f"--{name}", f"must be one of {', '.join(choices)}", value)
@@ -246,13 +254,13 @@ def check_range(name, value, low=None, high=None):
 
 def check_data(dataset, noise, noise_ratio, probe_per_class, settings=DataConfig()):
     """Raises InputError unless such data can be made, as far as can be said without making it."""
-    check_choice("dataset", dataset, DATASETS)
+    check_dataset(dataset)
     check_choice("noise", noise, NOISES)
     check_range("noise_ratio", noise_ratio, 0, 1)
     check_range("probe_per_class", probe_per_class, 0)
     check_choice("bad_images", settings.bad_images, ("fail", "skip"))
-    if bool(settings.data) != (dataset in FILES):
-        rule = f"is where the images are, for {', '.join(FILES)}; --dataset is {dataset}"
+    if bool(settings.data) != (dataset in FILES) and dataset not in BATCHES:
+        rule = f"is where the images are, for {', '.join(FILES + BATCHES)}; --dataset is {dataset}"
         raise InputError("--data", rule, settings.data)
     if noise in ("matrix", "human") and not settings.noise_file:
         raise InputError("--noise_file", f"must name the file of noise {noise}", "")
@@ -277,6 +285,8 @@ def parse_dataset(name):
         dataset, noise, ratio = name.rsplit("_", 2)
         return dataset, noise, float(ratio)
     except ValueError:
+        if name.startswith(TFDS):
+            return name, "none", 0.0
         raise InputError(
             "--dataset",
             "must be <dataset>_<noise>_<ratio>, such as digits_uniform_0.9, or <dataset> alone",

@@ -60,6 +60,8 @@ def test_wrong_settings(settings, message):
 def test_dataset_names():
     assert config.parse_dataset("digits_uniform_0.9") == ("digits", "uniform", 0.9)
     assert config.parse_dataset("own_set_asymmetric_0") == ("own_set", "asymmetric", 0.0)
+    assert config.parse_dataset("tfds:mnist_pair_0.4") == ("tfds:mnist", "pair", 0.4)
+    assert config.parse_dataset("tfds:cats_vs_dogs") == ("tfds:cats_vs_dogs", "none", 0)
     assert config.parse_dataset("image_folder") == ("image_folder", "none", 0.0)
     for name in ("mnist", "digits_uniform", "digits_uniform_x", ""):
         with pytest.raises(InputError, match="--dataset: must be <dataset>_<noise>_<ratio>"):

@@ -2,16 +2,23 @@
 
 from functools import partial
 
-from trainer.config import check_choice
+from trainer.config import TFDS, check_dataset
+from trainer.data.sources.cifar_batches import from_batches
 from trainer.data.sources.digits import digits
 from trainer.data.sources.files import image_folder, table
 from trainer.data.sources.tensorflow_datasets import from_tfds
 from trainer.data.sources.webvision import imagenet_val, webvision_mini
 
+
+def cifar(name, settings):
+    """CIFAR from its published files in `settings.data`, else from TensorFlow Datasets."""
+    return from_batches(name, settings.data) if settings.data else from_tfds(name, settings)
+
+
 SOURCES = {
     "digits": digits,
-    "cifar10": partial(from_tfds, "cifar10"),
-    "cifar100": partial(from_tfds, "cifar100"),
+    "cifar10": partial(cifar, "cifar10"),
+    "cifar100": partial(cifar, "cifar100"),
     "image_folder": image_folder,
     "csv": table,
     "webvisionmini": webvision_mini,
@@ -21,5 +28,7 @@ SOURCES = {
 
 def load(name, settings):
     """The source called `name`; `settings` is a `trainer.config.DataConfig`."""
-    check_choice("dataset", name, tuple(SOURCES))
-    return SOURCES[name](settings)
+    if name in SOURCES:
+        return SOURCES[name](settings)
+    check_dataset(name)
+    return from_tfds(name.removeprefix(TFDS), settings)

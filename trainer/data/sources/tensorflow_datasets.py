@@ -10,27 +10,31 @@ def from_tfds(name, settings):
     """A classification set of TensorFlow Datasets, as prepared there or downloaded.
 
     Args:
-      name: Such as cifar10.
+      name: Such as cifar10, or cifar10:3.0.2 for a version.
       settings: `trainer.config.DataConfig`; says in `tfds_data_dir` where prepared sets are.
 
     Raises:
-      InputError: It is neither prepared nor can it be downloaded.
+      InputError: It is neither prepared nor can it be downloaded, or it is not for classification.
     """
     import tensorflow_datasets as tfds
 
     data_dir = settings.tfds_data_dir or None
-    builder = tfds.builder(name, data_dir=data_dir)
     try:
+        builder = tfds.builder(name, data_dir=data_dir)
         builder.download_and_prepare()
     except Exception as error:
         rule = f"must hold {name}, prepared, or it must be possible to download it"
         reason = f"{data_dir or 'the default'} ({type(error).__name__})"
         raise InputError("--tfds_data_dir", rule, reason) from error
-    features = builder.info.features
+    features, splits = builder.info.features, builder.info.splits
+    test = "test" if "test" in splits else "validation"
+    if not {"image", "label"} <= set(features) or not {"train", test} <= set(splits):
+        rule = "must have image and label, and the splits train and test or validation"
+        raise InputError("--dataset", rule, f"{name}: {', '.join([*features, *splits])}")
     return Source(
         class_names=tuple(features["label"].names),
         image_shape=tuple(features["image"].shape),
-        splits={split: encoded_pairs(builder, split) for split in ("train", "test")},
+        splits={"train": encoded_pairs(builder, "train"), "test": encoded_pairs(builder, test)},
         labels_are_clean=True,
         published_order=published_order(builder),
     )

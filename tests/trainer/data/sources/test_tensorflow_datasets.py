@@ -37,3 +37,14 @@ def test_a_set_that_is_not_there_and_cannot_be_downloaded(tmp_path, monkeypatch)
     with pytest.raises(InputError, match=r"--tfds_data_dir: must hold cifar100, prepared, or"):
         records.prepare("cifar100", tmp_path / "out", DataConfig(tfds_data_dir=tmp_path / "empty"))
     assert not (tmp_path / "out").exists()
+
+
+def test_any_set_by_its_name(tfds_data_dir, tmp_path):
+    settings = DataConfig(tfds_data_dir=tfds_data_dir)
+    prepared = [
+        records.prepare(name, tmp_path / name.replace(":", "_"), settings)["id"]
+        for name in ("cifar10", "tfds:cifar10", "tfds:cifar10:3.0.2")
+    ]
+    assert len(set(prepared)) == 1
+    with pytest.raises(InputError, match="--tfds_data_dir: must hold no_such_set, prepared, or"):
+        records.prepare("tfds:no_such_set", tmp_path / "b", settings)
