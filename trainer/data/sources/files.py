@@ -19,11 +19,11 @@ YES = ("1", "true", "yes")
 TEST_SHARE = 0.2  # held out where there is no test set
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Entry:
     """One image file; `clean_label` is None where the truth is not known."""
 
-    path: Path
+    path: str
     label: str
     clean_label: str | None = None
     trusted: bool = False
@@ -61,7 +61,7 @@ def entry_of(row, root, settings):
     """The entry of a row; the label of a trusted one is true."""
     label, trusted = row[settings.label_column], str(row.get("trusted")).lower() in YES
     return Entry(
-        path=root / row["path"],
+        path=str(root / row["path"]),
         label=label,
         clean_label=row.get(settings.clean_label_column) or (label if trusted else None),
         trusted=trusted,
@@ -99,7 +99,7 @@ def more_folders(settings):
 def class_folders(root, **kind):
     """Entries of <class>/<file>, by name of class and file."""
     return [
-        Entry(file, folder.name, **kind)
+        Entry(str(file), folder.name, **kind)
         for folder in sorted(root.iterdir())
         if folder.is_dir() and not folder.name.startswith(".")
         for file in sorted(folder.rglob("*"))
@@ -146,7 +146,7 @@ def without_bad_images(entries, bad_images):
       The entries that stay, {path: `Checked`}, and (path, reason) of those left out.
     """
     checked = dict(zip((e.path for e in entries), check_all([e.path for e in entries])))
-    bad = [(str(path), found.fault) for path, found in checked.items() if found.fault]
+    bad = [(path, found.fault) for path, found in checked.items() if found.fault]
     if bad and bad_images == "fail":
         rule = f"{bad[0][1]}; {len(bad)} such in all; --bad_images=skip leaves them out"
         raise InputError("image", rule, bad[0][0])
@@ -165,13 +165,14 @@ def without_repeated_images(entries, checked):
         for e in entries
         if not (e.test or e.trusted) and checked[e.path].digest in kept
     }
-    reasons = [(str(path), f"the same image as {twin.path}") for path, twin in twins.items()]
+    reasons = [(path, f"the same image as {twin.path}") for path, twin in twins.items()]
     return [e for e in entries if e.path not in twins], reasons
 
 
 def file_pairs(entries, classes):
     for entry in entries:
-        yield entry.path.read_bytes(), classes[entry.label]
+        with open(entry.path, "rb") as file:
+            yield file.read(), classes[entry.label]
 
 
 def hold_out(entries, labels):
@@ -190,4 +191,4 @@ def hold_out(entries, labels):
         rule = f"must be given where no fifth of every class can be held out ({error})"
         raise InputError("--test", rule, "") from error
     test = set(test.tolist())
-    return [replace(entry, test=i in test) for i, entry in enumerate(entries)]
+    return [replace(e, test=True) if i in test else e for i, e in enumerate(entries)]

@@ -8,24 +8,27 @@ from dataclasses import dataclass
 
 from tqdm import tqdm
 
+AT_ONCE = 1_000
 SMALLEST, LARGEST = 8, 10_000  # sides in pixels
 MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Checked:
     """What was found: (H, W) and a hash of the content, or what is wrong with the file."""
 
     size: tuple | None = None
-    digest: str | None = None
+    digest: bytes | None = None
     fault: str | None = None
 
 
 def check_all(paths):
     """`Checked` of each file, in order."""
+    found = []
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        checked = pool.map(check, paths)
-        return list(tqdm(checked, "check images", len(paths), unit=" images"))
+        for first in tqdm(range(0, len(paths), AT_ONCE), "check images", unit=f" x {AT_ONCE}"):
+            found += pool.map(check, paths[first : first + AT_ONCE])
+    return found
 
 
 def check(path):
@@ -33,13 +36,14 @@ def check(path):
     from PIL import Image
 
     try:
-        content = path.read_bytes()
+        with open(path, "rb") as file:
+            content = file.read()
         with Image.open(io.BytesIO(content)) as image:
             fault = fault_of(image)
             if fault:
                 return Checked(fault=fault)
             image.load()
-            return Checked(image.size[::-1], hashlib.sha256(content).hexdigest())
+            return Checked(image.size[::-1], hashlib.sha256(content).digest())
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         return Checked(fault=f"cannot be decoded ({error})")
 
