@@ -59,6 +59,9 @@ def table(settings):
 
 def entry_of(row, root, settings):
     """The entry of a row; the label of a trusted one is true."""
+    if not row["path"] or not row[settings.label_column]:
+        rule = f"must have path and {settings.label_column} in each row"
+        raise InputError("--data", rule, row)
     label, trusted = row[settings.label_column], str(row.get("trusted")).lower() in YES
     return Entry(
         path=str(root / row["path"]),

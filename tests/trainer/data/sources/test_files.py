@@ -236,6 +236,9 @@ def wrong(name, message, **settings):
         wrong("image_folder", "--test: must be given where no fifth", data="few"),
         wrong("csv", "--data: must be a CSV file or JSON lines", data="none.csv"),
         wrong("csv", "--data: must have a column label; it has path, given, truth", data="t.csv"),
+        wrong(
+            "csv", "--data: must have path and given in each", data="gap.csv", label_column="given"
+        ),
         wrong("csv", "image: cannot be decoded .*none.jpg", data="lost.csv", label_column="given"),
     ],
 )
@@ -249,6 +252,7 @@ def test_wrong_files(folder, tmp_path, monkeypatch, name, settings, message):
     (tmp_path / "other" / "dog").mkdir(parents=True)
     Image.new("RGB", (9, 9)).save(tmp_path / "other" / "dog" / "a.png")
     write_csv(tmp_path / "t.csv", ROWS)
+    write_csv(tmp_path / "gap.csv", [*ROWS, ROWS[0] | {"given": ""}])
     write_csv(tmp_path / "lost.csv", [*ROWS, ROWS[0] | {"path": "images/none.jpg"}])
     with pytest.raises(InputError, match=message):
         records.prepare(name, tmp_path / "out", DataConfig(**settings))
