@@ -33,7 +33,7 @@ NOISE_RATIO = flags.DEFINE_float("noise_ratio", 0.9, "probability of a redrawn o
 PROBE_PER_CLASS = flags.DEFINE_integer(
     "probe_per_class",
     None,
-    "trusted examples of each class; 10 unless the dataset's recipe differs",
+    "trusted examples of each class; 10, of cifar10 100, unless given",
 )
 METHODS = flags.DEFINE_list("methods", None, "sweep: methods with commas between them")
 NOISE_RATIOS = flags.DEFINE_list("noise_ratios", None, "sweep: noise ratios, the same way")

@@ -30,7 +30,7 @@ DATASET = flags.DEFINE_string(
 PROBE_PER_CLASS = flags.DEFINE_integer(
     "probe_per_class",
     None,
-    "trusted examples of each class; 10 unless the dataset's recipe differs",
+    "trusted examples of each class; 10, of cifar10 100, unless given",
 )
 PROBE_DATASET_HOLD_RATIO = flags.DEFINE_float(
     "probe_dataset_hold_ratio", None, "the same as a share of the training examples"
@@ -118,7 +118,8 @@ def train(root, dataset, noise_kind, noise_ratio, files, settings, worker):
     fit.replicas()  # before TFDS uses TensorFlow
     if not worker:
         prepared = records.prepare(dataset, data, files)
-        noise.inject(data, noisy_labels, noise_kind, noise_ratio, settings.seed, files.noise_file)
+        kind = noise_kind, noise_ratio, settings.seed, files.noise_file, files.label_column
+        noise.inject(data, noisy_labels, *kind)
         probe.split(data, split, probe_per_class(prepared), settings.seed)
     fit.train(settings, data, noisy_labels, split, checkpoints, root / manifest.MODEL)
 

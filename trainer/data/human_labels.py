@@ -62,9 +62,8 @@ def read_arrays(file):
             np.lib.format.read_magic(stream)
             np.lib.format.read_array_header_1_0(stream)
             return Unpickler(stream).load().item()
-        stream.seek(
-            0
-        )  # as torch wrote until 1.5: a number, a version, facts on the system, the rest
+        # As torch wrote until 1.5: a number, a version and facts on the machine come first.
+        stream.seek(0)
         for _ in range(3):
             Unpickler(stream).load()
         return Unpickler(stream).load()

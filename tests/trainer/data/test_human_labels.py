@@ -1,6 +1,8 @@
 """Files in the forms that torch and NumPy write; the pickles are made here."""
 
 import pickle
+import subprocess
+import sys
 import zipfile
 
 import numpy as np
@@ -84,3 +86,26 @@ def test_the_order_of_publication(tfds_data_dir, tmp_path, digits):
     np.testing.assert_array_equal(records.read_published_order(tmp_path / "a"), np.arange(100))
     with pytest.raises(InputError, match="--noise: human is for cifar10 and cifar100"):
         records.read_published_order(digits)
+
+
+def test_human_noise_through_the_command(tfds_data_dir, tmp_path):
+    records.prepare("cifar10", tmp_path / "a", DataConfig(tfds_data_dir=tfds_data_dir))
+    clean = records.read_labels(tmp_path / "a", "train")
+    write_zip(tmp_path / "human.pt", {"clean_label": clean, "worse_label": (clean + 1) % 10})
+    flags = {
+        "dataset": "cifar10_human_1",
+        "noise_file": tmp_path / "human.pt",
+        "label_column": "worse_label",
+        "tfds_data_dir": tfds_data_dir,
+        "method": "supervised",
+        "network_name": "convnet",
+        "probe_per_class": 0,
+        "batch_size": 10,
+        "max_iteration": 1,
+        "checkpoint_path": tmp_path / "out",
+    }
+    command = [sys.executable, "-m", "trainer", *(f"--{k}={v}" for k, v in flags.items())]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    given = np.load(tmp_path / "out" / "noisy_labels" / "labels.npy")
+    np.testing.assert_array_equal(given, (clean + 1) % 10)
