@@ -41,4 +41,4 @@ lint: $(READY)  ## ruff: rules and format
 .PHONY: lock
 lock: $(READY)  ## new lock files from pyproject.toml
 	$(BIN)/uv pip compile --quiet --python-version=3.11 --generate-hashes --no-emit-index-url \
-	  --no-header --extra=cpu --extra=pipelines --extra=dev pyproject.toml -o requirements/dev.txt
+	  --no-header --extra=cpu --extra=pipelines --extra=beam --extra=dev pyproject.toml -o requirements/dev.txt
