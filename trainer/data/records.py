@@ -29,7 +29,7 @@ from trainer.errors import InputError
 
 VERSION = "1.0.0"
 EXAMPLES_PER_SHARD = 10_000
-EXAMPLES_PER_WRITE = 1_000
+EXAMPLES_PER_WRITE = 100
 CLEAN_LABELS, TRUSTED_IDS = "train_clean_labels.npy", "trusted_ids.npy"
 PUBLISHED_ORDER = "published_order.npy"
 
@@ -98,9 +98,9 @@ def write_examples(directory, name, source):
     writer = tfds.core.SequentialWriter(info, EXAMPLES_PER_SHARD, file_format="array_record")
     writer.initialize_splits(list(source.splits))
     labels, content = {}, hashlib.sha256(repr(source.class_names).encode())
+    progress = tqdm(desc=f"prepare {name}", total=source.size, unit=" images")
     for split, pairs in source.splits.items():
-        labels[split] = []
-        pairs = iter(tqdm(pairs, desc=f"prepare {name} {split}", unit=" images"))
+        labels[split], pairs = [], iter(pairs)
         while rows := list(itertools.islice(pairs, EXAMPLES_PER_WRITE)):
             first = len(labels[split])
             examples = [
@@ -111,6 +111,8 @@ def write_examples(directory, name, source):
             labels[split] += [label for _, label in rows]
             for image, label in rows:
                 content.update(f"{split} {label} {len(image)} ".encode() + image)
+            progress.update(len(rows))
+    progress.close()
     writer.close_all()
     return labels, content
 

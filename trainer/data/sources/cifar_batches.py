@@ -61,6 +61,7 @@ def from_batches(name, directory):
         class_names=tuple(names),
         image_shape=(32, 32, 3),
         splits={split: pairs(batches) for split, batches in parts.items()},
+        size=sum(len(labels) for batches in parts.values() for _, labels in batches),
         labels_are_clean=True,
         published_order=np.arange(sum(len(labels) for _, labels in parts["train"])),
     )

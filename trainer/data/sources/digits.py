@@ -28,6 +28,7 @@ def digits(settings=None):
             "train": zip(map(png, train_images), train_labels.tolist(), strict=True),
             "test": zip(map(png, test_images), test_labels.tolist(), strict=True),
         },
+        size=len(images),
         labels_are_clean=True,
     )
 

@@ -1,43 +1,70 @@
 """A user's own images: folders with a class each, or a table that names files and labels.
 
-Every file is decoded once before anything is written, and then passes through byte by byte.
+Every file is decoded once before anything is written, and then passes through byte by byte. The
+files are rows of a table, as an object for each would cost ten times the memory:
+
+    path, label, clean_label (empty where the truth is not known), trusted, test
 """
 
-import csv
-import json
-from dataclasses import dataclass, replace
+import os
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
-from trainer.data.sources.image_check import check_all
+from trainer.data.sources.image_check import check_all, in_parallel
 from trainer.data.sources.source import Source
 from trainer.errors import InputError
 
-SUFFIXES = (".jpg", ".jpeg", ".png")
-YES = ("1", "true", "yes")
+# What counts as an image; of these, only JPEG and PNG can be trained on.
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".heic", ".avif")
+YES, NO = ("1", "true", "yes"), ("0", "false", "no", "")
 TEST_SHARE = 0.2  # held out where there is no test set
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One image file; `clean_label` is None where the truth is not known."""
-
-    path: str
-    label: str
-    clean_label: str | None = None
-    trusted: bool = False
-    test: bool = False
 
 
 def image_folder(settings):
     """Images as <class>/<file> under `settings.data`, or under train/ and test/ in it."""
     root = directory("--data", settings.data)
     if (root / "train").is_dir() and (root / "test").is_dir():
-        entries = [*class_folders(root / "train"), *class_folders(root / "test", test=True)]
+        parts = [class_folders(root / "train"), class_folders(root / "test", test=True)]
     else:
-        entries = class_folders(root)
-    return from_entries([*entries, *more_folders(settings)], settings)
+        parts = [class_folders(root)]
+    return from_files([*parts, *more_folders(settings)], settings)
+
+
+def directory(argument, path):
+    if not Path(path).is_dir():
+        raise InputError(argument, "must be a directory", path)
+    return Path(path)
+
+
+def more_folders(settings):
+    """The files of --trusted and --test, two directories of class folders."""
+    if settings.trusted:
+        files = class_folders(directory("--trusted", settings.trusted), trusted=True)
+        yield files.assign(clean_label=files.label)
+    if settings.test:
+        yield class_folders(directory("--test", settings.test), test=True)
+
+
+def class_folders(root, trusted=False, test=False):
+    """The files of <class>/<file>, by name of class and file."""
+    classes = sorted(e.name for e in os.scandir(root) if e.is_dir() and e.name[0] != ".")
+    parts = [pd.DataFrame({"path": image_files(root / c), "label": c}) for c in classes]
+    none = pd.DataFrame({"path": [], "label": []}, dtype="str")
+    files = pd.concat([none, *parts], ignore_index=True)
+    return files.assign(clean_label="", trusted=trusted, test=test)
+
+
+def image_files(folder):
+    found = [
+        os.path.join(parent, name)
+        for parent, _, names in os.walk(folder)
+        for name in names
+        if name.lower().endswith(SUFFIXES) and name[0] != "."
+    ]
+    return pd.Series(sorted(found), dtype="str")
 
 
 def table(settings):
@@ -48,150 +75,165 @@ def table(settings):
     """
     file = Path(settings.data)
     rows = read_rows(file)
-    wanted = [settings.label_column, settings.clean_label_column or settings.label_column]
-    for column in ("path", *wanted):
-        if not rows or column not in rows[0]:
-            columns = ", ".join(rows[0]) if rows else "no row"
-            raise InputError("--data", f"must have a column {column}; it has {columns}", str(file))
-    entries = [entry_of(row, file.parent, settings) for row in rows]
-    return from_entries([*entries, *more_folders(settings)], settings)
-
-
-def entry_of(row, root, settings):
-    """The entry of a row; the label of a trusted one is true."""
-    if not row["path"] or not row[settings.label_column]:
-        rule = f"must have path and {settings.label_column} in each row"
-        raise InputError("--data", rule, row)
-    label, trusted = row[settings.label_column], str(row.get("trusted")).lower() in YES
-    return Entry(
-        path=str(root / row["path"]),
-        label=label,
-        clean_label=row.get(settings.clean_label_column) or (label if trusted else None),
-        trusted=trusted,
-        test=row.get("split") == "test",
+    clean_label = settings.clean_label_column
+    for column in ("path", settings.label_column, clean_label or "path"):
+        if column not in rows:
+            rule = f"must have a column {column}; it has {', '.join(rows) or 'none'}"
+            raise InputError("--data", rule, str(file))
+    no_column = pd.Series("", rows.index)
+    files = pd.DataFrame(
+        {
+            "path": [os.path.join(file.parent, path) for path in rows.path],
+            "label": rows[settings.label_column],
+            "clean_label": rows[clean_label] if clean_label else no_column,
+            "trusted": flags(rows.get("trusted", no_column).str.lower(), YES, NO),
+            "test": flags(rows.get("split", no_column), ("test",), ("train", "")),
+        }
     )
+    empty = (rows.path == "") | (files.label == "")
+    if empty.any():
+        rule = f"must have path and {settings.label_column} in each row"
+        raise InputError("--data", rule, f"row {empty.idxmax() + 1} of {file}")
+    trusted = files.trusted & (files.clean_label == "")
+    files["clean_label"] = files.clean_label.where(~trusted, files.label)
+    return from_files([files, *more_folders(settings)], settings)
 
 
 def read_rows(file):
-    """The rows of a table as dictionaries."""
+    """The rows of a table; all values are strings, empty ones too."""
     try:
-        with open(file, newline="", encoding="utf-8-sig") as stream:
-            if file.suffix in (".jsonl", ".ndjson"):
-                return [json.loads(line) for line in stream if line.strip()]
-            return list(csv.DictReader(stream))
+        if file.suffix in (".jsonl", ".ndjson"):
+            rows = pd.read_json(file, lines=True, engine="pyarrow", dtype_backend="pyarrow")
+            return rows.astype("str").fillna("")
+        return pd.read_csv(file, dtype="str", keep_default_na=False, encoding="utf-8-sig")
     except (OSError, ValueError) as error:
         rule = f"must be a CSV file or JSON lines ({error})"
         raise InputError("--data", rule, str(file)) from error
 
 
-def directory(argument, path):
-    if not Path(path).is_dir():
-        raise InputError(argument, "must be a directory", path)
-    return Path(path)
+def flags(column, yes, no):
+    """Which values of a column are among `yes`; the others must be among `no`."""
+    unknown = column[~column.isin([*yes, *no])]
+    if len(unknown):
+        rule = f"must have {yes[0]} or {no[0]} in column {column.name}"
+        raise InputError("--data", rule, unknown.iloc[0])
+    return column.isin(yes)
 
 
-def more_folders(settings):
-    """Entries of --trusted and --test, two directories of class folders."""
-    if settings.trusted:
-        for entry in class_folders(directory("--trusted", settings.trusted)):
-            yield replace(entry, clean_label=entry.label, trusted=True)
-    if settings.test:
-        yield from class_folders(directory("--test", settings.test), test=True)
-
-
-def class_folders(root, **kind):
-    """Entries of <class>/<file>, by name of class and file."""
-    return [
-        Entry(str(file), folder.name, **kind)
-        for folder in sorted(root.iterdir())
-        if folder.is_dir() and not folder.name.startswith(".")
-        for file in sorted(folder.rglob("*"))
-        if file.suffix.lower() in SUFFIXES
-    ]
-
-
-def from_entries(entries, settings):
+def from_files(parts, settings):
     """The source of these files; the classes are the labels of the training examples."""
-    given = [e for e in entries if not e.test and not e.trusted]
-    names = sorted({e.label for e in given})
+    files = pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0]
+    given = files.label[~files.test & ~files.trusted]
+    names = sorted(given.unique())
     if len(names) < 2:
         rule = f"must have images of two classes or more; it has {len(given)} of {len(names)}"
         raise InputError("--data", rule, settings.data)
-    classes = {name: label for label, name in enumerate(names)}
-    for entry in entries:
-        for label in (entry.label, entry.clean_label or entry.label):
-            if label not in classes:
-                rule = f"must be a class of the training examples ({', '.join(names[:20])})"
-                raise InputError(f"label of {entry.path}", rule, label)
-    entries, checked, left_out = without_bad_images(entries, settings.bad_images)
-    if not any(e.test for e in entries):
-        entries = hold_out(entries, [classes[e.label] for e in entries])
-    entries, repeated = without_repeated_images(entries, checked)
-    sizes = {checked[e.path].size for e in entries}
-    train = [e for e in entries if not e.test]
-    test = [replace(e, label=e.clean_label or e.label) for e in entries if e.test]
-    clean = [-1 if e.clean_label is None else classes[e.clean_label] for e in train]
-    trusted = np.flatnonzero([e.trusted for e in train])
+    files["label"] = class_numbers(files, "label", names)
+    files["clean_label"] = class_numbers(files, "clean_label", names)
+    files = files.join(check_all(files.path))
+    files, bad = without_bad_images(files, settings.bad_images)
+    if not files.test.any():
+        files["test"] = held_out(files)
+    files, repeated = without_repeated_images(files)
+    train, test = files[~files.test], files[files.test]
+    known = test.clean_label >= 0
+    trusted, clean = np.flatnonzero(train.trusted), train.clean_label.to_numpy(np.int32)
+    sides = files[["height", "width"]].drop_duplicates().to_numpy().tolist()
     return Source(
         class_names=tuple(names),
-        image_shape=(*(sizes.pop() if len(sizes) == 1 else (None, None)), 3),
-        splits={"train": file_pairs(train, classes), "test": file_pairs(test, classes)},
-        clean_labels=np.array(clean, np.int32) if max(clean) >= 0 else None,
+        image_shape=(*(sides[0] if len(sides) == 1 else (None, None)), 3),
+        splits={
+            "train": Files(train.path, train.label),
+            "test": Files(test.path, test.label.where(~known, test.clean_label)),
+        },
+        size=len(files),
+        clean_labels=clean if clean.max() >= 0 else None,
         trusted_ids=trusted if len(trusted) else None,
-        left_out=(*left_out, *repeated),
+        left_out=(*bad, *repeated),
     )
 
 
-def without_bad_images(entries, bad_images):
+def class_numbers(files, column, names):
+    """The labels of a column as positions in `names`, -1 for an empty one."""
+    numbers = pd.Index(names).get_indexer(files[column]).astype(np.int32)
+    unknown = np.flatnonzero((numbers < 0) & (files[column] != ""))
+    if len(unknown):
+        path, label = files.loc[unknown[0], ["path", column]]
+        rule = f"must be a class of the training examples ({', '.join(names[:20])})"
+        raise InputError(f"label of {path}", rule, label)
+    return numbers
+
+
+def without_bad_images(files, bad_images):
     """Leaves out files that cannot be trained on, or raises InputError, as `bad_images` says.
 
     Returns:
-      The entries that stay, {path: `Checked`}, and (path, reason) of those left out.
+      The files that stay, and (path, reason) of the others.
     """
-    checked = dict(zip((e.path for e in entries), check_all([e.path for e in entries])))
-    bad = [(path, found.fault) for path, found in checked.items() if found.fault]
-    if bad and bad_images == "fail":
-        rule = f"{bad[0][1]}; {len(bad)} such in all; --bad_images=skip leaves them out"
-        raise InputError("image", rule, bad[0][0])
-    return [e for e in entries if not checked[e.path].fault], checked, bad
+    bad = files[files.fault != ""]
+    if len(bad) and bad_images == "fail":
+        path, fault = bad.iloc[0][["path", "fault"]]
+        rule = f"{fault}; {len(bad)} such in all; --bad_images=skip leaves them out"
+        raise InputError("image", rule, path)
+    kept = files.drop(index=bad.index) if len(bad) else files
+    return kept.drop(columns="fault"), list(zip(bad.path, bad.fault))
 
 
-def without_repeated_images(entries, checked):
-    """Leaves out of training what is in the test or among the trusted as well.
+def without_repeated_images(files):
+    """Leaves out of training what is tested on, or among the trusted, as well.
 
     Returns:
-      The entries that stay, and (path, reason) of those left out.
+      The files that stay, and (path, reason) of the others.
     """
-    kept = {checked[e.path].digest: e for e in entries if e.test or e.trusted}
-    twins = {
-        e.path: kept[checked[e.path].digest]
-        for e in entries
-        if not (e.test or e.trusted) and checked[e.path].digest in kept
-    }
-    reasons = [(path, f"the same image as {twin.path}") for path, twin in twins.items()]
-    return [e for e in entries if e.path not in twins], reasons
+    repeated, reasons = pd.Series(False, files.index), []
+    for kept in (files.test, files.trusted & ~files.test):
+        twins = files[kept].drop_duplicates("digest").set_index("digest").path
+        again = ~kept & ~files.test & ~repeated & files.digest.isin(twins.index)
+        reasons += [
+            (path, f"the same image as {twins[digest]}")
+            for path, digest in files.loc[again, ["path", "digest"]].itertuples(index=False)
+        ]
+        repeated |= again
+    return files[~repeated] if reasons else files, reasons
 
 
-def file_pairs(entries, classes):
-    for entry in entries:
-        with open(entry.path, "rb") as file:
-            yield file.read(), classes[entry.label]
-
-
-def hold_out(entries, labels):
-    """Marks a stratified fifth as test, always the same; trusted examples stay in training."""
+def held_out(files):
+    """Which files make the test: a stratified fifth, always the same, of those not trusted."""
     from sklearn.model_selection import train_test_split
 
-    candidates = np.flatnonzero([not e.trusted for e in entries])
+    candidates = files.label[~files.trusted]
     try:
         _, test = train_test_split(
-            candidates,
-            test_size=TEST_SHARE,
-            stratify=[labels[i] for i in candidates],
-            random_state=0,
+            candidates, test_size=TEST_SHARE, stratify=candidates, random_state=0
         )
     except ValueError as error:
         rule = f"must be given where no fifth of every class can be held out ({error})"
         raise InputError("--test", rule, "") from error
-    test = set(test.tolist())
-    return [replace(e, test=True) if i in test else e for i, e in enumerate(entries)]
+    return files.index.isin(test.index)
+
+
+@dataclass(frozen=True)
+class Files:
+    """(content, label) of each file, in order.
+
+    Attributes:
+      paths: (N,) `pandas.Series`.
+      labels: (N,) `pandas.Series`.
+    """
+
+    paths: pd.Series
+    labels: pd.Series
+
+    def __len__(self):
+        return len(self.paths)
+
+    def __iter__(self):
+        labels = iter(self.labels)
+        for contents in in_parallel(read, self.paths):
+            for content in contents:
+                yield content, int(next(labels))
+
+
+def read(path):
+    with open(path, "rb") as file:
+        return file.read()

@@ -4,35 +4,39 @@ import hashlib
 import io
 import os
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 
+import pandas as pd
 from tqdm import tqdm
 
-AT_ONCE = 1_000
+AT_ONCE = 100  # files of megabytes are kept that many at a time
 SMALLEST, LARGEST = 8, 10_000  # sides in pixels
 MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA")
-
-
-@dataclass(frozen=True, slots=True)
-class Checked:
-    """What was found: (H, W) and a hash of the content, or what is wrong with the file."""
-
-    size: tuple | None = None
-    digest: bytes | None = None
-    fault: str | None = None
+COLUMNS = {"height": "int32", "width": "int32", "digest": "int64", "fault": "str"}
 
 
 def check_all(paths):
-    """`Checked` of each file, in order."""
-    found = []
+    """`check` of each file, as a table of `COLUMNS` in the order of the paths."""
+    parts = []
+    with tqdm(total=len(paths), desc="check images", unit=" images", leave=False) as progress:
+        for rows in in_parallel(check, paths):
+            parts.append(pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS))
+            progress.update(len(rows))
+    return pd.concat(parts, ignore_index=True)
+
+
+def in_parallel(function, items):
+    """Lists of what a function says of the items, in order, some of them ahead of time."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for first in tqdm(range(0, len(paths), AT_ONCE), "check images", unit=f" x {AT_ONCE}"):
-            found += pool.map(check, paths[first : first + AT_ONCE])
-    return found
+        ahead = iter(())
+        for first in range(0, len(items), AT_ONCE):
+            results, ahead = ahead, pool.map(function, items[first : first + AT_ONCE])
+            if rows := list(results):
+                yield rows
+        yield list(ahead)
 
 
 def check(path):
-    """Decodes a file; `Checked`."""
+    """Decodes a file: its height, width and a hash of its content, and what is wrong with it."""
     from PIL import Image
 
     try:
@@ -40,16 +44,20 @@ def check(path):
             content = file.read()
         with Image.open(io.BytesIO(content)) as image:
             fault = fault_of(image)
-            if fault:
-                return Checked(fault=fault)
-            image.load()
-            return Checked(image.size[::-1], hashlib.sha256(content).digest())
+            if not fault:
+                image.load()
+            return image.height, image.width, digest(content), fault
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        return Checked(fault=f"cannot be decoded ({error})")
+        return 0, 0, 0, f"cannot be decoded ({error})"
+
+
+def digest(content):
+    """A hash of the bytes of an image file, int64."""
+    return int.from_bytes(hashlib.sha256(content).digest()[:8], "little", signed=True)
 
 
 def fault_of(image):
-    """What is wrong with an opened image, from its header; None if nothing is."""
+    """What is wrong with an opened image, from its header; empty if nothing is."""
     if image.format not in ("JPEG", "PNG"):
         return f"is {image.format}, not JPEG or PNG"
     if getattr(image, "is_animated", False):
@@ -59,4 +67,4 @@ def fault_of(image):
     if not SMALLEST <= min(image.size) <= max(image.size) <= LARGEST:
         sides = "{} x {}".format(*image.size)
         return f"is of {sides} pixels, not of {SMALLEST} to {LARGEST}"
-    return None
+    return ""

@@ -13,6 +13,7 @@ class Source:
       class_names: C names; labels are positions in it.
       image_shape: (H, W, channels); None where a side differs between images.
       splits: By split name, (encoded image, label) pairs in the order of their ids.
+      size: How many there are in all splits; None if that is not known.
       labels_are_clean: Whether the labels of train are the truth.
       clean_labels: int32 (N,) true labels of train where labels are not, -1 where not known.
       trusted_ids: int64 ids of the training examples that the probe is drawn from; all examples
@@ -25,6 +26,7 @@ class Source:
     class_names: tuple
     image_shape: tuple
     splits: dict
+    size: int | None = None
     labels_are_clean: bool = False
     clean_labels: np.ndarray | None = None
     trusted_ids: np.ndarray | None = None

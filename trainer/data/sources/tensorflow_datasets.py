@@ -35,6 +35,7 @@ def from_tfds(name, settings):
         class_names=tuple(features["label"].names),
         image_shape=tuple(features["image"].shape),
         splits={"train": encoded_pairs(builder, "train"), "test": encoded_pairs(builder, test)},
+        size=splits["train"].num_examples + splits[test].num_examples,
         labels_are_clean=True,
         published_order=published_order(builder),
     )

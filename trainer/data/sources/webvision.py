@@ -52,6 +52,7 @@ def webvision_mini(settings):
             "train": (pair for part in (encoded_pairs(builder, "train"), trusted) for pair in part),
             "test": encoded_pairs(builder, "val"),
         },
+        size=len(clean) + builder.info.splits["val"].num_examples,
         clean_labels=clean,
         trusted_ids=np.arange(crawled, len(clean)),
     )
@@ -109,6 +110,7 @@ def imagenet_val(settings):
         class_names=names,
         image_shape=(None, None, 3),
         splits={"test": pairs},
+        size=len(labels),
         labels_are_clean=True,
     )
 
