@@ -32,13 +32,13 @@ def compare(metrics_paths, output_path):
     manifests = [manifest.read(path, manifest.METRICS) for path in metrics_paths]
     runs = [json.loads((Path(path) / "metrics.json").read_text()) for path in metrics_paths]
     summary = collect(runs)
-    directory = manifest.start(output_path)
-    manifest.write_json(directory / "summary.json", summary)
     parents = {
         "{method}_{noise_ratio}_{seed}".format(**run): parent
         for run, parent in zip(runs, manifests, strict=True)
     }
-    manifest.finish(directory, manifest.SUMMARY, parents)
+    with manifest.writing(output_path) as directory:
+        manifest.write_json(directory / "summary.json", summary)
+        manifest.finish(directory, manifest.SUMMARY, parents)
     return summary
 
 

@@ -44,11 +44,10 @@ def evaluate(dataset_path, checkpoints_path, metrics_path, name="test"):
     accuracies = method.evaluate(batches, return_dict=True, verbose=0)
     metrics = {f"{name}/{accuracy}": float(value) for accuracy, value in accuracies.items()}
     metrics |= {fact: run[fact] for fact in RUN_FACTS}
-    directory = manifest.start(metrics_path)
-    manifest.write_json(directory / "metrics.json", metrics)
-    manifest.finish(
-        directory, manifest.METRICS, {manifest.PREPARED_DATASET: dataset, manifest.CHECKPOINTS: run}
-    )
+    parents = {manifest.PREPARED_DATASET: dataset, manifest.CHECKPOINTS: run}
+    with manifest.writing(metrics_path) as directory:
+        manifest.write_json(directory / "metrics.json", metrics)
+        manifest.finish(directory, manifest.METRICS, parents)
     return metrics
 
 

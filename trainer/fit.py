@@ -37,6 +37,7 @@ def one_line_for_a_lost_worker():
         ) from error
 
 
+@manifest.enough_room()
 @one_line_for_a_lost_worker()
 def train(config, dataset_path, noisy_labels_path, probe_split_path, checkpoints_path, model_path):
     """Trains, or goes on where an earlier call with the same settings was cut off.

@@ -9,6 +9,8 @@ the ids of the artifacts that went in. A directory without a manifest, or withou
 lists, is not an artifact: whoever wrote it has not finished.
 """
 
+import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -30,6 +32,34 @@ SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
 PARTIAL = MANIFEST + ".partial"
 MADE_BY = "ieg-pipeline"
+
+
+@contextlib.contextmanager
+def writing(path):
+    """`start` for a `with` block that `finish`es the artifact, or leaves nothing of it.
+
+    Raises:
+      InputError: As `start`, or the disk is full.
+    """
+    directory = start(path)
+    try:
+        with enough_room():
+            yield directory
+    except BaseException:
+        shutil.rmtree(directory, ignore_errors=True)
+        raise
+
+
+@contextlib.contextmanager
+def enough_room():
+    """Turns what Python or a library in C++ says of a full disk into an InputError."""
+    try:
+        yield
+    except Exception as error:
+        if os.strerror(errno.ENOSPC) not in str(error):
+            raise
+        rule = "must be on a disk with enough room; make some, and run the same again"
+        raise InputError("output directory", rule, str(error).splitlines()[0]) from error
 
 
 def start(path):

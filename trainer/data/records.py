@@ -46,7 +46,12 @@ def prepare(source_name, output_path, settings=None):
       The manifest.
     """
     source = sources.load(source_name, settings or DataConfig())
-    directory = manifest.start(output_path)
+    with manifest.writing(output_path) as directory:
+        return write(directory, source_name, source)
+
+
+def write(directory, source_name, source):
+    """Writes a prepared dataset. Returns the manifest."""
     labels, content = write_examples(directory, source_name, source)
     for split, values in labels.items():
         np.save(directory / f"{split}_labels.npy", np.array(values, np.int32))
