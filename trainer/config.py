@@ -4,6 +4,7 @@ Published experiments are in `trainer.experiments`.
 """
 
 import dataclasses
+import importlib.util
 import math
 import re
 from dataclasses import dataclass, field
@@ -11,7 +12,8 @@ from dataclasses import dataclass, field
 from trainer.errors import InputError
 
 DATASETS = ("digits", "cifar10", "cifar100", "image_folder", "csv", "webvisionmini")
-FILES = ("image_folder", "csv", "webvisionmini")  # need --data
+TABLES = ("image_folder", "csv")
+FILES = (*TABLES, "webvisionmini")  # need --data
 BATCHES = ("cifar10", "cifar100")  # may have it
 TFDS = "tfds:"  # before the name of any set of TensorFlow Datasets
 WEBVISION = r"webvisionmini_\d+"
@@ -139,6 +141,12 @@ class DataConfig:
         "", "for --use_imagenet_as_eval: ILSVRC2012_img_val.tar, else imagenet2012 in --data"
     )
     tfds_data_dir: str = setting("", "where TensorFlow Datasets keeps prepared datasets")
+    beam_runner: str = setting(
+        "",
+        "image_folder, csv: check and write the images by Apache Beam, such as DirectRunner,"
+        " DataflowRunner, FlinkRunner, SparkRunner; tfds: prepare the set by it",
+    )
+    beam_options: str = setting("", "options of Beam, name=value with commas between them")
     noise_file: str = setting(
         "",
         "noise matrix: CSV transition matrix; asymmetric: JSON map of class names, if other than"
@@ -262,10 +270,21 @@ def check_data(dataset, noise, noise_ratio, probe_per_class, settings=DataConfig
     if bool(settings.data) != (dataset in FILES) and dataset not in BATCHES:
         rule = f"is where the images are, for {', '.join(FILES + BATCHES)}; --dataset is {dataset}"
         raise InputError("--data", rule, settings.data)
+    if settings.beam_runner:
+        check_beam(dataset)
     if noise in ("matrix", "human") and not settings.noise_file:
         raise InputError("--noise_file", f"must name the file of noise {noise}", "")
     if settings.noise_file and noise not in ("matrix", "human", "asymmetric"):
         raise InputError("--noise_file", "is for noise matrix, human or asymmetric", noise)
+
+
+def check_beam(dataset):
+    if dataset not in (*TABLES, *BATCHES) and not dataset.startswith(TFDS):
+        rule = f"is for {', '.join(TABLES)} and sets of TensorFlow Datasets; --dataset is {dataset}"
+        raise InputError("--beam_runner", rule, dataset)
+    if not importlib.util.find_spec("apache_beam"):
+        rule = "needs Apache Beam; pip install apache-beam"
+        raise InputError("--beam_runner", rule, "none installed")
 
 
 def parse_dataset(name):

@@ -16,20 +16,16 @@ TensorFlow is imported where images are; labels need NumPy only.
 import csv
 import hashlib
 import io
-import itertools
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from trainer import manifest
-from trainer.config import DataConfig
-from trainer.data import sources
+from trainer.config import TABLES, DataConfig
+from trainer.data import record_writer, sources
 from trainer.errors import InputError
 
-VERSION = "1.0.0"
-EXAMPLES_PER_SHARD = 10_000
-EXAMPLES_PER_WRITE = 100
+EXAMPLES_PER_READ = 1_000
 CLEAN_LABELS, TRUSTED_IDS = "train_clean_labels.npy", "trusted_ids.npy"
 PUBLISHED_ORDER = "published_order.npy"
 
@@ -45,16 +41,25 @@ def prepare(source_name, output_path, settings=None):
     Returns:
       The manifest.
     """
-    source = sources.load(source_name, settings or DataConfig())
+    settings = settings or DataConfig()
+    source = sources.load(source_name, settings)
     with manifest.writing(output_path) as directory:
-        return write(directory, source_name, source)
+        return write(directory, source_name, source, settings)
 
 
-def write(directory, source_name, source):
+def write(directory, source_name, source, settings):
     """Writes a prepared dataset. Returns the manifest."""
-    labels, content = write_examples(directory, source_name, source)
-    for split, values in labels.items():
-        np.save(directory / f"{split}_labels.npy", np.array(values, np.int32))
+    if settings.beam_runner and source_name in TABLES:
+        from trainer.data import beam
+
+        written = beam.write(directory, source_name, source, settings)
+    else:
+        written = record_writer.write(directory, source_name, source)
+    # Not of the record files: they are written in another order of their fields each time.
+    content = hashlib.sha256(repr(source.class_names).encode())
+    for split, (labels, digests) in written.items():
+        np.save(directory / f"{split}_labels.npy", labels)
+        content.update(f"{split} {len(labels)}".encode() + labels.tobytes() + digests.tobytes())
     if source.clean_labels is not None:
         np.save(directory / CLEAN_LABELS, source.clean_labels)
         content.update(source.clean_labels)
@@ -74,52 +79,10 @@ def write(directory, source_name, source):
         source=source_name,
         class_names=source.class_names,
         image_shape=source.image_shape,
-        num_examples={split: len(values) for split, values in labels.items()},
+        num_examples={split: len(labels) for split, (labels, _) in written.items()},
         labels_are_clean=source.labels_are_clean,
         left_out=len(source.left_out),
     )
-
-
-def write_examples(directory, name, source):
-    """Streams the source into record files.
-
-    Returns:
-      Labels of each split, by id, and a hash of all examples: the record files are written in
-      another order of their fields each time.
-    """
-    import tensorflow_datasets as tfds
-
-    identity = tfds.core.DatasetIdentity(
-        name=name, version=tfds.core.Version(VERSION), data_dir=str(directory), module_name=__name__
-    )
-    features = {
-        "id": np.int64,
-        "image": tfds.features.Image(shape=source.image_shape),
-        "label": tfds.features.ClassLabel(names=source.class_names),
-    }
-    info = tfds.core.DatasetInfo(
-        builder=identity, features=tfds.features.FeaturesDict(features), disable_shuffling=True
-    )
-    writer = tfds.core.SequentialWriter(info, EXAMPLES_PER_SHARD, file_format="array_record")
-    writer.initialize_splits(list(source.splits))
-    labels, content = {}, hashlib.sha256(repr(source.class_names).encode())
-    progress = tqdm(desc=f"prepare {name}", total=source.size, unit=" images")
-    for split, pairs in source.splits.items():
-        labels[split], pairs = [], iter(pairs)
-        while rows := list(itertools.islice(pairs, EXAMPLES_PER_WRITE)):
-            first = len(labels[split])
-            examples = [
-                {"id": first + i, "image": image, "label": label}
-                for i, (image, label) in enumerate(rows)
-            ]
-            writer.add_examples({split: examples})
-            labels[split] += [label for _, label in rows]
-            for image, label in rows:
-                content.update(f"{split} {label} {len(image)} ".encode() + image)
-            progress.update(len(rows))
-    progress.close()
-    writer.close_all()
-    return labels, content
 
 
 def read_manifest(path):
@@ -190,8 +153,8 @@ def read_features(path, split, side):
 
     channels, encoded = read_manifest(path)["image_shape"][-1], EncodedImages(path, split)
     features = np.empty((len(encoded), side * side * channels), np.float32)
-    for first in range(0, len(encoded), EXAMPLES_PER_WRITE):
-        rows = encoded.ids[first : first + EXAMPLES_PER_WRITE]
+    for first in range(0, len(encoded), EXAMPLES_PER_READ):
+        rows = encoded.ids[first : first + EXAMPLES_PER_READ]
         for row, file in zip(rows, encoded[rows], strict=True):
             image = Image.open(io.BytesIO(file)).convert("L" if channels == 1 else "RGB")
             features[row] = np.asarray(image.resize((side, side)), np.float32).reshape(-1) / 255

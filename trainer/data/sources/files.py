@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from trainer.data.sources.image_check import check_all, in_parallel
+from trainer.data.sources.image_check import check_all, in_parallel, read
 from trainer.data.sources.source import Source
 from trainer.errors import InputError
 
@@ -130,7 +130,7 @@ def from_files(parts, settings):
         raise InputError("--data", rule, settings.data)
     files["label"] = class_numbers(files, "label", names)
     files["clean_label"] = class_numbers(files, "clean_label", names)
-    files = files.join(check_all(files.path))
+    files = files.join(checked(files.path, settings))
     files, bad = without_bad_images(files, settings.bad_images)
     if not files.test.any():
         files["test"] = held_out(files)
@@ -143,14 +143,23 @@ def from_files(parts, settings):
         class_names=tuple(names),
         image_shape=(*(sides[0] if len(sides) == 1 else (None, None)), 3),
         splits={
-            "train": Files(train.path, train.label),
-            "test": Files(test.path, test.label.where(~known, test.clean_label)),
+            "train": Files(train.path, train.label, train.digest),
+            "test": Files(test.path, test.label.where(~known, test.clean_label), test.digest),
         },
         size=len(files),
         clean_labels=clean if clean.max() >= 0 else None,
         trusted_ids=trusted if len(trusted) else None,
         left_out=(*bad, *repeated),
     )
+
+
+def checked(paths, settings):
+    """What is known of each file from its content."""
+    if not settings.beam_runner:
+        return check_all(paths)
+    from trainer.data import beam  # takes seconds to import
+
+    return beam.check_all(paths, settings)
 
 
 def class_numbers(files, column, names):
@@ -219,10 +228,12 @@ class Files:
     Attributes:
       paths: (N,) `pandas.Series`.
       labels: (N,) `pandas.Series`.
+      digests: (N,) `pandas.Series`, of `trainer.data.sources.image_check.digest`.
     """
 
     paths: pd.Series
     labels: pd.Series
+    digests: pd.Series
 
     def __len__(self):
         return len(self.paths)
@@ -232,8 +243,3 @@ class Files:
         for contents in in_parallel(read, self.paths):
             for content in contents:
                 yield content, int(next(labels))
-
-
-def read(path):
-    with open(path, "rb") as file:
-        return file.read()

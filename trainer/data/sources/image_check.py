@@ -35,13 +35,17 @@ def in_parallel(function, items):
         yield list(ahead)
 
 
-def check(path):
+def read(path):
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def check(path, read=read):
     """Decodes a file: its height, width and a hash of its content, and what is wrong with it."""
     from PIL import Image
 
     try:
-        with open(path, "rb") as file:
-            content = file.read()
+        content = read(path)
         with Image.open(io.BytesIO(content)) as image:
             fault = fault_of(image)
             if not fault:

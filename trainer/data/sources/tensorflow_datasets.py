@@ -21,7 +21,7 @@ def from_tfds(name, settings):
     data_dir = settings.tfds_data_dir or None
     try:
         builder = tfds.builder(name, data_dir=data_dir)
-        builder.download_and_prepare()
+        builder.download_and_prepare(download_config=download_config(settings))
     except Exception as error:
         rule = f"must hold {name}, prepared, or it must be possible to download it"
         reason = f"{data_dir or 'the default'} ({type(error).__name__})"
@@ -39,6 +39,15 @@ def from_tfds(name, settings):
         labels_are_clean=True,
         published_order=published_order(builder),
     )
+
+
+def download_config(settings):
+    """How TensorFlow Datasets prepares a set; None for its own way."""
+    if not settings.beam_runner:
+        return None
+    from trainer.data import beam
+
+    return beam.download_config(settings)
 
 
 def encoded_pairs(builder, split):
