@@ -11,9 +11,7 @@ def prepare_dataset(
     trusted: str = "",
     test: str = "",
     label_column: str = "label",
-    clean_label_column: str = "",
-    bad_images: str = "fail",
-    tfds_data_dir: str = "",
+    dataset_settings: dict = {},  # noqa: B006, kfp reads the default and copies it
 ):
     """Writes a dataset as TensorFlow Datasets records, with an id for every example.
 
@@ -23,25 +21,17 @@ def prepare_dataset(
         trusted: Directory of class folders whose labels are right.
         test: Directory of class folders to test on; otherwise a fifth is held out.
         label_column: Column of the given label in a csv file.
-        clean_label_column: Column of the true label in a csv file, if it has one.
-        bad_images: What to do with files that are no fit images, fail or skip.
-        tfds_data_dir: Where TensorFlow Datasets keeps prepared datasets.
+        dataset_settings: Further settings by the name of their flag, such as
+            {"clean_label_column": "truth", "bad_images": "skip"}.
 
     Returns:
         prepared_dataset: TFDS directory with splits train and test.
     """
-    from trainer import manifest
-    from trainer.config import DataConfig
+    from trainer import config, manifest
     from trainer.data import records
 
-    files = DataConfig(
-        data=data,
-        trusted=trusted,
-        test=test,
-        label_column=label_column,
-        clean_label_column=clean_label_column,
-        bad_images=bad_images,
-        tfds_data_dir=tfds_data_dir,
-    )
+    places = {"data": data, "trusted": trusted, "test": test, "label_column": label_column}
+    given = {name: value for name, value in places.items() if value}
+    files = config.resolve_data(dataset, **given, **dataset_settings)
     written = records.prepare(dataset, prepared_dataset.path, files)
     prepared_dataset.metadata.update(manifest.scalars(written))

@@ -9,6 +9,7 @@ def split_probe(
     per_class: int,
     seed: int,
     probe_split: dsl.Output[dsl.Dataset],
+    hold_ratio: float = 0.0,
 ):
     """Chooses the trusted examples, the same number of every class, and takes them out of training.
 
@@ -16,6 +17,7 @@ def split_probe(
         prepared_dataset: TFDS directory.
         per_class: Trusted examples of each class.
         seed: The same seed gives the same examples.
+        hold_ratio: The same as a share of the training examples, where above 0.
 
     Returns:
         probe_split: probe_ids.npy; the training ids are the others.
@@ -23,5 +25,5 @@ def split_probe(
     from trainer import manifest
     from trainer.data import probe
 
-    written = probe.split(prepared_dataset.path, probe_split.path, per_class, seed)
+    written = probe.split(prepared_dataset.path, probe_split.path, per_class, seed, hold_ratio)
     probe_split.metadata.update(manifest.scalars(written))

@@ -5,7 +5,6 @@ python -m pipelines run --pipeline=sweep --methods=ieg,supervised --max_iteratio
 python -m pipelines compile --pipeline=sweep --output=sweep.yaml
 """
 
-import dataclasses
 import itertools
 from pathlib import Path
 
@@ -18,6 +17,11 @@ from trainer.errors import InputError
 COMMANDS = ("run", "compile")
 NAMES = ("training", "sweep")
 RUNNERS = ("subprocess",)
+# Fields of DataConfig that the pipelines have parameters for; others go into dataset_settings.
+DATA_PARAMETERS = (
+    *("data", "trusted", "test", "label_column", "noise_file"),
+    *("probe_per_class", "probe_dataset_hold_ratio"),
+)
 
 PIPELINE = flags.DEFINE_string("pipeline", "training", f"one of {', '.join(NAMES)}")
 OUTPUT = flags.DEFINE_string("output", None, "compile: the file; <pipeline>.yaml unless given")
@@ -30,11 +34,6 @@ DATASET = flags.DEFINE_string(
 )
 NOISE = flags.DEFINE_string("noise", "uniform", f"one of {', '.join(config.NOISES)}")
 NOISE_RATIO = flags.DEFINE_float("noise_ratio", 0.9, "probability of a redrawn or flipped label")
-PROBE_PER_CLASS = flags.DEFINE_integer(
-    "probe_per_class",
-    None,
-    "trusted examples of each class; 10, of cifar10 100, unless given",
-)
 METHODS = flags.DEFINE_list("methods", None, "sweep: methods with commas between them")
 NOISE_RATIOS = flags.DEFINE_list("noise_ratios", None, "sweep: noise ratios, the same way")
 SEEDS = flags.DEFINE_list("seeds", None, "sweep: seeds, the same way")
@@ -61,21 +60,19 @@ def main(arguments):
 
 def pipeline_parameters():
     """Parameters of the pipeline from the flags, checked before anything runs."""
-    files = config.resolve_data(DATASET.value, **command_line.given(DataConfig))
+    data = command_line.given(DataConfig)
+    files = config.resolve_data(DATASET.value, **data)
     if files.imagenet_val:
         rule = "is for python -m trainer; the pipelines test on the dataset only"
         raise InputError("--imagenet_val", rule, files.imagenet_val)
-    probe_per_class = PROBE_PER_CLASS.value
-    if probe_per_class is None:
-        probe_per_class = config.probe_per_class(DATASET.value)
-    config.check_data(DATASET.value, NOISE.value, NOISE_RATIO.value, probe_per_class, files)
+    config.check_data(DATASET.value, NOISE.value, NOISE_RATIO.value, files)
     given = command_line.given(TrainConfig)
     config.resolve(DATASET.value, **given)
     parameters = {
         "dataset": DATASET.value,
         "noise": NOISE.value,
-        "probe_per_class": probe_per_class,
-        **{k: v for k, v in dataclasses.asdict(files).items() if k != "imagenet_val"},
+        "dataset_settings": {k: v for k, v in data.items() if k not in DATA_PARAMETERS},
+        **{name: getattr(files, name) for name in DATA_PARAMETERS},
     }
     if PIPELINE.value == "sweep":
         return parameters | {"runs": sweep_runs(given), "settings": given}

@@ -8,16 +8,14 @@ def prepared_data(dataset, **files):
     return components.prepare_dataset(dataset=dataset, **files).outputs["prepared_dataset"]
 
 
-def noisy_data(prepared_dataset, probe_per_class, seed, **noise):
+def noisy_data(prepared_dataset, probe, seed, **noise):
     """Chains inject noise and split probe to a dataset. Returns what `train` takes of it."""
     noisy = components.inject_noise(prepared_dataset=prepared_dataset, seed=seed, **noise)
-    probe = components.split_probe(
-        prepared_dataset=prepared_dataset, per_class=probe_per_class, seed=seed
-    )
+    split = components.split_probe(prepared_dataset=prepared_dataset, seed=seed, **probe)
     return {
         "prepared_dataset": prepared_dataset,
         "noisy_labels": noisy.outputs["noisy_labels"],
-        "probe_split": probe.outputs["probe_split"],
+        "probe_split": split.outputs["probe_split"],
     }
 
 

@@ -13,6 +13,7 @@ def sweep(
     dataset: str = "digits",
     noise: str = "uniform",
     probe_per_class: int = 10,
+    probe_dataset_hold_ratio: float = 0.0,
     runs: List[dict] = [  # noqa: B006, UP006, kfp reads the default and copies it
         {"method": "ieg", "noise_ratio": 0.9, "seed": 0},
         {"method": "l2r", "noise_ratio": 0.9, "seed": 0},
@@ -22,10 +23,8 @@ def sweep(
     trusted: str = "",
     test: str = "",
     label_column: str = "label",
-    clean_label_column: str = "",
-    bad_images: str = "fail",
-    tfds_data_dir: str = "",
     noise_file: str = "",
+    dataset_settings: dict = {},  # noqa: B006, kfp reads the default and copies it
     settings: dict = {},  # noqa: B006
 ) -> dsl.Artifact:
     """Trains on the same images with several methods, noise ratios and seeds, and compares them.
@@ -34,17 +33,17 @@ def sweep(
         dataset: Name of the source, such as digits, cifar10 or image_folder.
         noise: none, uniform, asymmetric, pair, instance, matrix or human.
         probe_per_class: Trusted examples of each class.
+        probe_dataset_hold_ratio: The same as a share of the training examples, where above 0.
         runs: Method (supervised, l2r, fsr or ieg), noise_ratio (probability with which a label is
             redrawn or flipped) and seed of each run.
         data: For image_folder the directory of class folders, for csv the file.
         trusted: Directory of class folders whose labels are right.
         test: Directory of class folders to test on; otherwise a fifth is held out.
         label_column: Column of the given label in a csv file, or name of the labels in a human one.
-        clean_label_column: Column of the true label in a csv file, if it has one.
-        bad_images: What to do with files that are no fit images, fail or skip.
-        tfds_data_dir: Where TensorFlow Datasets keeps prepared datasets.
         noise_file: For matrix a CSV transition matrix, for asymmetric a JSON map of class names,
             for human a label file of CIFAR-10N or CIFAR-100N.
+        dataset_settings: Further settings of the dataset by the name of their flag, such as
+            {"clean_label_column": "truth", "bad_images": "skip"}.
         settings: Further settings of the trainer by the name of their flag.
     """
     prepared_dataset = prepared_data(
@@ -53,14 +52,12 @@ def sweep(
         trusted=trusted,
         test=test,
         label_column=label_column,
-        clean_label_column=clean_label_column,
-        bad_images=bad_images,
-        tfds_data_dir=tfds_data_dir,
+        dataset_settings=dataset_settings,
     )
     with dsl.ParallelFor(runs) as run:
         inputs = noisy_data(
             prepared_dataset,
-            probe_per_class,
+            {"per_class": probe_per_class, "hold_ratio": probe_dataset_hold_ratio},
             run.seed,
             noise=noise,
             noise_ratio=run.noise_ratio,

@@ -39,6 +39,12 @@ WRONG = [
     ("trainer --dataset=digits_uniform_1.9", "--noise_ratio: must be 1 or less. Received: 1.9"),
     ("trainer --dataset=digits_uniform_nan", "--noise_ratio: must be 0 or more. Received: nan"),
     ("trainer --probe_per_class=-1", "--probe_per_class: must be 0 or more. Received: -1"),
+    (
+        "pipelines run --probe_per_class=1 --probe_dataset_hold_ratio=0.1",
+        "--probe_per_class: says the same as --probe_dataset_hold_ratio; give one of them.",
+    ),
+    ("pipelines run --bad_images=keep", "--bad_images: must be one of fail, skip."),
+    ("pipelines run --beam_runner=DirectRunner", "--beam_runner: is for image_folder, csv and"),
     ("trainer --dataset=digits_matrix_1", "--noise_file: must name the file of noise matrix."),
     ("trainer --noise_file=file", "--noise_file: is for noise matrix, human or asymmetric."),
     ("trainer --max_iteration=many", "flag --max_iteration=many: "),

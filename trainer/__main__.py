@@ -27,14 +27,6 @@ DATASET = flags.DEFINE_string(
     "<dataset>_<noise>_<ratio>, or <dataset> alone with its labels as they are;"
     f" datasets: {', '.join(config.DATASETS)}, tfds:<name>; noises: {', '.join(config.NOISES)}",
 )
-PROBE_PER_CLASS = flags.DEFINE_integer(
-    "probe_per_class",
-    None,
-    "trusted examples of each class; 10, of cifar10 100, unless given",
-)
-PROBE_DATASET_HOLD_RATIO = flags.DEFINE_float(
-    "probe_dataset_hold_ratio", None, "the same as a share of the training examples"
-)
 EXPERIMENT = flags.DEFINE_string(
     "experiment", None, f"the flags of a published experiment: {', '.join(EXPERIMENTS)}"
 )
@@ -58,9 +50,8 @@ def main(arguments):
         raise InputError("arguments", "must be flags, --name=value", arguments[0])
     config.check_choice("mode", MODE.value, ("train", "evaluation"))
     dataset, noise, noise_ratio = config.parse_dataset(DATASET.value)
-    files = config.resolve_data(dataset, **command_line.given(DataConfig))
-    config.check_data(dataset, noise, noise_ratio, PROBE_PER_CLASS.value or 0, files)
-    config.check_range("probe_dataset_hold_ratio", PROBE_DATASET_HOLD_RATIO.value or 0, 0, 1)
+    files = config.resolve_data(DATASET.value, **command_line.given(DataConfig))
+    config.check_data(dataset, noise, noise_ratio, files)
     if USE_IMAGENET_AS_EVAL.value and dataset != "webvisionmini":
         raise InputError("--use_imagenet_as_eval", "is for --dataset=webvisionmini", dataset)
     settings = config.resolve(dataset, **command_line.given(TrainConfig))
@@ -80,8 +71,7 @@ def main(arguments):
 
 def claim(root, files, settings, worker):
     """Makes `root` the directory of this run; InputError if it is that of another one."""
-    run = {flag.name: flag.value for flag in (DATASET, PROBE_PER_CLASS, PROBE_DATASET_HOLD_RATIO)}
-    run |= dataclasses.asdict(files) | dataclasses.asdict(settings)
+    run = {"dataset": DATASET.value} | dataclasses.asdict(files) | dataclasses.asdict(settings)
     try:
         earlier = json.loads((root / "run.json").read_text())
     except (FileNotFoundError, NotADirectoryError):
@@ -117,10 +107,11 @@ def train(root, dataset, noise_kind, noise_ratio, files, settings, worker):
     split, checkpoints = root / manifest.PROBE_SPLIT, root / manifest.CHECKPOINTS
     fit.replicas()  # before TFDS uses TensorFlow
     if not worker:
-        prepared = records.prepare(dataset, data, files)
+        records.prepare(dataset, data, files)
         kind = noise_kind, noise_ratio, settings.seed, files.noise_file, files.label_column
         noise.inject(data, noisy_labels, *kind)
-        probe.split(data, split, probe_per_class(prepared), settings.seed)
+        size = files.probe_per_class, settings.seed, files.probe_dataset_hold_ratio
+        probe.split(data, split, *size)
     fit.train(settings, data, noisy_labels, split, checkpoints, root / manifest.MODEL)
 
 
@@ -144,15 +135,6 @@ def evaluate(root, files):
             name="imagenet",
         )
     return metrics
-
-
-def probe_per_class(prepared):
-    """Trusted examples of each class, from either flag or the dataset's name."""
-    if PROBE_DATASET_HOLD_RATIO.value is None:
-        given = PROBE_PER_CLASS.value
-        return config.probe_per_class(DATASET.value) if given is None else given
-    size = int(prepared["num_examples"]["train"] * PROBE_DATASET_HOLD_RATIO.value)
-    return size // len(prepared["class_names"])
 
 
 if __name__ == "__main__":

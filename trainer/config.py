@@ -113,7 +113,7 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class DataConfig:
-    """What the name of a dataset does not say: where its images are, and noise from a file."""
+    """What the name of a dataset does not say: where images are, noise from a file, the probe."""
 
     data: str = setting(
         "",
@@ -151,6 +151,12 @@ class DataConfig:
         "",
         "noise matrix: CSV transition matrix; asymmetric: JSON map of class names, if other than"
         " the known one; human: label file of CIFAR-10N or CIFAR-100N, .pt or .npy",
+    )
+    probe_per_class: int = setting(
+        10, "trusted examples of each class; of cifar10 100, of webvisionmini_<n> n", low=0
+    )
+    probe_dataset_hold_ratio: float = setting(
+        0.0, "the same as a share of the training examples, where above 0", low=0, high=1
     )
 
 
@@ -195,19 +201,34 @@ def resolve(dataset, **overrides):
       InputError: An unknown dataset or setting, or a value that its rule forbids.
     """
     check_dataset(dataset)
-    config = TrainConfig(**RECIPES.get(dataset, {}))
+    return changed(TrainConfig(**RECIPES.get(dataset, {})), overrides)
+
+
+def resolve_data(name, **given):
+    """`DataConfig` of a dataset: as given, else as the IEG release has it.
+
+    Args:
+      name: Of the dataset, such as webvisionmini_5.
+      **given: Values by the name of the field.
+
+    Raises:
+      InputError: An unknown setting, or a value that its rule forbids.
+    """
+    if {"probe_per_class", "probe_dataset_hold_ratio"} <= set(given):
+        rule = "says the same as --probe_dataset_hold_ratio; give one of them"
+        raise InputError("--probe_per_class", rule, given["probe_per_class"])
+    data = "ieg/data" if name.startswith("webvisionmini") else ""
+    return changed(DataConfig(data=data, probe_per_class=probe_per_class(name)), given)
+
+
+def changed(config, values):
+    """`config` with other values of some fields, after a look at their rules."""
     fields = {f.name: f for f in dataclasses.fields(config)}
-    for name in overrides:
+    for name in values:
         check_choice("setting", name, tuple(fields))
     return dataclasses.replace(
-        config, **{name: checked(fields[name], value) for name, value in overrides.items()}
+        config, **{name: checked(fields[name], value) for name, value in values.items()}
     )
-
-
-def resolve_data(dataset, **given):
-    """Where the images of a dataset are: as given, or where the IEG release has them."""
-    defaults = {"data": "ieg/data"} if dataset == "webvisionmini" else {}
-    return DataConfig(**defaults | given)
 
 
 def in_steps(config, epoch_steps):
@@ -260,13 +281,11 @@ def check_range(name, value, low=None, high=None):
         raise InputError(f"--{name}", f"must be {high} or less", value)
 
 
-def check_data(dataset, noise, noise_ratio, probe_per_class, settings=DataConfig()):
+def check_data(dataset, noise, noise_ratio, settings=DataConfig()):
     """Raises InputError unless such data can be made, as far as can be said without making it."""
     check_dataset(dataset)
     check_choice("noise", noise, NOISES)
     check_range("noise_ratio", noise_ratio, 0, 1)
-    check_range("probe_per_class", probe_per_class, 0)
-    check_choice("bad_images", settings.bad_images, ("fail", "skip"))
     if bool(settings.data) != (dataset in FILES) and dataset not in BATCHES:
         rule = f"is where the images are, for {', '.join(FILES + BATCHES)}; --dataset is {dataset}"
         raise InputError("--data", rule, settings.data)

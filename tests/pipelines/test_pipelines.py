@@ -101,6 +101,7 @@ def test_a_training_run_leaves_metrics(tmp_path):
         "--noise=asymmetric",
         "--noise_ratio=0.4",
         "--seed=1",
+        "--probe_dataset_hold_ratio=0.02",
         *FEW_STEPS,
         cwd=tmp_path,
     )
@@ -111,6 +112,7 @@ def test_a_training_run_leaves_metrics(tmp_path):
         "asymmetric",
         0.4,
     )
+    assert metrics["probe_per_class"] == 2
 
 
 def test_wrong_input_found_by_a_task(tmp_path):

@@ -74,6 +74,23 @@ def test_trusted_examples_of_each_class_by_the_name_of_the_dataset():
     assert config.parse_dataset("webvisionmini_20") == ("webvisionmini", "none", 0)
 
 
+def test_settings_of_the_data():
+    resolved = config.resolve_data("webvisionmini_5", bad_images="skip")
+    assert (resolved.data, resolved.probe_per_class) == ("ieg/data", 5)
+    assert resolved.bad_images == "skip"
+    for given, message in (
+        ({"probe_per_class": -1}, "--probe_per_class: must be 0 or more"),
+        ({"bad_images": "keep"}, "--bad_images: must be one of fail, skip"),
+        ({"datas": "x"}, "--setting: must be one of data, "),
+        (
+            {"probe_per_class": 3, "probe_dataset_hold_ratio": 0.1},
+            "--probe_per_class: says the same as --probe_dataset_hold_ratio",
+        ),
+    ):
+        with pytest.raises(InputError, match=message):
+            config.resolve_data("digits", **given)
+
+
 def test_epochs_become_steps():
     settings = config.TrainConfig(max_epoch=200, decay_epochs="160,180")
     resolved = config.in_steps(settings, 10)
@@ -84,18 +101,17 @@ def test_epochs_become_steps():
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (("cats", "uniform", 0.5, 10), "--dataset: must be one of digits"),
-        (("digits", "pink", 0.5, 10), "--noise: must be one of none, uniform, asymmetric, pair"),
-        (("digits", "uniform", 1.01, 10), "--noise_ratio: must be 1 or less"),
-        (("digits", "uniform", float("nan"), 10), "--noise_ratio: must be 0 or more"),
-        (("digits", "uniform", 0.5, -1), "--probe_per_class: must be 0 or more"),
+        (("cats", "uniform", 0.5), "--dataset: must be one of digits"),
+        (("digits", "pink", 0.5), "--noise: must be one of none, uniform, asymmetric, pair"),
+        (("digits", "uniform", 1.01), "--noise_ratio: must be 1 or less"),
+        (("digits", "uniform", float("nan")), "--noise_ratio: must be 0 or more"),
         (
-            ("csv", "uniform", 0.5, 10),
+            ("csv", "uniform", 0.5),
             "--data: is where the images are, for image_folder, csv, ",
         ),
     ],
 )
 def test_wrong_data(data, message):
-    config.check_data("digits", "uniform", 0.5, 10)
+    config.check_data("digits", "uniform", 0.5)
     with pytest.raises(InputError, match=message):
         config.check_data(*data)

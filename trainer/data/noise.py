@@ -65,13 +65,13 @@ def inject(dataset_path, output_path, noise, noise_ratio, seed, noise_file="", l
     clean = records.read_clean_labels(dataset_path)
     facts = {"noise": noise, "noise_ratio": noise_ratio, "seed": seed}
     facts["wrong_labels"] = float(np.mean(given != clean)) if np.all(clean >= 0) else None
-    directory = manifest.start(output_path)
-    np.save(directory / "labels.npy", given)
-    np.save(directory / "transition.npy", transition)
-    np.save(directory / "realised.npy", noise_models.realised(labels, given, num_classes))
-    return manifest.finish(
-        directory, manifest.NOISY_LABELS, {manifest.PREPARED_DATASET: dataset}, **facts
-    )
+    with manifest.writing(output_path) as directory:
+        np.save(directory / "labels.npy", given)
+        np.save(directory / "transition.npy", transition)
+        np.save(directory / "realised.npy", noise_models.realised(labels, given, num_classes))
+        return manifest.finish(
+            directory, manifest.NOISY_LABELS, {manifest.PREPARED_DATASET: dataset}, **facts
+        )
 
 
 def read(path, dataset):

@@ -3,7 +3,7 @@
 <probe_split>/
   probe_ids.npy    int64 (M,), in class order 0, 1, .., C-1, 0, 1, ..: every batch whose size
                    is a multiple of C is balanced
-  manifest.json    per_class, seed
+  manifest.json    per_class, hold_ratio, seed
 """
 
 from pathlib import Path
@@ -18,12 +18,12 @@ from trainer.errors import InputError
 STREAM = 2  # keeps these draws apart from others of the same seed
 
 
-def choose(labels, num_classes, per_class, rng):
+def choose(labels, class_names, per_class, rng):
     """Draws `per_class` positions of every class, without replacement.
 
     Args:
       labels: (N,) clean labels.
-      num_classes: C.
+      class_names: The C names.
       per_class: At least 0, at most the size of the smallest class.
       rng: `numpy.random.Generator`.
 
@@ -34,8 +34,9 @@ def choose(labels, num_classes, per_class, rng):
       InputError: `per_class` is out of range; the message names the classes that are too small.
     """
     check_range("probe_per_class", per_class, 0)
-    sizes = np.bincount(labels, minlength=num_classes)
-    too_small = ", ".join(f"class {c} has {sizes[c]}" for c in np.flatnonzero(sizes < per_class))
+    sizes = np.bincount(labels, minlength=len(class_names))
+    small = np.flatnonzero(sizes < per_class)
+    too_small = ", ".join(f"class {class_names[c]} has {sizes[c]}" for c in small)
     if per_class and not len(labels):
         rule = "must be 0 where no label is trusted; --trusted or --clean_label_column names such"
         raise InputError("--probe_per_class", rule, per_class)
@@ -48,19 +49,43 @@ def choose(labels, num_classes, per_class, rng):
     return by_class[first + np.arange(per_class)[:, np.newaxis]].reshape(-1)
 
 
-def split(dataset_path, output_path, per_class, seed):
-    """Writes the probe split of a prepared dataset. Returns the manifest."""
+def split(dataset_path, output_path, per_class, seed, hold_ratio=0.0):
+    """Writes the probe split of a prepared dataset.
+
+    Args:
+      dataset_path: Directory of a prepared dataset.
+      output_path: Directory to write.
+      per_class: Trusted examples of each class.
+      seed: The same seed gives the same examples.
+      hold_ratio: Share of the training examples, in [0, 1]; above 0, it decides in place of
+        `per_class`, rounded down to the same number of each class.
+
+    Returns:
+      The manifest.
+    """
     dataset = records.read_manifest(dataset_path)
-    trusted, num_classes = records.read_trusted_ids(dataset_path), len(dataset["class_names"])
+    trusted, class_names = records.read_trusted_ids(dataset_path), dataset["class_names"]
     labels = records.read_clean_labels(dataset_path)[trusted]
+    if hold_ratio:
+        per_class = share_of_each_class(hold_ratio, dataset)
     rng = np.random.default_rng((seed, STREAM))
-    probe_ids = trusted[choose(labels, num_classes, per_class, rng)]
-    directory = manifest.start(output_path)
-    np.save(directory / "probe_ids.npy", probe_ids)
-    facts = {"per_class": per_class, "seed": seed}
-    return manifest.finish(
-        directory, manifest.PROBE_SPLIT, {manifest.PREPARED_DATASET: dataset}, **facts
-    )
+    probe_ids = trusted[choose(labels, class_names, per_class, rng)]
+    facts = {"per_class": per_class, "hold_ratio": hold_ratio, "seed": seed}
+    with manifest.writing(output_path) as directory:
+        np.save(directory / "probe_ids.npy", probe_ids)
+        return manifest.finish(
+            directory, manifest.PROBE_SPLIT, {manifest.PREPARED_DATASET: dataset}, **facts
+        )
+
+
+def share_of_each_class(hold_ratio, dataset):
+    check_range("probe_dataset_hold_ratio", hold_ratio, 0, 1)
+    size, num_classes = dataset["num_examples"]["train"], len(dataset["class_names"])
+    per_class = int(size * hold_ratio) // num_classes
+    if not per_class:
+        rule = f"must leave one of {size} examples or more to each of {num_classes} classes"
+        raise InputError("--probe_dataset_hold_ratio", rule, hold_ratio)
+    return per_class
 
 
 def read(path, dataset):

@@ -26,14 +26,15 @@ def test_the_same_seed_gives_the_same_split(digits, tmp_path):
 def test_every_example_of_a_class_can_be_chosen():
     labels = np.array([0, 1, 0, 1, 1])
     chosen = {
-        tuple(sorted(probe.choose(labels, 2, 1, np.random.default_rng(seed)))) for seed in range(99)
+        tuple(sorted(probe.choose(labels, "ab", 1, np.random.default_rng(seed))))
+        for seed in range(99)
     }
     assert chosen == {tuple(sorted((a, b))) for a in (0, 2) for b in (1, 3, 4)}
 
 
 def test_uneven_classes():
     labels = np.array([2, 0, 0, 1, 2, 0, 1, 2, 2])
-    ids = probe.choose(labels, 3, 2, np.random.default_rng(0))
+    ids = probe.choose(labels, "abc", 2, np.random.default_rng(0))
     np.testing.assert_array_equal(labels[ids], [0, 1, 2, 0, 1, 2])
 
 
@@ -44,6 +45,16 @@ def test_classes_that_are_too_small_are_named(digits, tmp_path):
     assert not (tmp_path / "a").exists()
 
 
+def test_a_share_of_the_training_examples(digits, tmp_path):
+    made = probe.split(digits, tmp_path / "a", per_class=10, seed=0, hold_ratio=0.02)
+    assert (made["per_class"], made["hold_ratio"]) == (2, 0.02)
+    ids, _, _ = probe.read(tmp_path / "a", records.read_manifest(digits))
+    assert len(ids) == 20
+    message = "--probe_dataset_hold_ratio: must leave one of 1437 examples or more to each of 10"
+    with pytest.raises(InputError, match=message):
+        probe.split(digits, tmp_path / "b", per_class=10, seed=0, hold_ratio=0.006)
+
+
 def test_no_probe_at_all(digits, tmp_path):
     probe.split(digits, tmp_path / "a", per_class=0, seed=0)
     ids, train_ids, _ = probe.read(tmp_path / "a", records.read_manifest(digits))
@@ -52,6 +63,6 @@ def test_no_probe_at_all(digits, tmp_path):
 
 def test_a_probe_where_nothing_is_trusted():
     none = np.array([], int)
-    assert len(probe.choose(none, 3, 0, np.random.default_rng(0))) == 0
+    assert len(probe.choose(none, "abc", 0, np.random.default_rng(0))) == 0
     with pytest.raises(InputError, match=r"--probe_per_class: must be 0 where no label is trusted"):
-        probe.choose(none, 3, 1, np.random.default_rng(0))
+        probe.choose(none, "abc", 1, np.random.default_rng(0))
