@@ -5,13 +5,14 @@
 The same command again goes on where it stopped.
 """
 
+import contextlib
 import dataclasses
 import json
 from pathlib import Path
 
 from absl import flags
 
-from trainer import command_line, config, manifest, workers
+from trainer import command_line, config, manifest, storage, workers
 from trainer.config import DataConfig, TrainConfig
 from trainer.errors import InputError
 from trainer.experiments import EXPERIMENTS, expand
@@ -55,18 +56,37 @@ def main(arguments):
     if USE_IMAGENET_AS_EVAL.value and dataset != "webvisionmini":
         raise InputError("--use_imagenet_as_eval", "is for --dataset=webvisionmini", dataset)
     settings = config.resolve(dataset, **command_line.given(TrainConfig))
-    root = Path(CHECKPOINT_PATH.value or f"runs/{DATASET.value}/{settings.method}")
+    place = CHECKPOINT_PATH.value or f"runs/{DATASET.value}/{settings.method}"
     worker, count = workers.this_worker()
     if worker:
-        print(f"worker {worker} of {count}; worker 0 shows the progress and writes to {root}")
-    if MODE.value == "train":
-        claim(root, files, settings, worker)
-        train(root, dataset, noise, noise_ratio, files, settings, worker)
-    if worker:
-        return
-    metrics = evaluate(root, files)
+        print(f"worker {worker} of {count}; worker 0 shows the progress and writes to {place}")
+    with mirrored(place, count) as (root, send):
+        if MODE.value == "train":
+            claim(root, files, settings, worker)
+            train(root, dataset, noise, noise_ratio, files, settings, worker, send)
+        if worker:
+            return
+        metrics = evaluate(root, files)
     print(json.dumps(metrics, indent=2))
-    print(f"outputs: {root}")
+    print(f"outputs: {place}")
+
+
+@contextlib.contextmanager
+def mirrored(place, worker_count):
+    """The local directory of the outputs, and a function that sends one part of it to storage.
+
+    What is in storage already is fetched first, and all of it is sent at the end.
+    """
+    if not storage.is_remote(place):
+        yield Path(place), lambda part: None
+        return
+    if worker_count > 1:
+        rule = "must be a directory that all workers see, such as a mounted bucket"
+        raise InputError("--checkpoint_path", rule, place)
+    root = storage.local(place)
+    storage.fetch_directory(place)
+    yield root, lambda part: storage.upload(root / part, f"{place}/{part}")
+    storage.upload(root, place)
 
 
 def claim(root, files, settings, worker):
@@ -95,10 +115,10 @@ def claim(root, files, settings, worker):
         ) from error
 
 
-def train(root, dataset, noise_kind, noise_ratio, files, settings, worker):
+def train(root, dataset, noise_kind, noise_ratio, files, settings, worker, send):
     """The steps of the training pipeline up to the training, in one process.
 
-    The chief, worker 0, prepares the data for all.
+    The chief, worker 0, prepares the data for all. Each checkpoint is sent at once.
     """
     from trainer import fit
     from trainer.data import noise, probe, records
@@ -112,7 +132,15 @@ def train(root, dataset, noise_kind, noise_ratio, files, settings, worker):
         noise.inject(data, noisy_labels, *kind)
         size = files.probe_per_class, settings.seed, files.probe_dataset_hold_ratio
         probe.split(data, split, *size)
-    fit.train(settings, data, noisy_labels, split, checkpoints, root / manifest.MODEL)
+    fit.train(
+        settings,
+        data,
+        noisy_labels,
+        split,
+        checkpoints,
+        root / manifest.MODEL,
+        after_save=lambda: send(manifest.CHECKPOINTS),
+    )
 
 
 def evaluate(root, files):

@@ -78,13 +78,15 @@ class Checkpoints:
       method: `trainer.methods.method.Method`, compiled.
       directory: Their directory; all workers read it.
       chief: Whether to write it.
+      after_save: Called after each checkpoint.
     """
 
-    def __init__(self, method, directory, chief=True):
+    def __init__(self, method, directory, chief=True, after_save=lambda: None):
         directory = Path(directory)
         self.method = method
         self.directory = directory
         self.chief = chief
+        self.after_save = after_save
         self.history_file = directory / "history.json"
         self.history = []
         checkpoint = tf.train.Checkpoint(**method.state)
@@ -121,6 +123,7 @@ class Checkpoints:
     def save(self):
         """Saves the state of this step."""
         self.write(self.last)
+        self.after_save()
 
     def write(self, manager):
         """Sums over replicas are collected from all workers; what the chief writes stays."""

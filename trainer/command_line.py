@@ -7,7 +7,7 @@ import sys
 from absl import app, flags, logging
 
 from trainer.config import RECIPES, DataConfig, TrainConfig
-from trainer.errors import InputError, Preempted, TrainingError
+from trainer.errors import InputError, Preempted, StorageError, TrainingError
 
 DEFINE = {
     bool: flags.DEFINE_boolean,
@@ -16,7 +16,13 @@ DEFINE = {
     str: flags.DEFINE_string,
 }
 
-STATUS = {InputError: 2, flags.Error: 2, TrainingError: 1, Preempted: 128 + signal.SIGTERM}
+STATUS = {
+    InputError: 2,
+    flags.Error: 2,
+    TrainingError: 1,
+    StorageError: 1,
+    Preempted: 128 + signal.SIGTERM,
+}
 
 for field in (*dataclasses.fields(DataConfig), *dataclasses.fields(TrainConfig)):
     choices = field.metadata["choices"]

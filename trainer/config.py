@@ -8,6 +8,7 @@ import importlib.util
 import math
 import re
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from trainer.errors import InputError
 
@@ -17,6 +18,7 @@ FILES = (*TABLES, "webvisionmini")  # need --data
 BATCHES = ("cifar10", "cifar100")  # may have it
 TFDS = "tfds:"  # before the name of any set of TensorFlow Datasets
 WEBVISION = r"webvisionmini_\d+"
+WEBVISION_RELEASE = "gs://gresearch/ieg/webvisionmini2.zip"
 NOISES = ("none", "uniform", "asymmetric", "pair", "instance", "matrix", "human")
 METHODS = ("supervised", "l2r", "fsr", "ieg")
 NETWORKS = ("convnet", "resnet29", "wrn28-10", "resnet50")
@@ -119,7 +121,8 @@ class DataConfig:
         "",
         "image_folder: directory of <class>/<file>, or of train/ and test/ with these;"
         " csv: CSV file or JSON lines with columns path and label, optional split and trusted;"
-        " webvisionmini: directory with tensorflow_datasets in it, ieg/data unless given;"
+        " webvisionmini: directory with tensorflow_datasets in it or its zip archive, ieg/data or"
+        f" {WEBVISION_RELEASE} unless given; all of these also as gs://<bucket>/<name>;"
         " cifar10, cifar100: directory of the published files, extracted, binary or Python version",
     )
     trusted: str = setting(
@@ -217,7 +220,9 @@ def resolve_data(name, **given):
     if {"probe_per_class", "probe_dataset_hold_ratio"} <= set(given):
         rule = "says the same as --probe_dataset_hold_ratio; give one of them"
         raise InputError("--probe_per_class", rule, given["probe_per_class"])
-    data = "ieg/data" if name.startswith("webvisionmini") else ""
+    data = ""
+    if name.startswith("webvisionmini"):
+        data = "ieg/data" if Path("ieg/data").is_dir() else WEBVISION_RELEASE
     return changed(DataConfig(data=data, probe_per_class=probe_per_class(name)), given)
 
 

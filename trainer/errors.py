@@ -24,6 +24,10 @@ class TrainingError(RuntimeError):
     """Training cannot go on; the exit status is 1."""
 
 
+class StorageError(RuntimeError):
+    """Remote storage does not answer, or not rightly; the exit status is 1."""
+
+
 class Preempted(SystemExit):
     """Training was told to end and has saved its state; the exit status is 143, as of SIGTERM.
 

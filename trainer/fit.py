@@ -39,7 +39,15 @@ def one_line_for_a_lost_worker():
 
 @manifest.enough_room()
 @one_line_for_a_lost_worker()
-def train(config, dataset_path, noisy_labels_path, probe_split_path, checkpoints_path, model_path):
+def train(
+    config,
+    dataset_path,
+    noisy_labels_path,
+    probe_split_path,
+    checkpoints_path,
+    model_path,
+    after_save=lambda: None,
+):
     """Trains, or goes on where an earlier call with the same settings was cut off.
 
     Several workers, named in TF_CONFIG, train one network. All of them read these directories, so
@@ -52,6 +60,7 @@ def train(config, dataset_path, noisy_labels_path, probe_split_path, checkpoints
       probe_split_path: Directory of its probe split.
       checkpoints_path: Directory to write checkpoints to.
       model_path: Directory to write the averaged network to.
+      after_save: Called after each checkpoint.
 
     Returns:
       The manifest of the checkpoints; None in a worker that is not the chief.
@@ -78,7 +87,7 @@ def train(config, dataset_path, noisy_labels_path, probe_split_path, checkpoints
     make_repeatable(config)
     with strategy.scope():
         method = build_method(config, facts, epoch_steps)
-    checkpoints = Checkpoints(method, directory, chief)
+    checkpoints = Checkpoints(method, directory, chief, after_save)
     checkpoints.restore()
     if workers.mean(strategy, checkpoints.step) != checkpoints.step:
         rule = "must be on storage that all workers see; they find other checkpoints than this one"

@@ -76,7 +76,7 @@ def test_trusted_examples_of_each_class_by_the_name_of_the_dataset():
 
 def test_settings_of_the_data():
     resolved = config.resolve_data("webvisionmini_5", bad_images="skip")
-    assert (resolved.data, resolved.probe_per_class) == ("ieg/data", 5)
+    assert (resolved.data, resolved.probe_per_class) == (config.WEBVISION_RELEASE, 5)
     assert resolved.bad_images == "skip"
     for given, message in (
         ({"probe_per_class": -1}, "--probe_per_class: must be 0 or more"),

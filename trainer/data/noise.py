@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from trainer import manifest
+from trainer import manifest, storage
 from trainer.config import NOISES, check_choice, check_range
 from trainer.data import noise_models, records
 
@@ -38,6 +38,7 @@ def inject(dataset_path, output_path, noise, noise_ratio, seed, noise_file="", l
     """
     check_choice("noise", noise, NOISES)
     check_range("noise_ratio", noise_ratio, 0, 1)
+    noise_file = storage.fetched(noise_file, "--noise_file")
     dataset = records.read_manifest(dataset_path)
     labels, num_classes = records.read_labels(dataset_path, "train"), len(dataset["class_names"])
     rng = np.random.default_rng((seed, STREAM))

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from trainer import storage
 from trainer.data.sources.image_check import check_all, in_parallel, read
 from trainer.data.sources.source import Source
 from trainer.errors import InputError
@@ -25,55 +26,56 @@ TEST_SHARE = 0.2  # held out where there is no test set
 
 def image_folder(settings):
     """Images as <class>/<file> under `settings.data`, or under train/ and test/ in it."""
-    root = directory("--data", settings.data)
-    if (root / "train").is_dir() and (root / "test").is_dir():
-        parts = [class_folders(root / "train"), class_folders(root / "test", test=True)]
+    root = directory("--data", settings.data, settings)
+    if {"train", "test"} <= set(storage.folders(root)):
+        parts = [class_folders(f"{root}/train"), class_folders(f"{root}/test", test=True)]
     else:
         parts = [class_folders(root)]
     return from_files([*parts, *more_folders(settings)], settings)
 
 
-def directory(argument, path):
+def directory(argument, path, settings):
+    """A directory on this machine; where Beam reads the images, it stays in storage."""
+    if settings.beam_runner and storage.is_remote(path):
+        return path.rstrip("/")
+    path = storage.fetched(path, argument)
     if not Path(path).is_dir():
-        raise InputError(argument, "must be a directory", path)
-    return Path(path)
+        raise InputError(argument, "must be a directory", str(path))
+    return path
 
 
 def more_folders(settings):
     """The files of --trusted and --test, two directories of class folders."""
     if settings.trusted:
-        files = class_folders(directory("--trusted", settings.trusted), trusted=True)
+        files = class_folders(directory("--trusted", settings.trusted, settings), trusted=True)
         yield files.assign(clean_label=files.label)
     if settings.test:
-        yield class_folders(directory("--test", settings.test), test=True)
+        yield class_folders(directory("--test", settings.test, settings), test=True)
 
 
 def class_folders(root, trusted=False, test=False):
     """The files of <class>/<file>, by name of class and file."""
-    classes = sorted(e.name for e in os.scandir(root) if e.is_dir() and e.name[0] != ".")
-    parts = [pd.DataFrame({"path": image_files(root / c), "label": c}) for c in classes]
+    parts = [
+        pd.DataFrame({"path": image_files(f"{root}/{name}"), "label": name})
+        for name in storage.folders(root)
+    ]
     none = pd.DataFrame({"path": [], "label": []}, dtype="str")
     files = pd.concat([none, *parts], ignore_index=True)
     return files.assign(clean_label="", trusted=trusted, test=test)
 
 
 def image_files(folder):
-    found = [
-        os.path.join(parent, name)
-        for parent, _, names in os.walk(folder)
-        for name in names
-        if name.lower().endswith(SUFFIXES) and name[0] != "."
-    ]
-    return pd.Series(sorted(found), dtype="str")
+    found = [file for file in storage.files(folder) if file.lower().endswith(SUFFIXES)]
+    return pd.Series(found, dtype="str")
 
 
 def table(settings):
     """Images that a table names: CSV with a header, or JSON lines.
 
-    Columns are path (relative to the table), `settings.label_column`, and if there are such, split
-    (train or test), trusted (1 or 0) and `settings.clean_label_column`.
+    Columns are path (relative to the table, or in storage), `settings.label_column`, and if there
+    are such, split (train or test), trusted (1 or 0) and `settings.clean_label_column`.
     """
-    file = Path(settings.data)
+    file = Path(storage.fetched(settings.data, "--data"))
     rows = read_rows(file)
     clean_label = settings.clean_label_column
     for column in ("path", settings.label_column, clean_label or "path"):
@@ -83,7 +85,7 @@ def table(settings):
     no_column = pd.Series("", rows.index)
     files = pd.DataFrame(
         {
-            "path": [os.path.join(file.parent, path) for path in rows.path],
+            "path": places(rows.path, os.path.dirname(settings.data)),
             "label": rows[settings.label_column],
             "clean_label": rows[clean_label] if clean_label else no_column,
             "trusted": flags(rows.get("trusted", no_column).str.lower(), YES, NO),
@@ -96,7 +98,15 @@ def table(settings):
         raise InputError("--data", rule, f"row {empty.idxmax() + 1} of {file}")
     trusted = files.trusted & (files.clean_label == "")
     files["clean_label"] = files.clean_label.where(~trusted, files.label)
+    remote = [path for path in files.path if storage.is_remote(path)]
+    if remote and not settings.beam_runner:
+        storage.fetch(remote)
+        files["path"] = [str(storage.local(path)) for path in files.path]
     return from_files([files, *more_folders(settings)], settings)
+
+
+def places(paths, root):
+    return [path if storage.is_remote(path) else os.path.join(root, path) for path in paths]
 
 
 def read_rows(file):

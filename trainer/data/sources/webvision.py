@@ -1,6 +1,6 @@
 """WebVision-mini: the 50 classes of WebVision that are the first ones of ImageNet.
 
-The layout is that of the records published with the IEG release:
+The layout is that of the records published with the IEG release, in an archive or unpacked:
 
     <data>/tensorflow_datasets/
       webvisionmini-google/2.0.0/   a TensorFlow Datasets directory with splits train and val
@@ -15,6 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
+from trainer import storage
+from trainer.data import archive
 from trainer.data.sources.source import Source
 from trainer.data.sources.tensorflow_datasets import encoded_pairs
 from trainer.errors import InputError
@@ -62,10 +64,12 @@ def prepared(settings, name):
     """The newest version of a set under `settings.data`, as a TFDS builder."""
     import tensorflow_datasets as tfds
 
-    root = Path(settings.data) / "tensorflow_datasets" / name
-    versions = sorted(file.parent for file in root.glob("*/dataset_info.json"))
+    data = Path(storage.fetched(settings.data, "--data"))
+    if data.suffix == ".zip":
+        data = archive.unpacked(data)
+    versions = sorted(file.parent for file in data.glob(f"**/{name}/*/dataset_info.json"))
     if not versions:
-        rule = f"must hold the records of {name}, a directory of their version in {root}"
+        rule = f"must hold the records of {name}, such as in tensorflow_datasets/{name}/2.0.0"
         raise InputError("--data", rule, settings.data)
     return tfds.builder_from_directory(versions[-1])
 
@@ -102,7 +106,7 @@ def imagenet_val(settings):
         if name in names
     }
     if settings.imagenet_val:
-        pairs = tar_pairs(settings.imagenet_val, labels)
+        pairs = tar_pairs(storage.fetched(settings.imagenet_val, "--imagenet_val"), labels)
     else:
         every = encoded_pairs(prepared(settings, "imagenet2012"), "validation")
         pairs = ((image, label) for image, label in every if label < NUM_CLASSES)

@@ -54,27 +54,32 @@ def write_tfds(root, name, class_names, splits):
     return directory
 
 
+def write_probe(root, count):
+    """Writes trusted images of all 50 classes in turn."""
+    rng = np.random.default_rng(0)
+    (root / f"probe_{count}").mkdir()
+    file = root / f"probe_{count}" / "imagenet2012-probe.tfrecord-1-of-1"
+    with tf.io.TFRecordWriter(str(file)) as records_file:
+        for i in range(count):
+            image = tf.train.BytesList(value=[jpeg(rng, 50)])
+            features = {
+                "image/encoded": tf.train.Feature(bytes_list=image),
+                "image/label": tf.train.Feature(int64_list=tf.train.Int64List(value=[i % 50])),
+            }
+            example = tf.train.Example(features=tf.train.Features(feature=features))
+            records_file.write(example.SerializeToString())
+
+
 @pytest.fixture(scope="module")
 def dataset_dir(tmp_path_factory):
     """Two crawled and two trusted images of each class, one to test on."""
-    rng, root = np.random.default_rng(0), tmp_path_factory.mktemp("ieg_data")
+    root = tmp_path_factory.mktemp("ieg_data")
     labels = [i % 50 for i in range(100)]
     splits = {"train": labels, "val": labels[:50]}
     directory = write_tfds(root, "webvisionmini-google", webvision.class_names(), splits)
     names = webvision.imagenet_file("labels.txt")
     write_tfds(root, "imagenet2012", names, {"validation": [0, 49, 50, 999, 1]})
-    (directory.parent / "probe_100").mkdir()
-    file = directory.parent / "probe_100" / "imagenet2012-probe.tfrecord-1-of-1"
-    with tf.io.TFRecordWriter(str(file)) as records_file:
-        for i in range(100):
-            features = {
-                "image/encoded": tf.train.Feature(
-                    bytes_list=tf.train.BytesList(value=[jpeg(rng, 50)])
-                ),
-                "image/label": tf.train.Feature(int64_list=tf.train.Int64List(value=[i % 50])),
-            }
-            example = tf.train.Example(features=tf.train.Features(feature=features))
-            records_file.write(example.SerializeToString())
+    write_probe(directory.parent, 100)
     return root
 
 

@@ -1,0 +1,256 @@
+"""Against an emulator of Cloud Storage, a process that is killed and started again."""
+
+import contextlib
+import csv
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.trainer.data.sources.test_webvision import write_probe, write_tfds
+from trainer import storage
+from trainer.config import DataConfig
+from trainer.data import records
+from trainer.data.sources import webvision
+from trainer.errors import InputError, StorageError
+
+
+class Server:
+    """The emulator; what it holds is on disk."""
+
+    def __init__(self, root):
+        self.root = root
+        with socket.socket() as free:
+            free.bind(("localhost", 0))
+            self.port = free.getsockname()[1]
+        self.start()
+
+    @property
+    def address(self):
+        return f"http://localhost:{self.port}"
+
+    def start(self):
+        command = [Path(sys.executable).parent / "gcp-storage-emulator", "-d", self.root, "start"]
+        self.log = open(f"{self.root}.log", "w")  # noqa: SIM115, closed by `kill`
+        self.process = subprocess.Popen(
+            [*command, f"--port={self.port}", "--default-bucket=photos"],
+            stdout=self.log,
+            stderr=subprocess.STDOUT,
+        )
+        while self.process.poll() is None:
+            with contextlib.suppress(OSError):
+                urllib.request.urlopen(self.address).close()
+                return
+            time.sleep(0.05)
+        raise RuntimeError(Path(self.log.name).read_text())
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+        self.log.close()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    server = Server(tmp_path_factory.mktemp("emulator") / "storage")
+    yield server
+    server.kill()
+
+
+@pytest.fixture(autouse=True)
+def bucket(server, tmp_path, monkeypatch):
+    """A bucket on the server, and an empty cache."""
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", server.address)
+    monkeypatch.setenv("IEG_CACHE", str(tmp_path / "cache"))
+    storage.client.cache_clear()
+    return storage.client().bucket("photos")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """40 images of two classes."""
+    root, rng = tmp_path_factory.mktemp("images"), np.random.default_rng(0)
+    for i in range(40):
+        file = root / f"class {i % 2}" / f"ö {i}.png"
+        file.parent.mkdir(exist_ok=True)
+        Image.fromarray(rng.integers(256, size=(12, 12, 3)).astype(np.uint8)).save(file)
+    return root
+
+
+def test_a_folder_in_storage(folder, tmp_path):
+    storage.upload(folder, "gs://photos/own set")
+    remote = DataConfig(data="gs://photos/own set/", trusted="gs://photos/own set")
+    there = records.prepare("image_folder", tmp_path / "a", remote)
+    here = records.prepare(
+        "image_folder", tmp_path / "b", DataConfig(data=str(folder), trusted=str(folder))
+    )
+    assert there["id"] == here["id"]
+    by_beam = DataConfig(data="gs://photos/own set", beam_runner="DirectRunner")
+    assert storage.folders(by_beam.data) == ["class 0", "class 1"]
+    assert len(storage.files(by_beam.data)) == 40
+
+
+def test_a_table_with_paths_in_storage(folder, tmp_path):
+    storage.upload(folder, "gs://photos/by table")
+    files = sorted(folder.rglob("*.png"))
+    for name, place in (("far.csv", "gs://photos/by table/"), ("near.csv", "")):
+        with open(tmp_path / name, "w", newline="", encoding="utf-8") as stream:
+            rows = [(place + str(file.relative_to(folder)), file.parent.name) for file in files]
+            csv.writer(stream).writerows([("path", "label"), *rows])
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    ids = {
+        records.prepare("csv", tmp_path / str(i), DataConfig(data=data))["id"]
+        for i, data in enumerate((str(tmp_path / "far.csv"), str(tmp_path / "near.csv")))
+    }
+    assert len(ids) == 1
+    storage.client().bucket("photos").blob("by table/t.csv").upload_from_filename(
+        tmp_path / "far.csv"
+    )
+    remote = DataConfig(data="gs://photos/by table/t.csv")
+    assert records.prepare("csv", tmp_path / "remote", remote)["id"] in ids
+
+
+def test_what_is_here_is_not_fetched_again_unless_it_changed(server, bucket):
+    bucket.blob("a/b.txt").upload_from_string("old")
+    for _ in range(2):
+        assert storage.fetched("gs://photos/a/b.txt").read_text() == "old"
+    downloads = Path(server.log.name).read_text().count("GET /download/storage/v1/b/photos/o/a/b")
+    downloads += Path(server.log.name).read_text().count("GET /download/storage/v1/b/photos/o/a%2F")
+    assert downloads == 1
+    bucket.blob("a/b.txt").upload_from_string("new")
+    assert storage.fetched("gs://photos/a/b.txt").read_text() == "new"
+
+
+FETCH = """
+import sys
+from trainer import command_line, storage
+
+command_line.run(lambda arguments: print(storage.fetched(arguments[0])))
+"""
+
+
+def test_a_server_that_is_killed_in_the_middle(server, bucket, tmp_path):
+    content = np.random.default_rng(0).bytes(100_000_000)
+    bucket.blob("large").upload_from_string(content)
+    fetch = [sys.executable, "-c", FETCH, "gs://photos/large"]
+    running = subprocess.Popen(fetch, stderr=subprocess.PIPE, text=True)
+    while not (partial := list(tmp_path.glob("cache/photos/large.*.partial"))) or (
+        partial[0].stat().st_size < 5_000_000
+    ):
+        assert running.poll() is None
+        time.sleep(0.001)
+    server.kill()
+    _, said = running.communicate()
+    assert running.returncode == 1
+    assert said.splitlines()[-1].startswith("error: gs://photos/large cannot be reached (")
+    assert not (tmp_path / "cache/photos/large").exists()
+    length = partial[0].stat().st_size
+    assert 5_000_000 <= length < len(content)
+
+    server.start()
+    assert storage.fetched("gs://photos/large").read_bytes() == content
+    assert " 206 " in Path(server.log.name).read_text()  # a part of it
+    assert not partial[0].exists()
+
+
+def test_what_arrives_otherwise_is_refused_and_fetched_anew(bucket, tmp_path):
+    blob = bucket.blob("changed")
+    blob.upload_from_string("a" * 1000)
+    blob.reload()
+    partial = tmp_path / "cache" / "photos" / f"changed.{blob.generation}.partial"
+    partial.parent.mkdir(parents=True)
+    partial.write_text("b" * 500)
+    with pytest.raises(StorageError, match="gs://photos/changed did not arrive as it is there"):
+        storage.fetched("gs://photos/changed")
+    assert not list(partial.parent.iterdir())
+    assert storage.fetched("gs://photos/changed").read_text() == "a" * 1000
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("gs://photos/none", "--data: must be a file or a directory there is"),
+        ("gs://no-such-bucket/a", "path in storage: must exist, and these credentials must be"),
+        ("gs://photos/../a", "name in storage: must not have empty parts or dots alone"),
+    ],
+)
+def test_paths_that_lead_nowhere(path, message, tmp_path):
+    with pytest.raises(InputError, match=message):
+        records.prepare("image_folder", tmp_path / "out", DataConfig(data=path))
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["odd/../../x", "odd//x", "odd/./x"])
+def test_a_name_that_would_leave_the_cache(name):
+    """As in a listing; the emulator itself cannot keep such a name."""
+    with pytest.raises(InputError, match="name in storage: must not have empty parts or dots"):
+        storage.fetch([f"gs://photos/{name}"])
+
+
+def test_manifests_are_sent_last_and_the_old_goes(server, bucket, tmp_path):
+    bucket.blob("run/old").upload_from_string("old")
+    for name in ("a/manifest.json", "z/data", "a/data"):
+        (tmp_path / "run" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "run" / name).write_text(name)
+    storage.upload(tmp_path / "run", "gs://photos/run")
+    by_time = sorted(storage.listing("gs://photos/run"), key=lambda blob: blob.generation)
+    assert [blob.name for blob in by_time] == ["run/a/data", "run/z/data", "run/a/manifest.json"]
+
+
+def trainer(*flags, cwd):
+    command = [sys.executable, "-m", "trainer", "--method=supervised", "--eval_freq=10", *flags]
+    return subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def test_a_run_in_storage_goes_on_on_another_machine(tmp_path):
+    flags = ("--max_iteration=60", "--checkpoint_path=gs://photos/runs/1")
+    killed = trainer(*flags, cwd=tmp_path)
+    while not any("ckpt-20.index" in file for file in storage.files("gs://photos/runs/1")):
+        assert killed.poll() is None
+        time.sleep(0.05)
+    killed.send_signal(signal.SIGKILL)
+    killed.communicate()
+    shutil.rmtree(os.environ["IEG_CACHE"])
+    again, whole = (
+        trainer(*flags[:1], f"--checkpoint_path={place}", cwd=tmp_path)
+        for place in ("gs://photos/runs/1", "whole")
+    )
+    for run in (again, whole):
+        _, error = run.communicate()
+        assert run.returncode == 0, error.decode()
+    steps = [
+        [row["test/top1"] for row in json.loads(file.read_text())]
+        for file in (
+            storage.fetched("gs://photos/runs/1/checkpoints/history.json"),
+            tmp_path / "whole" / "checkpoints" / "history.json",
+        )
+    ]
+    assert steps[0] == steps[1]
+    assert len(steps[0]) == 6
+
+
+def test_webvision_from_its_archive(bucket, tmp_path):
+    labels = [i % 50 for i in range(100)]
+    splits = {"train": labels, "val": labels[:50]}
+    directory = write_tfds(tmp_path, "webvisionmini-google", webvision.class_names(), splits)
+    write_probe(directory.parent, 100)
+    with zipfile.ZipFile(tmp_path / "release.zip", "w") as archive:
+        for file in sorted(directory.parent.rglob("*")):
+            archive.write(file, f"webvisionmini2/{file.relative_to(directory.parents[1])}")
+    bucket.blob("ieg/release.zip").upload_from_filename(tmp_path / "release.zip")
+    remote, local = (
+        records.prepare("webvisionmini", tmp_path / name, DataConfig(data=str(data)))
+        for name, data in (("a", "gs://photos/ieg/release.zip"), ("b", tmp_path))
+    )
+    assert remote["id"] == local["id"]

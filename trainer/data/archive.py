@@ -1,0 +1,66 @@
+"""Zip archives that others made, unpacked with suspicion."""
+
+import os
+import shutil
+import stat
+import zipfile
+from pathlib import Path, PurePosixPath
+
+from tqdm import tqdm
+
+from trainer.errors import InputError
+
+LARGEST_RATIO = 10  # of the unpacked to the packed size; images hardly shrink
+SMALL = 100 << 20  # bytes for which the ratio does not matter
+
+
+def unpacked(path):
+    """The directory of an archive's content, beside it; unpacked unless it was before.
+
+    Raises:
+      InputError: It is no whole zip archive, or one that could do harm; nothing is unpacked.
+    """
+    path = Path(path)
+    directory = path.with_name(path.name + ".unpacked")
+    if directory.is_dir() and directory.stat().st_mtime >= path.stat().st_mtime:
+        return directory
+    partial = path.with_name(path.name + ".partial")
+    try:
+        for old in (partial, directory):
+            shutil.rmtree(old, ignore_errors=True)
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+            check(path, members)
+            for member in tqdm(members, desc=f"unpack {path.name}", unit=" files"):
+                archive.extract(member, partial)
+        os.utime(partial)
+        os.replace(partial, directory)
+    except (OSError, EOFError, NotImplementedError, RuntimeError, zipfile.BadZipFile) as error:
+        raise InputError("archive", f"must be a whole zip archive ({error})", str(path)) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return directory
+
+
+def check(path, members):
+    """Raises InputError unless all members stay in the directory and on the disk.
+
+    `zipfile` reads no more of a member than its header says, so that the sizes can be believed.
+    """
+    for member in members:
+        name = PurePosixPath(member.filename.replace("\\", "/"))
+        if name.is_absolute() or ".." in name.parts:
+            raise InputError("archive", f"must not have names such as {name}", str(path))
+        if stat.S_ISLNK(member.external_attr >> 16):
+            raise InputError("archive", f"must not have links such as {name}", str(path))
+    names = [member.filename for member in members]
+    if len(set(names)) < len(names):
+        raise InputError("archive", "must have each name once", str(path))
+    size = sum(member.file_size for member in members)
+    if size > SMALL and size > LARGEST_RATIO * path.stat().st_size:
+        rule = f"must not be more than {LARGEST_RATIO} times as large unpacked; it has {size} bytes"
+        raise InputError("archive", rule, str(path))
+    free = shutil.disk_usage(path.parent).free
+    if size > free:
+        rule = f"must fit on its disk unpacked, {size} bytes; {free} are free"
+        raise InputError("archive", rule, str(path))

@@ -1,0 +1,226 @@
+"""Google Cloud Storage: what is at gs://<bucket>/<name> is brought to a local cache, or sent there.
+
+A file that was cut off goes on where it stopped; each is checked by size and CRC32C. Credentials
+are the application's default ones, or none, for public buckets.
+"""
+
+import base64
+import contextlib
+import itertools
+import os
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+
+from trainer.errors import InputError, StorageError
+from trainer.manifest import MANIFEST
+
+SCHEME = "gs://"
+AT_ONCE = 8
+SECONDS = 20  # of attempts, when the server does not answer
+
+
+def is_remote(path):
+    return str(path).startswith(SCHEME)
+
+
+def local(path):
+    """Where the file or directory at a path is, or will be, on this machine."""
+    if not is_remote(path):
+        return Path(path)
+    bucket, name = parts(path)
+    if not {"", ".", ".."}.isdisjoint(f"{bucket}/{name}".rstrip("/").split("/")):
+        raise InputError("name in storage", "must not have empty parts or dots alone", path)
+    home = os.environ.get("IEG_CACHE") or Path.home() / ".cache" / "ieg-pipeline"
+    return Path(home, bucket, name)
+
+
+def folders(path):
+    """Names of the directories in a directory, in order; hidden ones are passed over."""
+    if is_remote(path):
+        bucket, name = parts(path)
+        with one_line(path):
+            blobs = client().list_blobs(bucket, prefix=prefix(name), delimiter="/", retry=retry())
+            for _ in blobs:
+                pass
+        names = [folder.rstrip("/").rpartition("/")[2] for folder in blobs.prefixes]
+    else:
+        names = [entry.name for entry in os.scandir(path) if entry.is_dir()]
+    return sorted(name for name in names if name[0] != ".")
+
+
+def files(path):
+    """Paths of all files below a directory, in order; hidden ones are passed over."""
+    if is_remote(path):
+        found = [uri(blob) for blob in listing(path)]
+    else:
+        found = [os.path.join(parent, name) for parent, _, names in os.walk(path) for name in names]
+    return sorted(file for file in found if not os.path.basename(file).startswith("."))
+
+
+def fetched(path, argument="path"):
+    """The local path of a file or directory, after fetching it if it is remote."""
+    if not is_remote(path):
+        return path
+    place, (bucket, name) = local(path), parts(path)
+    with one_line(path):
+        if client().bucket(bucket).get_blob(name.rstrip("/"), retry=retry()):
+            fetch([path.rstrip("/")])
+        elif not fetch_directory(path):
+            raise InputError(argument, "must be a file or a directory there is", path)
+    return place
+
+
+def fetch_directory(path):
+    """Brings all files below a remote directory; those that are here as they are there, stay.
+
+    Returns:
+      How many there are.
+    """
+    with one_line(path):
+        return bring(listing(path), path)
+
+
+def fetch(uris):
+    """Brings remote files, in the same way."""
+    with one_line(uris[0]):
+        bring((client().bucket(b).blob(name) for b, name in map(parts, uris)), uris[0])
+
+
+def bring(blobs, description):
+    from tqdm import tqdm
+
+    count, blobs = 0, iter(blobs)
+    with (
+        tqdm(desc=f"fetch {description}", unit="B", unit_scale=True) as progress,
+        ThreadPoolExecutor(AT_ONCE) as pool,
+    ):
+        while some := list(itertools.islice(blobs, 10 * AT_ONCE)):
+            list(pool.map(lambda blob: download(blob, progress), some))
+            count += len(some)
+    return count
+
+
+def download(blob, progress):
+    """Brings one file, if the one that is here is not the same.
+
+    Raises:
+      StorageError: What arrived is not what was sent.
+    """
+    from tqdm.utils import CallbackIOWrapper
+
+    file = local(uri(blob))
+    with one_line(uri(blob)):
+        if blob.generation is None:
+            blob.reload(retry=retry())
+        if file.is_file() and fingerprint(file) == (blob.size, blob.crc32c):
+            return
+        file.parent.mkdir(parents=True, exist_ok=True)
+        partial = file.with_name(f"{file.name}.{blob.generation}.partial")
+        with open(partial, "ab") as stream:
+            start = stream.tell()
+            progress.update(start)
+            if start < blob.size:
+                blob.download_to_file(
+                    CallbackIOWrapper(progress.update, stream, "write"),
+                    start=start or None,
+                    if_generation_match=blob.generation,
+                    raw_download=True,
+                    checksum=None,
+                    retry=retry(),
+                )
+    if fingerprint(partial) != (blob.size, blob.crc32c):
+        partial.unlink()
+        raise StorageError(f"{uri(blob)} did not arrive as it is there; run the same again")
+    os.replace(partial, file)
+
+
+def upload(directory, path):
+    """Makes a remote directory the same as a local one; manifests are sent last."""
+    bucket_name, name = parts(path)
+    with one_line(path):
+        bucket = client().bucket(bucket_name)
+        there = {blob.name: (blob.size, blob.crc32c) for blob in listing(path)}
+        here = {
+            prefix(name) + file.relative_to(directory).as_posix(): file
+            for file in sorted(Path(directory).rglob("*"), key=lambda f: (f.name == MANIFEST, f))
+            if file.is_file()
+        }
+        for target, file in here.items():
+            if there.get(target) != fingerprint(file):
+                bucket.blob(target).upload_from_filename(file, retry=retry(), checksum="crc32c")
+        for gone in there.keys() - here.keys():
+            bucket.blob(gone).delete(retry=retry())
+
+
+def listing(path):
+    """The blobs below a remote directory; those that only mark a folder are passed over."""
+    bucket, name = parts(path)
+    blobs = client().list_blobs(bucket, prefix=prefix(name), retry=retry())
+    return (blob for blob in blobs if not blob.name.endswith("/"))
+
+
+def fingerprint(file):
+    """Size and CRC32C of a local file, as Cloud Storage writes them."""
+    import google_crc32c
+
+    checksum = google_crc32c.Checksum()
+    with open(file, "rb") as stream:
+        for _ in checksum.consume(stream, 1 << 20):
+            pass
+    return os.path.getsize(file), base64.b64encode(checksum.digest()).decode()
+
+
+def parts(path):
+    """Bucket and name."""
+    bucket, _, name = str(path).removeprefix(SCHEME).partition("/")
+    return bucket, name
+
+
+def prefix(name):
+    return name.rstrip("/") + "/" if name else ""
+
+
+def uri(blob):
+    return f"{SCHEME}{blob.bucket.name}/{blob.name}"
+
+
+@cache
+def client():
+    import google.auth.exceptions
+    from google.cloud import storage
+
+    try:
+        return storage.Client()
+    except (google.auth.exceptions.DefaultCredentialsError, OSError):
+        return storage.Client.create_anonymous_client()
+
+
+def retry():
+    from google.cloud.storage.retry import DEFAULT_RETRY
+
+    return DEFAULT_RETRY.with_timeout(SECONDS)
+
+
+@contextlib.contextmanager
+def one_line(path):
+    """Turns what the client raises into one line on a path."""
+    import requests
+    from google.api_core import exceptions
+    from google.auth.exceptions import TransportError
+
+    try:
+        yield
+    except (exceptions.ClientError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        rule = f"must exist, and these credentials must be allowed to use it ({error})"
+        raise InputError("path in storage", rule.replace("\n", " "), str(path)) from error
+    except (
+        exceptions.GoogleAPIError,
+        requests.RequestException,
+        TransportError,
+        ConnectionError,
+    ) as error:
+        reason = str(error).splitlines()[0]
+        raise StorageError(f"{path} cannot be reached ({reason}); run the same again") from error
