@@ -10,6 +10,7 @@ def inject_noise(
     noise_ratio: float,
     seed: int,
     noisy_labels: dsl.Output[dsl.Dataset],
+    heat_map: dsl.Output[dsl.HTML],
     noise_file: str = "",
     label_column: str = "",
 ):
@@ -27,9 +28,13 @@ def inject_noise(
 
     Returns:
         noisy_labels: labels.npy by example id, transition.npy and realised.npy.
+        heat_map: The two matrices, to be looked at.
     """
+    from pathlib import Path
+
     from trainer import manifest
     from trainer.data import noise as label_noise
+    from trainer.data import noise_picture, records
 
     written = label_noise.inject(
         prepared_dataset.path,
@@ -41,3 +46,5 @@ def inject_noise(
         label_column,
     )
     noisy_labels.metadata.update(manifest.scalars(written))
+    class_names = records.read_manifest(prepared_dataset.path)["class_names"]
+    Path(heat_map.path).write_text(noise_picture.page(noisy_labels.path, class_names))

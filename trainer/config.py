@@ -104,6 +104,12 @@ class TrainConfig:
         " 224 of larger ones or of those that differ in size",
         low=0,
     )
+    image_cache_gb: float = setting(
+        8.0,
+        "images that are seen whole are kept in memory, decoded, up to this size of each split;"
+        " above it they are decoded anew for each batch",
+        low=0,
+    )
     crop_padding: int = setting(2, "weak augmentation: pixels of padding before the crop", low=0)
     horizontal_flip: bool = setting(True, "weak augmentation: mirror half of the images")
 

@@ -73,7 +73,9 @@ def test_inject_noise(tmp_path, digits, noisy_labels):
         noise_ratio=0.9,
         seed=0,
     )
-    written = outputs(tmp_path, components.inject_noise)["noisy_labels"]
+    made = outputs(tmp_path, components.inject_noise)
+    assert "ratio 0.9" in Path(made["heat_map"]["uri"]).read_text()
+    written = made["noisy_labels"]
     assert written["metadata"]["wrong_labels"] == pytest.approx(0.81, abs=0.02)
     assert manifest.read(written["uri"], "noisy_labels") == manifest.read(
         noisy_labels, "noisy_labels"
@@ -143,7 +145,8 @@ def test_the_same_as_plain_functions(tmp_path, digits, noisy_labels, probe_split
     components.prepare_dataset.python_func("digits", data)
     assert data.metadata["id"] == manifest.read(digits, "prepared_dataset")["id"]
     labels = plain(dsl.Dataset, tmp_path / "labels")
-    components.inject_noise.python_func(data, "asymmetric", 0.4, 1, labels)
+    picture = plain(dsl.HTML, tmp_path / "heat_map")
+    components.inject_noise.python_func(data, "asymmetric", 0.4, 1, labels, picture)
     assert 0.1 < labels.metadata["wrong_labels"] < 0.3
     split = plain(dsl.Dataset, tmp_path / "split")
     components.split_probe.python_func(data, 3, 1, split)

@@ -93,11 +93,11 @@ def stop(*_):
     raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("method", ["ieg", "fsr"])
+@pytest.mark.parametrize(("method", "image_cache_gb"), [("ieg", 8.0), ("ieg", 0.0), ("fsr", 8.0)])
 def test_a_run_that_was_cut_off_goes_on_as_if_nothing_had_happened(
-    run, tmp_path, monkeypatch, method
+    run, tmp_path, monkeypatch, method, image_cache_gb
 ):
-    settings = {"method": method, "meta_start_epoch": 1}
+    settings = {"method": method, "meta_start_epoch": 1, "image_cache_gb": image_cache_gb}
     whole = run("whole", **settings)
     assert [row["step"] for row in whole[1]] == [10, 20, 25]
     for step in (3, 14, 25):

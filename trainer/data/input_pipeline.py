@@ -39,16 +39,10 @@ def load(dataset_path, noisy_labels_path, probe_split_path, config):
     dataset = records.read_manifest(dataset_path)
     labels, noisy_labels = noise.read(noisy_labels_path, dataset)
     probe_ids, train_ids, probe_split = probe.read(probe_split_path, dataset)
-    if side := views.crop_side(dataset, config):
-        images, probe_images = (
-            views.Crops(records.EncodedImages(dataset_path, "train", ids), config, side)
-            for ids in (train_ids, probe_ids)
-        )
-    else:
-        decoded = records.read_images(dataset_path, "train")
-        images, probe_images = (
-            views.WholeImages(decoded[ids], config) for ids in (train_ids, probe_ids)
-        )
+    images, probe_images = (
+        views.of(records.EncodedImages(dataset_path, "train", ids), dataset, config)
+        for ids in (train_ids, probe_ids)
+    )
     return TrainingData(
         ids=train_ids,
         images=images,

@@ -163,10 +163,14 @@ def read_features(path, split, side):
 
 def read_images(path, split):
     """Decoded images of a split, uint8 (N, H, W, channels), by id; they must be of one size."""
+    return decoded(EncodedImages(path, split), read_manifest(path)["image_shape"])
+
+
+def decoded(encoded, shape):
+    """Decodes `EncodedImages` of one shape: uint8 (N, H, W, channels)."""
     import tensorflow as tf
 
-    shape, encoded = read_manifest(path)["image_shape"], EncodedImages(path, split)
-    images = tf.data.Dataset.from_tensor_slices(encoded[encoded.ids]).map(
+    images = tf.data.Dataset.from_tensor_slices(encoded[np.arange(len(encoded))]).map(
         lambda image: tf.ensure_shape(tf.io.decode_image(image, shape[-1]), shape),
         num_parallel_calls=tf.data.AUTOTUNE,
     )

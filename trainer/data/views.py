@@ -1,9 +1,12 @@
 """What networks see of an image: weak and strong views in training, one fixed view in testing.
 
-Small images are kept decoded and seen whole. Larger ones, or those of different sizes, are kept
-encoded: each view is a crop of its own, and only the cropped part of a JPEG is decoded.
+Small images are seen whole, and kept decoded if they fit into memory. Of larger ones, or those of
+different sizes, each view is a crop of its own, and only the cropped part of a JPEG is decoded.
 B batch, S side of a crop.
 """
+
+import math
+from functools import partial
 
 import tensorflow as tf
 
@@ -49,22 +52,51 @@ COLOURED = GREY | {
 CROPS = GREY | {"autoaug": None}
 
 
-class WholeImages:
-    """Views of images that are kept decoded.
+def of(encoded, dataset, config):
+    """The views of `trainer.data.records.EncodedImages`; see `whole_images`."""
+    if side := crop_side(dataset, config):
+        return Crops(encoded, config, side)
+    return WholeImages(whole_images(encoded, dataset, config), config)
+
+
+def whole_images(encoded, dataset, config):
+    """A function from positions, int64 (B,), to images, uint8 (B, H, W, channels).
 
     Args:
-      images: uint8 (N, H, W, channels).
+      encoded: `trainer.data.records.EncodedImages` of one shape.
+      dataset: Manifest of their dataset.
+      config: `trainer.config.TrainConfig`; says in `image_cache_gb` how many are kept decoded.
+    """
+    shape = dataset["image_shape"]
+    if 0 < len(encoded) * math.prod(shape) <= config.image_cache_gb * 1e9:
+        # A tensor, since an array used inside `Dataset.map` would become a constant of the graph.
+        return partial(tf.gather, tf.constant(records.decoded(encoded, shape)))
+
+    def decode(image):
+        return tf.ensure_shape(tf.io.decode_image(image, shape[-1]), shape)
+
+    def read(positions):
+        batch = read_encoded(encoded, positions)
+        return tf.map_fn(decode, batch, fn_output_signature=tf.TensorSpec(shape, tf.uint8))
+
+    return read
+
+
+class WholeImages:
+    """Views of images that are seen whole.
+
+    Args:
+      images: Function of positions, as `whole_images` gives it.
       config: `trainer.config.TrainConfig`.
     """
 
     def __init__(self, images, config):
-        # A tensor, since an array used inside `Dataset.map` would become a constant of the graph.
-        self.images = tf.constant(images)
+        self.images = images
         self.config = config
 
     def weak(self, positions, seed):
         """A shifted, maybe mirrored view of each image: float32 (B, H, W, channels)."""
-        images = tf.gather(self.images, positions)
+        images = self.images(positions)
         return augment.weak(images, seed, self.config.crop_padding, self.config.horizontal_flip)
 
     def strong(self, positions, weak_view, seed):
@@ -124,9 +156,6 @@ def decode_crops(images, positions, seeds, window, side):
       side: S.
     """
 
-    def read(positions):
-        return images[positions]
-
     def crop(arguments):
         encoded, seed = arguments
         crop = tf.cond(
@@ -138,12 +167,17 @@ def decode_crops(images, positions, seeds, window, side):
         )
         return tf.cast(tf.round(tf.image.resize(crop, [side, side])), tf.uint8)
 
-    encoded = tf.numpy_function(read, [positions], tf.string, stateful=False)
     crops = tf.TensorSpec([side, side, 3], tf.uint8)
-    return tf.ensure_shape(
-        tf.map_fn(crop, (encoded, seeds), fn_output_signature=crops),
-        [positions.shape[0], *crops.shape],
+    encoded = read_encoded(images, positions)
+    return tf.map_fn(crop, (encoded, seeds), fn_output_signature=crops)
+
+
+def read_encoded(images, positions):
+    """The files at int64 (B,) positions of `trainer.data.records.EncodedImages`: string (B,)."""
+    files = tf.numpy_function(
+        lambda positions: images[positions], [positions], tf.string, stateful=False
     )
+    return tf.ensure_shape(files, positions.shape)
 
 
 def decode_and_crop_png(encoded, window, seed):
@@ -189,13 +223,12 @@ def test_batches(dataset_path, config, batch_size, split="test"):
     """
     dataset, labels = records.read_manifest(dataset_path), records.read_labels(dataset_path, split)
     side = crop_side(dataset, config)
-    if not side:
-        images = records.read_images(dataset_path, split)
-        batches = tf.data.Dataset.from_tensor_slices({"image": images, "label": labels})
-        return batches.batch(batch_size).map(lambda b: b | {"image": augment.scale(b["image"])})
     encoded = records.EncodedImages(dataset_path, split)
+    whole = None if side else whole_images(encoded, dataset, config)
 
     def batch(positions, labels):
+        if whole:
+            return {"image": augment.scale(whole(positions)), "label": labels}
         seeds = tf.zeros([tf.size(positions), 2], tf.int32)
         crops = decode_crops(encoded, positions, seeds, centre_window, side)
         return {"image": augment.scale(crops), "label": labels}

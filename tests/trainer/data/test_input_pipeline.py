@@ -1,7 +1,9 @@
 import dataclasses
+from functools import partial
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from trainer import config
 from trainer.data import augment, input_pipeline, noise, probe, records, sources, views
@@ -27,9 +29,11 @@ def test_training_sees_given_labels_and_clean_ones_of_the_probe(data, digits, no
     np.testing.assert_array_equal(data.probe_labels, np.tile(np.arange(10), 10))
     wrong = np.mean(given != clean)
     by_image = {image.tobytes(): y for image, y in zip(records.read_images(digits, "train"), clean)}
-    truth = np.array([by_image[image.tobytes()] for image in data.images.images.numpy()])
+    truth = np.array([by_image[image.tobytes()] for image in data.images.images.args[0].numpy()])
     assert np.mean(truth != data.labels) == pytest.approx(wrong, abs=0.02)
-    truth = np.array([by_image[image.tobytes()] for image in data.probe_images.images.numpy()])
+    truth = np.array(
+        [by_image[image.tobytes()] for image in data.probe_images.images.args[0].numpy()]
+    )
     np.testing.assert_array_equal(truth, data.probe_labels)
 
 
@@ -83,7 +87,7 @@ def test_two_replicas_share_what_one_sees(data):
 
 
 def test_an_epoch_shows_each_example_once_with_its_label(data):
-    scaled = augment.scale(data.images.images).numpy()
+    scaled = augment.scale(data.images.images.args[0]).numpy()
     labels = {image.tobytes(): y for image, y in zip(scaled, data.labels, strict=True)}
     first, second = take(data, Supervised, 13), take(data, Supervised, 13, first_step=13)
     orders = []
@@ -121,8 +125,8 @@ def test_every_kind_of_strong_view(data, aug_type):
     images = rng.integers(256, size=(1337, 32, 32, 3)).astype(np.uint8)
     coloured = dataclasses.replace(
         data,
-        images=views.WholeImages(images, settings),
-        probe_images=views.WholeImages(images[:100], settings),
+        images=views.WholeImages(partial(tf.gather, images), settings),
+        probe_images=views.WholeImages(partial(tf.gather, images[:100]), settings),
     )
     (batch,) = take(coloured, IEG, 1, settings=settings)
     assert batch["strong_image"].shape == batch["image"].shape
@@ -132,11 +136,26 @@ def test_every_kind_of_strong_view(data, aug_type):
     np.testing.assert_array_equal(again["strong_image"], batch["strong_image"])
 
 
+def test_images_that_do_not_fit_are_decoded_for_each_batch(digits, noisy_labels, probe_split):
+    batches = []
+    for size in (8.0, 1e-5):
+        settings = dataclasses.replace(SETTINGS, image_cache_gb=size)
+        data = input_pipeline.load(digits, noisy_labels, probe_split, settings)
+        assert isinstance(data.images.images, partial) == (size == 8)
+        assert len(data.labels) == 1337
+        batches.append(take(data, IEG, 3, settings=settings))
+    for kept, streamed in zip(*batches, strict=True):
+        for name, values in kept.items():
+            np.testing.assert_array_equal(values, streamed[name])
+
+
 def test_images_are_not_in_the_graph(data):
     """A constant in the function that makes batches would be copied into every saved graph."""
+    (kept,) = data.images.images.args
+    images = tf.tile(kept, (40, 1, 1, 1))
     many = dataclasses.replace(
         data,
-        images=views.WholeImages(np.tile(data.images.images, (40, 1, 1, 1)), SETTINGS),
+        images=views.WholeImages(partial(tf.gather, images), SETTINGS),
         labels=np.tile(data.labels, 40),
     )
 
@@ -145,7 +164,7 @@ def test_images_are_not_in_the_graph(data):
         (make_batch,) = mapped._functions()
         return make_batch.function.graph.as_graph_def().ByteSize()
 
-    assert many.images.images.numpy().nbytes > 3_000_000
+    assert images.numpy().nbytes > 3_000_000
     assert graph_size(many) == pytest.approx(graph_size(data), abs=200)
 
 
