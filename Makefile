@@ -3,9 +3,20 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
+DOCKER ?= docker
+BASE_IMAGE ?= python:3.11-slim
+TENSORFLOW ?= tensorflow-cpu
+REGISTRY ?=
+LOCAL_BASE := ieg-pipeline/base:bookworm
+export TENSORFLOW REGISTRY DOCKER_BUILDKIT=1
+image = $(BIN)/python -c "from components import images; print(images.$(1))"
+build = $(DOCKER) build --quiet --file docker/Dockerfile --target $(1) --build-arg LOCK=$(2) \
+  --build-arg BASE_IMAGE=$(BASE_IMAGE) --build-arg VERSION="$$($(call image,$(3)) | cut -d: -f2)" \
+  --tag "$$($(call image,$(3)))" .
+
 .PHONY: help
 help:  ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-8s  %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-13s %s\n", $$1, $$2}'
 
 .PHONY: setup
 setup: $(READY)  ## make the environment in .venv (the other targets do so as well)
@@ -38,7 +49,27 @@ lint: $(READY)  ## ruff: rules and format
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
+.PHONY: build-images
+build-images: $(READY)  ## the images of the pipeline: BASE_IMAGE=, TENSORFLOW=tensorflow[and-cuda], REGISTRY=
+	$(call build,data,cpu,DATA)
+	$(call build,trainer,$(if $(findstring cuda,$(TENSORFLOW)),gpu,cpu),TRAINER)
+	$(DOCKER) images --format '{{.Size}}\t{{.Repository}}:{{.Tag}}' | grep "$$($(call image,DATA) | cut -d: -f2)"
+
+.PHONY: push-images
+push-images: build-images  ## build and push them: REGISTRY=...
+	test -n "$(REGISTRY)"
+	$(DOCKER) push "$$($(call image,DATA))"
+	$(DOCKER) push "$$($(call image,TRAINER))"
+
+.PHONY: base-image
+base-image:  ## a base image from Debian's packages, for machines that reach no registry of images
+	DOCKER=$(DOCKER) docker/base.sh $(LOCAL_BASE)
+
+LOCK_COMMAND := $(BIN)/uv pip compile --quiet --python-version=3.11 --generate-hashes \
+  --no-emit-index-url --no-header --extra=pipelines pyproject.toml
+
 .PHONY: lock
-lock: $(READY)  ## new lock files from pyproject.toml
-	$(BIN)/uv pip compile --quiet --python-version=3.11 --generate-hashes --no-emit-index-url \
-	  --no-header --extra=cpu --extra=pipelines --extra=beam --extra=dev pyproject.toml -o requirements/dev.txt
+lock: $(READY)  ## new lock files from pyproject.toml: of this environment and of both kinds of image
+	$(LOCK_COMMAND) --extra=cpu --extra=beam --extra=dev -o requirements/dev.txt
+	$(LOCK_COMMAND) --extra=cpu --extra=beam -c requirements/dev.txt -o requirements/cpu.txt
+	$(LOCK_COMMAND) --extra=gpu -c requirements/dev.txt -o requirements/gpu.txt

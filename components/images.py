@@ -1,6 +1,35 @@
-"""The images that components run in; the local subprocess runner needs neither."""
+"""The images that components run in, by the name of what is in them.
+
+The tag is the version and a hash of all that goes into an image: a pipeline names the images that
+were built from the code it was compiled with, or images that do not exist. REGISTRY and TENSORFLOW
+are those of `make build-images`.
+"""
+
+import hashlib
+import os
+from pathlib import Path
 
 from trainer import __version__
 
-DATA = f"ieg-pipeline/python-data:{__version__}"
-TRAINER = f"ieg-pipeline/python-trainer:{__version__}"
+ROOT = Path(__file__).parents[1]
+CONTENT = ("trainer/**/*.py", "requirements/[cg]pu.txt", "docker/Dockerfile")
+
+
+def tag():
+    """Such as 0.1.0-3f2a9c01d4e5."""
+    content = hashlib.sha256()
+    for pattern in CONTENT:
+        for file in sorted(ROOT.glob(pattern)):
+            content.update(f"{file.relative_to(ROOT)} {file.stat().st_size} ".encode())
+            content.update(file.read_bytes())
+    return f"{__version__}-{content.hexdigest()[:12]}"
+
+
+def name(kind):
+    """Of the image for `kind`, in the registry that REGISTRY names, if it does."""
+    registry = os.environ.get("REGISTRY", "").rstrip("/")
+    return f"{registry + '/' if registry else ''}ieg-pipeline/python-{kind}:{tag()}"
+
+
+gpu = "cuda" in os.environ.get("TENSORFLOW", "")
+DATA, TRAINER = name("data"), name("trainer-gpu" if gpu else "trainer")
