@@ -8,7 +8,8 @@ BASE_IMAGE ?= python:3.11-slim
 TENSORFLOW ?= tensorflow-cpu
 REGISTRY ?=
 LOCAL_BASE := ieg-pipeline/base:bookworm
-export TENSORFLOW REGISTRY DOCKER_BUILDKIT=1
+export TENSORFLOW REGISTRY
+export DOCKER_BUILDKIT := 1
 image = $(BIN)/python -c "from components import images; print(images.$(1))"
 build = $(DOCKER) build --quiet --file docker/Dockerfile --target $(1) --build-arg LOCK=$(2) \
   --build-arg BASE_IMAGE=$(BASE_IMAGE) --build-arg VERSION="$$($(call image,$(3)) | cut -d: -f2)" \
