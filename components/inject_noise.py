@@ -30,11 +30,9 @@ def inject_noise(
         noisy_labels: labels.npy by example id, transition.npy and realised.npy.
         heat_map: The two matrices, to be looked at.
     """
-    from pathlib import Path
-
     from trainer import manifest
     from trainer.data import noise as label_noise
-    from trainer.data import noise_picture, records
+    from trainer.data import noise_picture
 
     written = label_noise.inject(
         prepared_dataset.path,
@@ -46,5 +44,4 @@ def inject_noise(
         label_column,
     )
     noisy_labels.metadata.update(manifest.scalars(written))
-    class_names = records.read_manifest(prepared_dataset.path)["class_names"]
-    Path(heat_map.path).write_text(noise_picture.page(noisy_labels.path, class_names))
+    noise_picture.write(prepared_dataset.path, noisy_labels.path, heat_map.path)

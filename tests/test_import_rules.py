@@ -40,6 +40,8 @@ def test_components_import_nothing_but_kfp_when_loaded():
     """Their bodies run elsewhere, from the source text alone."""
     for file in sorted((ROOT / "components").glob("*.py")):
         at_top = set(imported(file, inside_functions=False))
+        if file.name == "images.py":  # runs where a pipeline is compiled
+            at_top -= sys.stdlib_module_names
         assert at_top <= {"kfp", "components", "trainer"}, file
 
 

@@ -229,7 +229,10 @@ def resolve_data(name, **given):
     data = ""
     if name.startswith("webvisionmini"):
         data = "ieg/data" if Path("ieg/data").is_dir() else WEBVISION_RELEASE
-    return changed(DataConfig(data=data, probe_per_class=probe_per_class(name)), given)
+    size = probe_per_class(name)
+    if given.get("probe_dataset_hold_ratio") == 0:
+        size = 0  # no probe at all, as the commands of FSR have it
+    return changed(DataConfig(data=data, probe_per_class=size), given)
 
 
 def changed(config, values):

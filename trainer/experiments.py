@@ -3,6 +3,7 @@
 Figures are test accuracies as published; none of them has been reproduced here.
 """
 
+import re
 from dataclasses import dataclass
 
 from trainer.config import check_choice
@@ -10,6 +11,8 @@ from trainer.config import check_choice
 IEG = "Distilling Effective Supervision from Severe Label Noise (Zhang et al., CVPR 2020)"
 L2R = "Learning to Reweight Examples for Robust Deep Learning (Ren et al., ICML 2018)"
 FSR = "Learning Fast Sample Re-weighting Without Reward Data (Zhang & Pfister, ICCV 2021)"
+
+PROBE_SIZE = re.compile("--?probe_(per_class|dataset_hold_ratio)")
 
 
 @dataclass(frozen=True)
@@ -60,10 +63,16 @@ EXPERIMENTS = {
 
 
 def expand(arguments):
-    """The command line with the flags of its `--experiment=NAME`, if any, before the others."""
+    """The command line with the flags of its `--experiment=NAME`, if any, before the others.
+
+    The size of the probe has two flags: either replaces that of the experiment.
+    """
     given = [a for a in arguments if a.startswith("--experiment=")]
     rest = [a for a in arguments if a not in given]
     for name in (argument.split("=", 1)[1] for argument in given):
         check_choice("experiment", name, tuple(EXPERIMENTS))
-        rest[1:1] = EXPERIMENTS[name].flags.split()
+        published = EXPERIMENTS[name].flags.split()
+        if any(PROBE_SIZE.match(a) for a in rest):
+            published = [flag for flag in published if not PROBE_SIZE.match(flag)]
+        rest[1:1] = published
     return rest

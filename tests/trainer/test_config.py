@@ -78,6 +78,8 @@ def test_settings_of_the_data():
     resolved = config.resolve_data("webvisionmini_5", bad_images="skip")
     assert (resolved.data, resolved.probe_per_class) == (config.WEBVISION_RELEASE, 5)
     assert resolved.bad_images == "skip"
+    none = config.resolve_data("cifar10_uniform_0.4", probe_dataset_hold_ratio=0.0)
+    assert none.probe_per_class == 0
     for given, message in (
         ({"probe_per_class": -1}, "--probe_per_class: must be 0 or more"),
         ({"bad_images": "keep"}, "--bad_images: must be one of fail, skip"),

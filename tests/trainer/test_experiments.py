@@ -23,6 +23,12 @@ def test_flags_that_are_given_win():
     assert "--dataset=cifar10_uniform_0.8" in arguments
 
 
+@pytest.mark.parametrize("given", ["--probe_per_class=7", "--probe_dataset_hold_ratio=0.1"])
+def test_either_size_of_the_probe_wins(given):
+    arguments = experiments.expand(["trainer", given, "--experiment=ieg_cifar10_uniform_0.8"])
+    assert [a for a in arguments if a.startswith("--probe")] == [given]
+
+
 def test_an_unknown_one():
     with pytest.raises(InputError, match="--experiment: must be one of ieg_cifar10"):
         experiments.expand(["trainer", "--experiment=best"])

@@ -81,7 +81,7 @@ def split(dataset_path, output_path, per_class, seed, hold_ratio=0.0):
 def share_of_each_class(hold_ratio, dataset):
     check_range("probe_dataset_hold_ratio", hold_ratio, 0, 1)
     size, num_classes = dataset["num_examples"]["train"], len(dataset["class_names"])
-    per_class = int(size * hold_ratio) // num_classes
+    per_class = int(round(size * hold_ratio, 6)) // num_classes  # 50,000 * 0.0006 is below 30
     if not per_class:
         rule = f"must leave one of {size} examples or more to each of {num_classes} classes"
         raise InputError("--probe_dataset_hold_ratio", rule, hold_ratio)

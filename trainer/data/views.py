@@ -70,7 +70,8 @@ def whole_images(encoded, dataset, config):
     shape = dataset["image_shape"]
     if 0 < len(encoded) * math.prod(shape) <= config.image_cache_gb * 1e9:
         # A tensor, since an array used inside `Dataset.map` would become a constant of the graph.
-        return partial(tf.gather, tf.constant(records.decoded(encoded, shape)))
+        with tf.device("CPU"):
+            return partial(tf.gather, tf.constant(records.decoded(encoded, shape)))
 
     def decode(image):
         return tf.ensure_shape(tf.io.decode_image(image, shape[-1]), shape)

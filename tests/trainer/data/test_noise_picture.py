@@ -1,14 +1,83 @@
+import html
 import re
 
-from trainer.data import noise_picture
+import numpy as np
+import pytest
+
+from trainer import manifest
+from trainer.data import noise_models, noise_picture
 
 
-def test_a_page_complete_in_itself(noisy_labels):
-    names = ["<script>alert(1)</script>", "$x", *"23456789"]
-    pages = [noise_picture.page(noisy_labels, names) for _ in range(2)]
-    assert pages[0] == pages[1]
-    assert "Noise uniform, ratio 0.9, seed 0. Share of labels that are wrong: 81.3%." in pages[0]
-    assert "<script" not in pages[0]
-    assert "&lt;script&gt;" in pages[0]
-    assert ">0.19<" in pages[0]  # 0.1 + 0.9 / 10
-    assert not re.findall(r'(?:href|src)="(?!#|data:)([^"]*)"', pages[0])
+@pytest.fixture
+def page(tmp_path):
+    """A function that makes the page of a matrix wanted and one realised."""
+
+    def page(class_names, transition, realised, wrong_labels=0.25, name="a"):
+        data, labels = tmp_path / name / "data", tmp_path / name / "labels"
+        facts = {"class_names": class_names, "num_examples": {"train": 4000}}
+        dataset = manifest.finish(manifest.start(data), manifest.PREPARED_DATASET, **facts)
+        directory = manifest.start(labels)
+        np.save(directory / "transition.npy", transition)
+        np.save(directory / "realised.npy", realised)
+        facts = {"noise": "pair", "noise_ratio": 0.3, "wrong_labels": wrong_labels}
+        manifest.finish(directory, manifest.NOISY_LABELS, {"prepared_dataset": dataset}, **facts)
+        noise_picture.write(data, labels, tmp_path / name / "page.html")
+        return (tmp_path / name / "page.html").read_text()
+
+    return page
+
+
+def texts(page):
+    """What each of the two pictures says, in order."""
+    svgs = re.findall(r"<svg.*?</svg>", page, re.DOTALL)
+    return [[html.unescape(t) for t in re.findall(r"<text[^>]*>([^<]*)<", s)] for s in svgs]
+
+
+def test_names_and_shares(page):
+    made = page(["cat", "dog"], np.array([[0.7, 0.3], [0, 1]]), np.array([[0.68, 0.32], [0, 1]]))
+    assert "<p>Noise pair, ratio 0.3: 25.0% of the 4,000 labels are wrong.<br>" in made
+    wanted, realised = texts(made)
+    axes = ["cat", "dog", "label given", "cat", "dog", "label as published"]
+    assert wanted == [*axes, "0.70", "0.30", "1.00"]
+    assert realised == [*axes, "0.68", "0.32", "1.00"]
+
+
+def test_where_the_truth_is_not_known(page):
+    made = page(["cat", "dog"], np.eye(2), np.eye(2), wrong_labels=None)
+    assert "how many of the 4,000 labels are wrong is not known." in made
+
+
+def test_names_are_data(page):
+    names = ["<script>1", "a & $x_1$", "猫", "an unusually long name"]
+    made = page(names, np.eye(4), np.eye(4))
+    assert "<script" not in made
+    for said in texts(made):
+        assert said[:4] == ["<script>1", "a & $x_1$", "猫", "an unusually lo…"]
+
+
+@pytest.mark.parametrize(("classes", "named"), [(16, 16), (100, 100), (1000, 100)])
+def test_many_classes_have_colours_and_no_numbers(page, classes, named):
+    names = [f"class {c}" for c in range(classes)]
+    uniform = np.full((classes, classes), 1 / classes)
+    for said in texts(page(names, uniform, uniform)):
+        assert sum(text.startswith("class") for text in said) == 2 * named
+        assert {t for t in said if t[0].isdigit()} == {"0.00", "0.01", "0.10", "0.30", "1.00"}
+
+
+def test_the_same_page_twice_and_nothing_from_outside(page):
+    matrix = noise_models.uniform(np.arange(20), 20, 0.5, np.random.default_rng(0))[1]
+    names = [str(c) for c in range(20)]
+    first, second = (page(names, matrix, matrix, name=name) for name in "ab")
+    assert first == second
+    addresses = {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}
+    assert set(re.findall(r"\w+://[^\"\s]*", first)) == addresses
+    assert set(re.findall(r"(?:href|src)=\"(.{5})", first)) == {"data:"}
+    ids = re.findall(r" id=\"(image\w+|m\w{10})\"", first)
+    assert len(ids) == len(set(ids))
+
+
+def test_the_page_of_an_artifact(digits, noisy_labels, tmp_path):
+    noise_picture.write(digits, noisy_labels, tmp_path / "page.html")
+    wrong = manifest.read(noisy_labels, manifest.NOISY_LABELS)["wrong_labels"]
+    said = f"Noise uniform, ratio 0.9: {wrong:.1%} of the 1,437 labels are wrong."
+    assert said in (tmp_path / "page.html").read_text()
