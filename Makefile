@@ -8,7 +8,8 @@ BASE_IMAGE ?= python:3.11-slim
 TENSORFLOW ?= tensorflow-cpu
 REGISTRY ?=
 LOCAL_BASE := ieg-pipeline/base:bookworm
-export TENSORFLOW REGISTRY
+GPU := $(findstring cuda,$(TENSORFLOW))
+export REGISTRY
 export DOCKER_BUILDKIT := 1
 image = $(BIN)/python -c "from components import images; print(images.$(1))"
 build = $(DOCKER) build --quiet --file docker/Dockerfile --target $(1) --build-arg LOCK=$(2) \
@@ -53,14 +54,14 @@ lint: $(READY)  ## ruff: rules and format
 .PHONY: build-images
 build-images: $(READY)  ## the images of the pipeline: BASE_IMAGE=, TENSORFLOW=tensorflow[and-cuda], REGISTRY=
 	$(call build,data,cpu,DATA)
-	$(call build,trainer,$(if $(findstring cuda,$(TENSORFLOW)),gpu,cpu),TRAINER)
+	$(call build,trainer,$(if $(GPU),gpu,cpu),TRAINER$(if $(GPU),_GPU))
 	$(DOCKER) images --format '{{.Size}}\t{{.Repository}}:{{.Tag}}' | grep "$$($(call image,DATA) | cut -d: -f2)"
 
 .PHONY: push-images
 push-images: build-images  ## build and push them: REGISTRY=...
 	test -n "$(REGISTRY)"
 	$(DOCKER) push "$$($(call image,DATA))"
-	$(DOCKER) push "$$($(call image,TRAINER))"
+	$(DOCKER) push "$$($(call image,TRAINER$(if $(GPU),_GPU)))"
 
 .PHONY: base-image
 base-image:  ## a base image from Debian's packages, for machines that reach no registry of images

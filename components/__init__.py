@@ -4,6 +4,7 @@ from components.compare_runs import compare_runs
 from components.evaluate import evaluate
 from components.inject_noise import inject_noise
 from components.prepare_dataset import prepare_dataset
+from components.record_status import record_status
 from components.split_probe import split_probe
 from components.train import train
 
@@ -12,6 +13,7 @@ __all__ = [
     "evaluate",
     "inject_noise",
     "prepare_dataset",
+    "record_status",
     "split_probe",
     "train",
 ]

@@ -8,16 +8,34 @@ def evaluate(
     prepared_dataset: dsl.Input[dsl.Dataset],
     checkpoints: dsl.Input[dsl.Artifact],
     metrics: dsl.Output[dsl.Metrics],
+    confusion: dsl.Output[dsl.ClassificationMetrics],
+    summary: dsl.Output[dsl.Markdown],
+    name: str = "test",
 ):
     """Tests a trained run, with its averaged weights and with its raw ones.
 
     Args:
-        prepared_dataset: TFDS directory that it was trained on.
+        prepared_dataset: TFDS directory that it was trained on, or one of the same classes.
         checkpoints: Of the run.
+        name: What the names of the accuracies start with.
 
     Returns:
         metrics: metrics.json; test/top1 is with averaged weights, test/top1_raw without.
+        confusion: Confusion matrix with averaged weights; empty for more than 100 classes.
+        summary: The metrics, to be read.
     """
-    from trainer.evaluate import evaluate
+    from pathlib import Path
 
-    metrics.metadata.update(evaluate(prepared_dataset.path, checkpoints.path, metrics.path))
+    import numpy as np
+    from tabulate import tabulate
+
+    from trainer import evaluate, manifest
+
+    found = evaluate.evaluate(prepared_dataset.path, checkpoints.path, metrics.path, name)
+    metrics.metadata.update(found)
+    classes = manifest.read(checkpoints.path, manifest.CHECKPOINTS)["class_names"]
+    if len(classes) <= 100:
+        matrix = np.load(Path(metrics.path, evaluate.CONFUSION)).tolist()
+        confusion.log_confusion_matrix(classes, matrix)
+    table = tabulate(found.items(), ("metric", "value"), "github")
+    Path(summary.path).write_text(table + "\n")

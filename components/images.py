@@ -1,8 +1,8 @@
 """The images that components run in, by the name of what is in them.
 
 The tag is the version and a hash of all that goes into an image: a pipeline names the images that
-were built from the code it was compiled with, or images that do not exist. REGISTRY and TENSORFLOW
-are those of `make build-images`.
+were built from the code it was compiled with, or images that do not exist. REGISTRY is that of
+`make build-images`.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ from pathlib import Path
 from trainer import __version__
 
 ROOT = Path(__file__).parents[1]
-CONTENT = ("trainer/**/*.py", "requirements/[cg]pu.txt", "docker/Dockerfile")
+CONTENT = ("trainer/**/*.py", "requirements/[cg]pu.txt", "docker/Dockerfile", "docker/entrypoint.sh")
 
 
 def tag():
@@ -31,5 +31,4 @@ def name(kind):
     return f"{registry + '/' if registry else ''}ieg-pipeline/python-{kind}:{tag()}"
 
 
-gpu = "cuda" in os.environ.get("TENSORFLOW", "")
-DATA, TRAINER = name("data"), name("trainer-gpu" if gpu else "trainer")
+DATA, TRAINER, TRAINER_GPU = name("data"), name("trainer"), name("trainer-gpu")

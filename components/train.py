@@ -13,6 +13,9 @@ def train(
     settings: dict,
     checkpoints: dsl.Output[dsl.Artifact],
     model: dsl.Output[dsl.Model],
+    checkpoint_root: str = "",
+    worker: int = 0,
+    workers: int = 1,
 ):
     """Trains a network on the noisy labels.
 
@@ -24,23 +27,30 @@ def train(
         seed: Of weights, order and augmentation.
         settings: Further settings by the name of their flag, such as {"max_iteration": 1000};
             what is left out is as the recipe of the dataset has it.
+        checkpoint_root: Directory or gs:// path that outlives this task; another attempt at the
+            same training goes on from what is there.
+        worker: Which of several tasks that train together this is; 0 is the chief. They find each
+            other in checkpoint_root, unless TF_CONFIG names them.
+        workers: How many there are.
 
     Returns:
         checkpoints: All that evaluation or further training needs.
         model: model.keras, with averaged weights.
     """
-    from trainer import config, fit, manifest
+    from trainer import config, manifest, resumable
     from trainer.data import records
 
     dataset = records.read_manifest(prepared_dataset.path)["source"]
-    run = fit.train(
+    run = resumable.train(
         config.resolve(dataset, method=method, seed=seed, **settings),
-        prepared_dataset.path,
-        noisy_labels.path,
-        probe_split.path,
+        (prepared_dataset.path, noisy_labels.path, probe_split.path),
         checkpoints.path,
         model.path,
+        checkpoint_root,
+        worker,
+        workers,
     )
-    checkpoints.metadata.update(manifest.scalars(run))
-    saved = manifest.read(model.path, manifest.MODEL)
-    model.metadata.update(manifest.scalars(saved), framework="Keras")
+    if run:
+        checkpoints.metadata.update(manifest.scalars(run))
+        saved = manifest.read(model.path, manifest.MODEL)
+        model.metadata.update(manifest.scalars(saved), framework="Keras")

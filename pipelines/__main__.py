@@ -1,27 +1,24 @@
-"""Compiles and runs the pipelines.
+"""Runs, compiles and submits the pipelines.
 
 python -m pipelines run --pipeline=training --method=ieg --noise_ratio=0.8 --seed=1
-python -m pipelines run --pipeline=sweep --methods=ieg,supervised --max_iteration=300
-python -m pipelines compile --pipeline=sweep --output=sweep.yaml
+python -m pipelines run --pipeline=sweep --methods=ieg,supervised --runner=docker
+python -m pipelines compile --pipeline=sweep --target=kubeflow --profile=gke-a100x8
+python -m pipelines submit --pipeline=training --target=kubeflow --host=URL --wait
 """
 
-import itertools
+import dataclasses
 from pathlib import Path
 
+import yaml
 from absl import flags
 
+from pipelines import parameters, profiles
 from trainer import command_line, config
-from trainer.config import DataConfig, TrainConfig
 from trainer.errors import InputError
 
-COMMANDS = ("run", "compile")
-NAMES = ("training", "sweep")
-RUNNERS = ("subprocess",)
-# Fields of DataConfig that the pipelines have parameters for; others go into dataset_settings.
-DATA_PARAMETERS = (
-    *("data", "trusted", "test", "label_column", "noise_file"),
-    *("probe_per_class", "probe_dataset_hold_ratio"),
-)
+COMMANDS = ("run", "compile", "submit")
+NAMES = ("training", "sweep", "webvision")
+RUNNERS = ("subprocess", "docker")
 
 PIPELINE = flags.DEFINE_string("pipeline", "training", f"one of {', '.join(NAMES)}")
 OUTPUT = flags.DEFINE_string("output", None, "compile: the file; <pipeline>.yaml unless given")
@@ -29,15 +26,27 @@ OUTPUT_DIR = flags.DEFINE_string(
     "output_dir", None, "run: directory for all outputs; runs/<pipeline> unless given"
 )
 RUNNER = flags.DEFINE_string("runner", "subprocess", f"run: one of {', '.join(RUNNERS)}")
-DATASET = flags.DEFINE_string(
-    "dataset", "digits", f"one of {', '.join(config.DATASETS)}, tfds:<name>"
+GPUS = flags.DEFINE_string("gpus", None, "run with docker: how many GPUs training sees, or all")
+PROFILE = flags.DEFINE_string(
+    "profile", "", f"compile, submit: one of {', '.join(profiles.NAMED)}, or a YAML file of your own"
 )
-NOISE = flags.DEFINE_string("noise", "uniform", f"one of {', '.join(config.NOISES)}")
-NOISE_RATIO = flags.DEFINE_float("noise_ratio", 0.9, "probability of a redrawn or flipped label")
-METHODS = flags.DEFINE_list("methods", None, "sweep: methods with commas between them")
-NOISE_RATIOS = flags.DEFINE_list("noise_ratios", None, "sweep: noise ratios, the same way")
-SEEDS = flags.DEFINE_list("seeds", None, "sweep: seeds, the same way")
-flags.adopt_module_key_flags(command_line)
+HOST = flags.DEFINE_string("host", None, "submit to kubeflow: address of its API")
+NAMESPACE = flags.DEFINE_string("namespace", None, "submit to kubeflow: that of the user")
+TOKEN_FILE = flags.DEFINE_string("token_file", None, "submit to kubeflow: file with a bearer token")
+EXPERIMENT = flags.DEFINE_string("experiment", "ieg-pipeline", "submit: experiment of the run")
+PROJECT = flags.DEFINE_string("project", None, "submit to vertex: project of Google Cloud")
+REGION = flags.DEFINE_string("region", "us-central1", "submit to vertex: its location")
+PIPELINE_ROOT = flags.DEFINE_string(
+    "pipeline_root", None, "submit: where artifacts go, such as gs://<bucket>/<name>"
+)
+SERVICE_ACCOUNT = flags.DEFINE_string("service_account", None, "submit: that tasks run as")
+UPLOAD = flags.DEFINE_boolean("upload", False, "submit to kubeflow: keep it there, do not run it")
+WAIT = flags.DEFINE_boolean("wait", False, "submit: follow the run; the status is that of the run")
+TIMEOUT = flags.DEFINE_integer("timeout", 60, "submit: seconds that a server may take to answer")
+
+for field in profiles.FIELDS.values():
+    flags.DEFINE_string(field.name, None, f"{field.metadata['help']}; a YAML value")
+flags.adopt_module_key_flags(parameters)
 
 
 def main(arguments):
@@ -45,72 +54,52 @@ def main(arguments):
         raise InputError("command", f"must be one of {', '.join(COMMANDS)}", " ".join(arguments))
     config.check_choice("pipeline", PIPELINE.value, NAMES)
     config.check_choice("runner", RUNNER.value, RUNNERS)
-    if arguments[0] == "compile":
-        path = OUTPUT.value or f"{PIPELINE.value}.yaml"
-        from pipelines.compile import compile_pipeline
-
-        compile_pipeline(PIPELINE.value, path)
-        print(path)
-    else:
-        parameters = pipeline_parameters()
-        from pipelines.run import run  # kfp takes seconds to import
-
-        run(PIPELINE.value, parameters, Path(OUTPUT_DIR.value or f"runs/{PIPELINE.value}"))
+    {"run": run, "compile": compile_to_file, "submit": submit}[arguments[0]]()
 
 
-def pipeline_parameters():
-    """Parameters of the pipeline from the flags, checked before anything runs."""
-    data = command_line.given(DataConfig)
-    files = config.resolve_data(DATASET.value, **data)
-    if files.imagenet_val:
-        rule = "is for python -m trainer; the pipelines test on the dataset only"
-        raise InputError("--imagenet_val", rule, files.imagenet_val)
-    config.check_data(DATASET.value, NOISE.value, NOISE_RATIO.value, files)
-    given = command_line.given(TrainConfig)
-    config.resolve(DATASET.value, **given)
-    parameters = {
-        "dataset": DATASET.value,
-        "noise": NOISE.value,
-        "dataset_settings": {k: v for k, v in data.items() if k not in DATA_PARAMETERS},
-        **{name: getattr(files, name) for name in DATA_PARAMETERS},
-    }
-    if PIPELINE.value == "sweep":
-        return parameters | {"runs": sweep_runs(given), "settings": given}
-    for flag in (METHODS, NOISE_RATIOS, SEEDS):
-        if flag.value:
-            rule = f"is for a sweep; one training takes --{flag.name.rstrip('s')}"
-            raise InputError(f"--{flag.name}", rule, flag.value)
-    named = {name: given.pop(name) for name in ("method", "seed") if name in given}
-    return parameters | {"noise_ratio": NOISE_RATIO.value} | named | {"settings": given}
-
-
-def sweep_runs(given):
-    """Each method at each noise ratio with each seed, the slowest methods first.
-
-    Args:
-      given: Settings on the command line; `seed` is taken out.
-    """
-    if "method" in given:
-        rule = "is for one training; a sweep takes --methods"
-        raise InputError("--method", rule, given["method"])
-    seeds = numbers(SEEDS, int) or [given.pop("seed", 0)]
-    ratios = numbers(NOISE_RATIOS, float) or [NOISE_RATIO.value]
-    methods = METHODS.value or ["supervised", "l2r", "ieg"]
-    for method, ratio, seed in itertools.product(methods, ratios, seeds):
-        config.resolve(DATASET.value, method=method, seed=seed)
-        config.check_range("noise_ratios", ratio, 0, 1)
-    methods = sorted(methods, key=config.METHODS.index, reverse=True)
-    names = ("method", "noise_ratio", "seed")
-    return [dict(zip(names, run)) for run in itertools.product(methods, ratios, seeds)]
-
-
-def numbers(flag, kind):
-    """The items of a list flag as numbers."""
+def profile(default_target=""):
+    """The profile from the flags."""
+    given = {name: flags.FLAGS[name].value for name in profiles.FIELDS if flags.FLAGS[name].present}
     try:
-        return [kind(item) for item in flag.value or ()]
-    except ValueError:
-        rule = "must be numbers with commas between them"
-        raise InputError(f"--{flag.name}", rule, ",".join(flag.value)) from None
+        given = {name: yaml.safe_load(value) for name, value in given.items()}
+    except yaml.YAMLError:
+        raise InputError("--" + ", --".join(given), "must be YAML values", given) from None
+    target = given.pop("target", "" if PROFILE.value else default_target)
+    return profiles.resolve(target, PROFILE.value, **given)
+
+
+def run():
+    given = parameters.from_command_line(PIPELINE.value)
+    local = profile("local")
+    if local.target != "local":
+        raise InputError("--target", "must be local for run; others take submit", local.target)
+    if GPUS.value:
+        if RUNNER.value != "docker":
+            rule = "is for --runner=docker; a subprocess sees those of CUDA_VISIBLE_DEVICES"
+            raise InputError("--gpus", rule, GPUS.value)
+        if GPUS.value != "all" and not GPUS.value.isdigit():
+            raise InputError("--gpus", "must be a number or all", GPUS.value)
+        local = dataclasses.replace(local, accelerators=1)
+    from pipelines import run  # kfp takes seconds to import
+
+    output_dir = Path(OUTPUT_DIR.value or f"runs/{PIPELINE.value}")
+    run.run(PIPELINE.value, local, given, output_dir, RUNNER.value, GPUS.value)
+
+
+def compile_to_file():
+    chosen = profile("local")
+    from pipelines.compile import compile_pipeline
+
+    path = OUTPUT.value or f"{PIPELINE.value}.yaml"
+    compile_pipeline(PIPELINE.value, chosen, path)
+    print(path)
+
+
+def submit():
+    given = parameters.from_command_line(PIPELINE.value)
+    chosen = profile("kubeflow")
+    if chosen.target == "local":
+        raise InputError("--target", "must be kubeflow or vertex for submit", "local")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Runs a compiled pipeline on this machine, with kfp's subprocess runner.
+"""Runs a compiled pipeline on this machine, with kfp's subprocess or Docker runner.
 
 <output_dir>/
   pipeline.yaml                    what was run
@@ -17,26 +17,41 @@ import shutil
 import sys
 import threading
 import time
+from pathlib import Path
 
+import yaml
 from kfp import components, local
 
 from pipelines.compile import compile_pipeline
+from pipelines.parameters import with_file
 from trainer import comparison
 from trainer.errors import InputError
 
-RESULTS = {"training": "metrics.json", "sweep": "summary.json"}
+PATHS = (
+    *("data", "trusted", "test", "noise_file", "imagenet_val", "tfds_data_dir"),
+    "checkpoint_root",
+)
+FOUND = {
+    "training": "**/evaluate/metrics/metrics.json",
+    "webvision": "**/evaluate/metrics/metrics.json",
+    "sweep": "**/compare-runs/summary/summary.json",
+}
+RESULTS = {"training": "metrics.json", "webvision": "metrics.json", "sweep": "summary.json"}
 
 
-def run(name, parameters, output_dir):
+def run(name, profile, parameters, output_dir, runner="subprocess", gpus=None):
     """Runs a pipeline, shows its progress and ends with a table of its results.
 
     Args:
       name: Of the pipeline.
-      parameters: Of the pipeline, already checked.
+      profile: `pipelines.profiles.Profile` for this machine.
+      parameters: Of the pipeline, from the command line.
       output_dir: `pathlib.Path` of the directory to write to.
+      runner: subprocess or docker.
+      gpus: For docker, how many GPUs training sees, or "all".
 
     Raises:
-      InputError: `output_dir` cannot be written.
+      InputError: A parameter is wrong, or `output_dir` cannot be written.
       SystemExit: A task failed; with status 2 if that was for wrong input, otherwise 1.
     """
     result = output_dir / RESULTS[name]
@@ -48,20 +63,51 @@ def run(name, parameters, output_dir):
     except OSError as error:
         rule = f"must be writable ({error.strerror})"
         raise InputError("--output_dir", rule, str(output_dir)) from error
-    compile_pipeline(name, pipeline_file)
-    local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(output_dir.resolve()))
+    compile_pipeline(name, profile, pipeline_file)
+    spec = yaml.safe_load(pipeline_file.read_text())
+    parameters, paths = absolute(with_file(parameters, spec))
+    local.init(
+        choose(runner, spec, paths, gpus, profile), pipeline_root=str(output_dir.resolve())
+    )
     os.environ.setdefault("TQDM_MININTERVAL", "3")  # of the tasks: each change is a line here
     terminal = sys.stdout
     with log, Console(log, terminal) as console, contextlib.redirect_stdout(console):
         logging.getLogger().handlers = [logging.StreamHandler(console)]
         try:
-            outputs = components.load_component_from_file(str(pipeline_file))(**parameters).outputs
+            components.load_component_from_file(str(pipeline_file))(**parameters)
         except RuntimeError as error:
             sys.exit(console.explain(error))
-    shutil.copy(f"{outputs['Output'].path}/{result.name}", result)
+    runs = sorted(directory for directory in output_dir.glob(f"{name}-*") if directory.is_dir())
+    (found,) = runs[-1].glob(FOUND[name])
+    shutil.copy(found, result)
     content = json.loads(result.read_text())
     table = comparison.table(content if name == "sweep" else comparison.collect([content]))
     terminal.write(f"\n{table}\n\noutputs: {output_dir}\n")  # kfp leaves `print` indented
+
+
+def choose(runner, spec, paths, gpus, profile):
+    """kfp's runner of this name."""
+    if runner == "subprocess":
+        return local.SubprocessRunner(use_venv=False)
+    from pipelines import docker_runner
+
+    executors = spec["deploymentSpec"]["executors"].values()
+    names = {executor["container"]["image"] for executor in executors}
+    return docker_runner.runner(names, paths, gpus, profile.shared_memory)
+
+
+def absolute(parameters):
+    """The parameters with absolute paths of what is on this machine, and the set of these."""
+    paths = {
+        name: os.path.abspath(value)
+        for name, value in parameters.items()
+        if name in PATHS and value and os.path.exists(value)
+    }
+    inner = parameters.get("dataset_settings", {})
+    if inner:
+        inner, inner_paths = absolute(inner)
+        return parameters | paths | {"dataset_settings": inner}, {*paths.values(), *inner_paths}
+    return parameters | paths, set(paths.values())
 
 
 class Console(io.TextIOBase):
@@ -80,7 +126,7 @@ class Console(io.TextIOBase):
             self.log.write(text)
             *lines, self.unfinished_line = (self.unfinished_line + text).split("\n")
             for line in lines:
-                self.show(line.strip())
+                self.show(line.strip().rpartition("\r")[2])
         return len(text)
 
     def show(self, line):
@@ -90,6 +136,8 @@ class Console(io.TextIOBase):
             r"Task \S*'([\w-]+)'\S* finished with status \S*(SUCCESS|FAIL)", line
         ):
             self.tell(f"{match[1]}: {'done' if match[2] == 'SUCCESS' else 'FAILED'}")
+        elif match := re.match(r"Task (\S+) failed .*Retrying in (\S+)s", line):
+            self.tell(f"{match[1]}: again in {float(match[2]):.0f} s")
         elif match := re.match(r"trainer\.errors\.(\w+): (.*)", line):
             self.error, self.reason = match.groups()
 

@@ -1,28 +1,65 @@
-"""The stages that the pipelines are chained from."""
+"""The stages that the pipelines are chained from, each placed as a profile says."""
+
+from kfp import dsl
 
 import components
+from pipelines import placement
+
+IMAGENET = "imagenet2012_val"
 
 
-def prepared_data(dataset, **files):
+def recorded():
+    """A block of tasks whose end is recorded, however it comes."""
+    return dsl.ExitHandler(components.record_status().set_caching_options(False))
+
+
+def prepared_data(profile, dataset, **files):
     """Prepares. Returns the dataset."""
-    return components.prepare_dataset(dataset=dataset, **files).outputs["prepared_dataset"]
+    task = components.prepare_dataset(dataset=dataset, **files)
+    return placement.on_cpu(task, profile).outputs["prepared_dataset"]
 
 
-def noisy_data(prepared_dataset, probe, seed, **noise):
+def noisy_data(profile, prepared_dataset, probe, seed, **noise):
     """Chains inject noise and split probe to a dataset. Returns what `train` takes of it."""
     noisy = components.inject_noise(prepared_dataset=prepared_dataset, seed=seed, **noise)
     split = components.split_probe(prepared_dataset=prepared_dataset, seed=seed, **probe)
     return {
         "prepared_dataset": prepared_dataset,
-        "noisy_labels": noisy.outputs["noisy_labels"],
-        "probe_split": split.outputs["probe_split"],
+        "noisy_labels": placement.on_cpu(noisy, profile).outputs["noisy_labels"],
+        "probe_split": placement.on_cpu(split, profile).outputs["probe_split"],
     }
 
 
-def tested_run(data, method, seed, settings):
-    """Chains train -> evaluate. Returns the metrics."""
-    trained = components.train(**data, method=method, seed=seed, settings=settings)
-    evaluated = components.evaluate(
-        prepared_dataset=data["prepared_dataset"], checkpoints=trained.outputs["checkpoints"]
+def trained(profile, data, method, seed, settings, checkpoint_root):
+    """Trains, with all the workers of the profile. Returns the checkpoints."""
+    if profile.workspace:
+        checkpoint_root = dsl.WORKSPACE_PATH_PLACEHOLDER
+    inputs = {**data, "method": method, "seed": seed, "settings": settings}
+    inputs["checkpoint_root"] = checkpoint_root
+    if profile.target == "vertex" and profile.custom_job:
+        task = placement.as_custom_job(components.train, profile)(**inputs)
+        placement.retried(task, profile)
+        return task.set_caching_options(profile.cache_training).outputs["checkpoints"]
+    tasks = [
+        components.train(**inputs, worker=worker, workers=profile.workers)
+        for worker in range(profile.workers)
+    ]
+    for task in tasks:
+        placement.on_pool(task, profile, profile.accelerators)
+    return tasks[0].outputs["checkpoints"]
+
+
+def tested(profile, prepared_dataset, checkpoints, name="test"):
+    """Evaluates on one accelerator. Returns the metrics."""
+    task = components.evaluate(
+        prepared_dataset=prepared_dataset, checkpoints=checkpoints, name=name
     )
-    return evaluated.outputs["metrics"]
+    return placement.on_pool(task, profile, min(profile.accelerators, 1)).outputs["metrics"]
+
+
+def tested_on_imagenet(profile, checkpoints, data, imagenet_val):
+    """Evaluates a run on WebVision classes on the validation set of ImageNet."""
+    images = prepared_data(
+        profile, IMAGENET, data=data, dataset_settings={"imagenet_val": imagenet_val}
+    )
+    return tested(profile, images, checkpoints, "imagenet")

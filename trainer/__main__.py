@@ -5,10 +5,8 @@
 The same command again goes on where it stopped.
 """
 
-import contextlib
 import dataclasses
 import json
-from pathlib import Path
 
 from absl import flags
 
@@ -60,7 +58,10 @@ def main(arguments):
     worker, count = workers.this_worker()
     if worker:
         print(f"worker {worker} of {count}; worker 0 shows the progress and writes to {place}")
-    with mirrored(place, count) as (root, send):
+    if count > 1 and storage.is_remote(place):
+        rule = "must be a directory that all workers see, such as a mounted bucket"
+        raise InputError("--checkpoint_path", rule, place)
+    with storage.mirrored(place) as (root, send):
         if MODE.value == "train":
             claim(root, files, settings, worker)
             train(root, dataset, noise, noise_ratio, files, settings, worker, send)
@@ -69,24 +70,6 @@ def main(arguments):
         metrics = evaluate(root, files)
     print(json.dumps(metrics, indent=2))
     print(f"outputs: {place}")
-
-
-@contextlib.contextmanager
-def mirrored(place, worker_count):
-    """The local directory of the outputs, and a function that sends one part of it to storage.
-
-    What is in storage already is fetched first, and all of it is sent at the end.
-    """
-    if not storage.is_remote(place):
-        yield Path(place), lambda part: None
-        return
-    if worker_count > 1:
-        rule = "must be a directory that all workers see, such as a mounted bucket"
-        raise InputError("--checkpoint_path", rule, place)
-    root = storage.local(place)
-    storage.fetch_directory(place)
-    yield root, lambda part: storage.upload(root / part, f"{place}/{part}")
-    storage.upload(root, place)
 
 
 def claim(root, files, settings, worker):

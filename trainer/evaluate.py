@@ -3,13 +3,18 @@
 <metrics>/
   metrics.json     flat: test/top1 and test/top5 with averaged weights, test/top1_raw and
                    test/top5_raw without; and RUN_FACTS
+  confusion.npy    int64 (C, C): [i, j] counts images of class i taken for class j, with averaged
+                   weights
   manifest.json
 """
+
+import numpy as np
 
 from trainer import fit, manifest
 from trainer.data import records, views
 from trainer.errors import InputError
 
+CONFUSION = "confusion.npy"
 RUN_FACTS = (
     "method",
     "seed",
@@ -47,6 +52,7 @@ def evaluate(dataset_path, checkpoints_path, metrics_path, name="test"):
     parents = {manifest.PREPARED_DATASET: dataset, manifest.CHECKPOINTS: run}
     with manifest.writing(metrics_path) as directory:
         manifest.write_json(directory / "metrics.json", metrics)
+        np.save(directory / CONFUSION, method.confusion.total_cm.numpy().astype(np.int64))
         manifest.finish(directory, manifest.METRICS, parents)
     return metrics
 

@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import functools
 import time
+from pathlib import Path
 
 import keras
 import tensorflow as tf
@@ -77,8 +78,9 @@ def train(
     epoch_steps = input_pipeline.steps_per_epoch(data, config, strategy.num_replicas_in_sync)
     config = in_steps(config, epoch_steps)
     directory = claim(checkpoints_path, config, data.manifests, chief)
-    if (directory / manifest.MANIFEST).is_file():
-        return manifest.read(directory, manifest.CHECKPOINTS)  # finished earlier
+    finished = (directory / manifest.MANIFEST).is_file()
+    if finished and (Path(model_path) / manifest.MANIFEST).is_file():
+        return manifest.read(directory, manifest.CHECKPOINTS)
     if chief:
         model_directory = manifest.start(model_path)
 
@@ -97,6 +99,8 @@ def train(
         return None
     averaged_network(method).save(model_directory / "model.keras")
     manifest.finish(model_directory, manifest.MODEL, data.manifests, **facts)
+    if finished:
+        return manifest.read(directory, manifest.CHECKPOINTS)
     seconds = time.monotonic() - started
     return manifest.finish(
         directory, manifest.CHECKPOINTS, data.manifests, **facts, seconds=seconds

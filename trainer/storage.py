@@ -35,6 +35,21 @@ def local(path):
     return Path(home, bucket, name)
 
 
+@contextlib.contextmanager
+def mirrored(path):
+    """The local directory of outputs at a path, and a function that sends one part of it there.
+
+    What is there already is fetched first, and all of it is sent at the end.
+    """
+    if not is_remote(path):
+        yield Path(path), lambda part: None
+        return
+    directory = local(path)
+    fetch_directory(path)
+    yield directory, lambda part: upload(directory / part, f"{path}/{part}")
+    upload(directory, path)
+
+
 def folders(path):
     """Names of the directories in a directory, in order; hidden ones are passed over."""
     if is_remote(path):

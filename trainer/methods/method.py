@@ -88,6 +88,8 @@ class Method(keras.Model):
             ]
             for weights in ("", "_raw")
         }
+        # Keras keeps a confusion matrix, `total_cm`, in this metric only.
+        self.confusion = keras.metrics.MeanIoU(self.num_classes, sparse_y_pred=False)
         self.build(network.input_shape)
 
     def build(self, input_shape):
@@ -123,7 +125,8 @@ class Method(keras.Model):
     @property
     def metrics(self):
         """What `evaluate` starts anew. The means of training are not among them."""
-        return [accuracy for pair in self.accuracies.values() for accuracy in pair]
+        accuracies = [accuracy for pair in self.accuracies.values() for accuracy in pair]
+        return [*accuracies, self.confusion]
 
     def call(self, images, training=False):
         return self.network(images, training=training)
@@ -193,8 +196,11 @@ class Method(keras.Model):
 
     def test_step(self, batch):
         """Accuracy of the averaged weights and of the raw ones, in one pass over the images."""
-        for weights, theta in (("", self.optimizer.averages), ("_raw", self.theta)):
-            logits = self.forward(batch["image"], theta, training=False)
+        averaged = self.forward(batch["image"], self.optimizer.averages, training=False)
+        self.confusion.update_state(batch["label"], averaged)
+        raw = self.forward(batch["image"], self.theta, training=False)
+        for weights, logits in (("", averaged), ("_raw", raw)):
             for accuracy in self.accuracies[weights]:
                 accuracy.update_state(batch["label"], logits)
-        return self.shown({accuracy.name: accuracy.result() for accuracy in self.metrics})
+        accuracies = (accuracy for pair in self.accuracies.values() for accuracy in pair)
+        return self.shown({accuracy.name: accuracy.result() for accuracy in accuracies})

@@ -1,0 +1,67 @@
+"""kfp's Docker runner, which tells a container that failed from one that did well."""
+
+import os
+
+import docker
+from docker.types import DeviceRequest, Mount
+from kfp import local
+from kfp.local import docker_task_handler
+
+from components import images
+from trainer.errors import InputError
+
+
+def runner(image_names, paths, gpus=None, shared_memory=""):
+    """The runner, after a look at what it needs.
+
+    Args:
+      image_names: All images of a pipeline.
+      paths: Absolute paths of directories and files for tasks; a file brings its directory, where
+        a table has its images. They have the same names in the containers.
+      gpus: How many GPUs training sees, or "all".
+      shared_memory: Size of /dev/shm.
+
+    Raises:
+      InputError: There is no engine, or not an image.
+    """
+    try:
+        client = docker.from_env()
+        client.ping()
+    except docker.errors.DockerException as error:
+        raise InputError("--runner", "docker needs its engine to run", str(error)) from None
+    for name in image_names:
+        try:
+            client.images.get(name)
+        except docker.errors.ImageNotFound:
+            rule = "must be on this machine; run make build-images, or pull it"
+            raise InputError("image", rule, name) from None
+    docker_task_handler.run_docker_container = run_container
+    directories = {path if os.path.isdir(path) else os.path.dirname(path) for path in paths}
+    options = {"shm_size": shared_memory.rstrip("i")} if shared_memory else {}
+    if gpus:
+        count = -1 if gpus == "all" else int(gpus)
+        options["device_requests"] = [DeviceRequest(count=count, capabilities=[["gpu"]])]
+    return local.DockerRunner(
+        user=f"{os.getuid()}:{os.getgid()}",
+        mounts=[Mount(path, path, type="bind") for path in directories],
+        **options,
+    )
+
+
+def run_container(client, image, command, volumes, device_requests=None, **options):
+    """Runs a container to its end, with GPUs only if it is for them. Returns its exit status.
+
+    kfp lets the engine remove the container as it ends, and takes one that has gone for a success.
+    """
+    if image != images.TRAINER_GPU:
+        device_requests = None
+    container = client.containers.create(
+        image, command, volumes=volumes, device_requests=device_requests, **options
+    )
+    try:
+        container.start()
+        for text in container.logs(stream=True):
+            print(text.decode(errors="replace"), end="")
+        return container.wait()["StatusCode"]
+    finally:
+        container.remove(force=True)

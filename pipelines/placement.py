@@ -1,0 +1,115 @@
+"""Where each task of a pipeline runs, from its profile: resources, pools, retries, caching."""
+
+import json
+import re
+
+from google.protobuf import json_format
+from kfp import components, dsl, kubernetes
+
+from components import images
+
+SPOT = {"cloud.google.com/gke-spot": "true"}
+HOUR = 3600
+
+
+def pipeline_config(profile):
+    """What Kubeflow is told of the run as a whole; None elsewhere."""
+    if profile.target != "kubeflow":
+        return None
+    config = dsl.PipelineConfig(ttl_seconds_after_finished=profile.ttl_hours * HOUR)
+    if profile.workspace:
+        patch = {}
+        if profile.storage_class:
+            patch["storageClassName"] = profile.storage_class
+        if profile.workers > 1:
+            patch["accessModes"] = ["ReadWriteMany"]
+        config.workspace = dsl.WorkspaceConfig(
+            profile.workspace, dsl.KubernetesWorkspaceConfig(pvcSpecPatch=patch)
+        )
+    return config
+
+
+def on_cpu(task, profile):
+    """A data step: never on an accelerator."""
+    if profile.target != "local":
+        limited(task, profile.data_cpu, profile.data_memory)
+        retried(task, profile)
+    return task.set_caching_options(profile.cache)
+
+
+def on_pool(task, profile, accelerators):
+    """Training or evaluation: on the machines of the profile, or a part of one."""
+    if accelerators:
+        task.set_container_image(images.TRAINER_GPU)
+    if profile.target != "local":
+        parts = max(profile.accelerators, 1) // max(accelerators, 1)
+        limited(task, part(profile.cpu, parts), part(profile.memory, parts))
+        if accelerators:
+            task.set_accelerator_type(profile.accelerator)
+            task.set_accelerator_limit(accelerators)
+    if profile.target == "kubeflow":
+        on_nodes(task, profile)
+    retried(task, profile)
+    return task.set_caching_options(profile.cache_training)
+
+
+def on_nodes(task, profile):
+    """The pool of a Kubernetes cluster, with room for /dev/shm in memory."""
+    kubernetes.set_timeout(task, profile.timeout_hours * HOUR)
+    for label, value in (profile.node_selector | (SPOT if profile.spot else {})).items():
+        kubernetes.add_node_selector(task, label, value)
+    taints = profile.tolerations.copy()
+    if profile.accelerators:
+        taints.append({"key": profile.accelerator, "operator": "Exists", "effect": "NoSchedule"})
+    if profile.spot:
+        taints += [{"key": k, "value": v, "effect": "NoSchedule"} for k, v in SPOT.items()]
+    for taint in taints:
+        kubernetes.add_toleration(task, **taint)
+    if profile.shared_memory:
+        kubernetes.empty_dir_mount(
+            task, "shm", "/dev/shm", medium="Memory", size_limit=profile.shared_memory
+        )
+
+
+def limited(task, cpu, memory):
+    """Requests and limits, where there are any."""
+    if cpu:
+        task.set_cpu_request(cpu).set_cpu_limit(cpu)
+    if memory:
+        task.set_memory_request(memory).set_memory_limit(memory)
+
+
+def part(quantity, parts):
+    """A Kubernetes quantity divided, such as 85G of 680G in 8 parts."""
+    if not quantity:
+        return ""
+    number = re.match(r"[\d.]+", quantity)[0]
+    return f"{float(number) / parts:g}{quantity[len(number) :]}"
+
+
+def retried(task, profile):
+    """Once more after a failure, with longer and longer breaks."""
+    if profile.retries:
+        task.set_retry(profile.retries, f"{profile.backoff}s", 2.0, f"{HOUR}s")
+
+
+def as_custom_job(component, profile):
+    """The component as a custom job of Vertex AI: its worker pools get TF_CONFIG."""
+    from google_cloud_pipeline_components.v1.custom_job import (
+        create_custom_training_job_from_component,
+    )
+
+    if profile.accelerators:
+        spec = json.dumps(json_format.MessageToDict(component.pipeline_spec))
+        spec = spec.replace(images.TRAINER, images.TRAINER_GPU)
+        component = components.load_component_from_text(spec)
+    return create_custom_training_job_from_component(
+        component,
+        replica_count=profile.workers,
+        machine_type=profile.machine_type,
+        accelerator_type=profile.accelerator if profile.accelerators else "",
+        accelerator_count=profile.accelerators,
+        strategy="SPOT" if profile.spot else "STANDARD",
+        timeout=f"{profile.timeout_hours * HOUR}s",
+        restart_job_on_worker_restart=True,
+    )

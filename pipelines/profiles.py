@@ -1,0 +1,135 @@
+"""Profiles: the target of a pipeline, and the pool of machines that it trains on.
+
+Those with a name are in profiles.yaml.
+"""
+
+import dataclasses
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+from trainer.config import check_choice, check_range
+from trainer.errors import InputError
+
+TARGETS = ("local", "kubeflow", "vertex")
+DEFAULT = {"local": "local", "kubeflow": "kubeflow-gpu", "vertex": "vertex-l4x1"}
+NAMED = yaml.safe_load(Path(__file__).with_name("profiles.yaml").read_text())
+QUANTITY = re.compile(r"\d+(\.\d+)?([KMGTPE]i?|m)?")
+QUANTITIES = ("cpu", "memory", "data_cpu", "data_memory", "shared_memory", "workspace")
+
+
+def setting(default, help):
+    kind = "default_factory" if default in (dict, list) else "default"
+    return field(**{kind: default}, metadata={"help": help})
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What the tasks of a pipeline may use; sizes are Kubernetes quantities, such as 16Gi."""
+
+    target: str = setting("local", f"one of {', '.join(TARGETS)}")
+    accelerators: int = setting(0, "accelerators of each worker; 0 trains on CPUs")
+    accelerator: str = setting("nvidia.com/gpu", "its resource on Kubeflow, its type on Vertex AI")
+    workers: int = setting(1, "machines that train one network together")
+    cpu: str = setting("", "CPUs of training and evaluation")
+    memory: str = setting("", "memory of training and evaluation")
+    data_cpu: str = setting("2", "CPUs of each data step")
+    data_memory: str = setting("4Gi", "memory of each data step")
+    shared_memory: str = setting("", "Kubeflow: size of /dev/shm, which NCCL and TensorFlow share")
+    node_selector: dict = setting(dict, "Kubeflow: labels of the pool that training runs on")
+    tolerations: list = setting(list, "Kubeflow: further taints that training tolerates")
+    spot: bool = setting(False, "train on machines that may be taken away")
+    workspace: str = setting(
+        "", "Kubeflow: size of a volume of the run for checkpoints; else --checkpoint_root has them"
+    )
+    storage_class: str = setting("", "Kubeflow: of that volume, if not the cluster's default")
+    machine_type: str = setting("", "Vertex AI: for spot machines and for several workers")
+    retries: int = setting(3, "further attempts at a task that failed")
+    backoff: int = setting(60, "seconds before the first of them; then twice as long each time")
+    timeout_hours: int = setting(168, "time a training may take")
+    ttl_hours: int = setting(168, "Kubeflow: time after which a finished run leaves the cluster")
+    parallelism: int = setting(2, "runs of a sweep at a time")
+    cache: bool = setting(True, "reuse what a data step made of the same inputs in an earlier run")
+    cache_training: bool = setting(False, "the same for training and evaluation")
+
+    def __post_init__(self):
+        check_choice("target", self.target, TARGETS)
+        check_choice("cache_training", self.cache_training, (False, self.cache))
+        for name, low in (("accelerators", 0), ("workers", 1), ("retries", 0), ("backoff", 0)):
+            check_range(name, getattr(self, name), low)
+        for name in ("timeout_hours", "ttl_hours", "parallelism"):
+            check_range(name, getattr(self, name), 1)
+        for name in QUANTITIES:
+            value = getattr(self, name)
+            if value and not QUANTITY.fullmatch(value):
+                raise InputError(f"--{name}", "must be a quantity such as 4, 500m or 16Gi", value)
+        if self.workers > 1:
+            self.check_workers()
+        if self.target == "vertex" and self.custom_job and not self.machine_type:
+            raise InputError("--machine_type", "must be given for spot or several workers", "")
+        if self.target == "vertex" and self.accelerators and "/" in self.accelerator:
+            rule = "must be a type of Vertex AI, such as NVIDIA_L4"
+            raise InputError("--accelerator", rule, self.accelerator)
+
+    def check_workers(self):
+        if self.target == "local":
+            rule = "must be 1 on this machine; several join by TF_CONFIG, see docs/running.md"
+            raise InputError("--workers", rule, self.workers)
+        if self.target == "kubeflow" and not (self.workspace and self.storage_class):
+            rule = "must name one that several machines can write to, for several workers"
+            raise InputError("--storage_class and --workspace", rule, self.storage_class)
+
+    @property
+    def custom_job(self):
+        """Whether training on Vertex AI has to be a custom job rather than a plain task."""
+        return self.workers > 1 or self.spot
+
+
+FIELDS = {each.name: each for each in dataclasses.fields(Profile)}
+
+
+def resolve(target="", profile="", **given):
+    """A profile by name, from a file, or that of a target, with other values of some fields.
+
+    Args:
+      target: local, kubeflow or vertex; that of the profile unless given.
+      profile: Name in profiles.yaml, or path of a YAML file.
+      **given: Values by the name of the field.
+
+    Raises:
+      InputError: There is no such profile, or a field has a value that it cannot have.
+    """
+    if target:
+        check_choice("target", target, TARGETS)
+    name = profile or DEFAULT[target or "local"]
+    values = NAMED[name] if name in NAMED else read(name)
+    values = {field: checked(field, value) for field, value in (values | given).items()}
+    found = Profile(**values)
+    if target and found.target != target:
+        raise InputError("--profile", f"must be for --target={target}", f"{name}, {found.target}")
+    return found
+
+
+def read(name):
+    """The fields in a profile file."""
+    try:
+        values = yaml.safe_load(Path(name).read_text())
+    except (OSError, ValueError, yaml.YAMLError):
+        rule = f"must be one of {', '.join(NAMED)}, or a YAML file"
+        raise InputError("--profile", rule, name) from None
+    if not isinstance(values, dict):
+        raise InputError("--profile", "must hold a mapping such as {target: kubeflow}", values)
+    return values
+
+
+def checked(name, value):
+    """The value of a field, if it is of its type."""
+    check_choice("profile field", name, tuple(FIELDS))
+    kind = FIELDS[name].type
+    if kind is str and type(value) in (int, float):
+        value = str(value)
+    if type(value) is not kind:
+        raise InputError(f"--{name}", f"must be of type {kind.__name__}", value)
+    return value
