@@ -12,7 +12,12 @@ from pathlib import Path
 from trainer import __version__
 
 ROOT = Path(__file__).parents[1]
-CONTENT = ("trainer/**/*.py", "requirements/[cg]pu.txt", "docker/Dockerfile", "docker/entrypoint.sh")
+CONTENT = (
+    "trainer/**/*.py",
+    "requirements/[cg]pu.txt",
+    "docker/Dockerfile",
+    "docker/entrypoint.sh",
+)
 
 
 def tag():

@@ -7,6 +7,7 @@ python -m pipelines submit --pipeline=training --target=kubeflow --host=URL --wa
 """
 
 import dataclasses
+import sys
 from pathlib import Path
 
 import yaml
@@ -28,8 +29,11 @@ OUTPUT_DIR = flags.DEFINE_string(
 RUNNER = flags.DEFINE_string("runner", "subprocess", f"run: one of {', '.join(RUNNERS)}")
 GPUS = flags.DEFINE_string("gpus", None, "run with docker: how many GPUs training sees, or all")
 PROFILE = flags.DEFINE_string(
-    "profile", "", f"compile, submit: one of {', '.join(profiles.NAMED)}, or a YAML file of your own"
+    "profile",
+    "",
+    f"compile, submit: one of {', '.join(profiles.NAMED)}, or a YAML file of your own",
 )
+NO_CACHE = flags.DEFINE_boolean("no_cache", False, "run every task anew, as --cache=false")
 HOST = flags.DEFINE_string("host", None, "submit to kubeflow: address of its API")
 NAMESPACE = flags.DEFINE_string("namespace", None, "submit to kubeflow: that of the user")
 TOKEN_FILE = flags.DEFINE_string("token_file", None, "submit to kubeflow: file with a bearer token")
@@ -44,8 +48,13 @@ UPLOAD = flags.DEFINE_boolean("upload", False, "submit to kubeflow: keep it ther
 WAIT = flags.DEFINE_boolean("wait", False, "submit: follow the run; the status is that of the run")
 TIMEOUT = flags.DEFINE_integer("timeout", 60, "submit: seconds that a server may take to answer")
 
+SUBMIT = (
+    *(HOST, NAMESPACE, TOKEN_FILE, EXPERIMENT, PROJECT, REGION, PIPELINE_ROOT, SERVICE_ACCOUNT),
+    *(UPLOAD, WAIT, TIMEOUT),
+)
 for field in profiles.FIELDS.values():
-    flags.DEFINE_string(field.name, None, f"{field.metadata['help']}; a YAML value")
+    define = flags.DEFINE_boolean if field.type is bool else flags.DEFINE_string
+    define(field.name, None, field.metadata["help"])
 flags.adopt_module_key_flags(parameters)
 
 
@@ -61,11 +70,14 @@ def profile(default_target=""):
     """The profile from the flags."""
     given = {name: flags.FLAGS[name].value for name in profiles.FIELDS if flags.FLAGS[name].present}
     try:
-        given = {name: yaml.safe_load(value) for name, value in given.items()}
+        given = {k: yaml.safe_load(v) if isinstance(v, str) else v for k, v in given.items()}
     except yaml.YAMLError:
         raise InputError("--" + ", --".join(given), "must be YAML values", given) from None
+    if NO_CACHE.value:
+        given["cache"] = False
     target = given.pop("target", "" if PROFILE.value else default_target)
-    return profiles.resolve(target, PROFILE.value, **given)
+    name = PROFILE.value or profiles.DEFAULTS[PIPELINE.value].get(target, "")
+    return profiles.resolve(target, name, **given)
 
 
 def run():
@@ -99,7 +111,14 @@ def submit():
     given = parameters.from_command_line(PIPELINE.value)
     chosen = profile("kubeflow")
     if chosen.target == "local":
-        raise InputError("--target", "must be kubeflow or vertex for submit", "local")
+        raise InputError("--target", "must be kubeflow or vertex for submit", chosen.target)
+    if UPLOAD.value and (WAIT.value or chosen.target == "vertex"):
+        raise InputError("--upload", "is for kubeflow, without --wait", chosen.target)
+    from pipelines import submit
+
+    sys.exit(
+        submit.submit(PIPELINE.value, chosen, given, {flag.name: flag.value for flag in SUBMIT})
+    )
 
 
 if __name__ == "__main__":

@@ -2,11 +2,11 @@
 
 import os
 
-import docker
 from docker.types import DeviceRequest, Mount
 from kfp import local
 from kfp.local import docker_task_handler
 
+import docker
 from components import images
 from trainer.errors import InputError
 

@@ -14,15 +14,16 @@ from trainer.config import check_choice, check_range
 from trainer.errors import InputError
 
 TARGETS = ("local", "kubeflow", "vertex")
-DEFAULT = {"local": "local", "kubeflow": "kubeflow-gpu", "vertex": "vertex-l4x1"}
+ONE_GPU = {"local": "local", "kubeflow": "kubeflow-gpu", "vertex": "vertex-l4x1"}
+EIGHT_GPUS = {"local": "local", "kubeflow": "gke-a100x8", "vertex": "vertex-a100x8"}
+DEFAULTS = {"training": ONE_GPU, "sweep": ONE_GPU, "webvision": EIGHT_GPUS}
 NAMED = yaml.safe_load(Path(__file__).with_name("profiles.yaml").read_text())
 QUANTITY = re.compile(r"\d+(\.\d+)?([KMGTPE]i?|m)?")
 QUANTITIES = ("cpu", "memory", "data_cpu", "data_memory", "shared_memory", "workspace")
 
 
 def setting(default, help):
-    kind = "default_factory" if default in (dict, list) else "default"
-    return field(**{kind: default}, metadata={"help": help})
+    return field(default=default, metadata={"help": help})
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,13 @@ class Profile:
     data_cpu: str = setting("2", "CPUs of each data step")
     data_memory: str = setting("4Gi", "memory of each data step")
     shared_memory: str = setting("", "Kubeflow: size of /dev/shm, which NCCL and TensorFlow share")
-    node_selector: dict = setting(dict, "Kubeflow: labels of the pool that training runs on")
-    tolerations: list = setting(list, "Kubeflow: further taints that training tolerates")
+    node_selector: dict = field(
+        default_factory=dict,
+        metadata={"help": "Kubeflow: labels of the pool that training runs on"},
+    )
+    tolerations: list = field(
+        default_factory=list, metadata={"help": "Kubeflow: further taints that training tolerates"}
+    )
     spot: bool = setting(False, "train on machines that may be taken away")
     workspace: str = setting(
         "", "Kubeflow: size of a volume of the run for checkpoints; else --checkpoint_root has them"
@@ -56,7 +62,8 @@ class Profile:
 
     def __post_init__(self):
         check_choice("target", self.target, TARGETS)
-        check_choice("cache_training", self.cache_training, (False, self.cache))
+        if self.cache_training and not self.cache:
+            raise InputError("--cache_training", "must not be given with --no_cache", True)
         for name, low in (("accelerators", 0), ("workers", 1), ("retries", 0), ("backoff", 0)):
             check_range(name, getattr(self, name), low)
         for name in ("timeout_hours", "ttl_hours", "parallelism"):
@@ -78,8 +85,8 @@ class Profile:
             rule = "must be 1 on this machine; several join by TF_CONFIG, see docs/running.md"
             raise InputError("--workers", rule, self.workers)
         if self.target == "kubeflow" and not (self.workspace and self.storage_class):
-            rule = "must name one that several machines can write to, for several workers"
-            raise InputError("--storage_class and --workspace", rule, self.storage_class)
+            rule = "must be given with --workspace for several workers: one that all can write to"
+            raise InputError("--storage_class", rule, self.storage_class)
 
     @property
     def custom_job(self):
@@ -90,12 +97,12 @@ class Profile:
 FIELDS = {each.name: each for each in dataclasses.fields(Profile)}
 
 
-def resolve(target="", profile="", **given):
-    """A profile by name, from a file, or that of a target, with other values of some fields.
+def resolve(target, name, **given):
+    """A profile by name or from a file, with other values of some fields.
 
     Args:
-      target: local, kubeflow or vertex; that of the profile unless given.
-      profile: Name in profiles.yaml, or path of a YAML file.
+      target: local, kubeflow or vertex, which the profile has to be for; "" for any.
+      name: In profiles.yaml, or path of a YAML file.
       **given: Values by the name of the field.
 
     Raises:
@@ -103,10 +110,8 @@ def resolve(target="", profile="", **given):
     """
     if target:
         check_choice("target", target, TARGETS)
-    name = profile or DEFAULT[target or "local"]
     values = NAMED[name] if name in NAMED else read(name)
-    values = {field: checked(field, value) for field, value in (values | given).items()}
-    found = Profile(**values)
+    found = Profile(**{field: checked(field, value) for field, value in (values | given).items()})
     if target and found.target != target:
         raise InputError("--profile", f"must be for --target={target}", f"{name}, {found.target}")
     return found

@@ -17,7 +17,6 @@ import shutil
 import sys
 import threading
 import time
-from pathlib import Path
 
 import yaml
 from kfp import components, local
@@ -66,13 +65,11 @@ def run(name, profile, parameters, output_dir, runner="subprocess", gpus=None):
     compile_pipeline(name, profile, pipeline_file)
     spec = yaml.safe_load(pipeline_file.read_text())
     parameters, paths = absolute(with_file(parameters, spec))
-    local.init(
-        choose(runner, spec, paths, gpus, profile), pipeline_root=str(output_dir.resolve())
-    )
+    local.init(choose(runner, spec, paths, gpus, profile), pipeline_root=str(output_dir.resolve()))
     os.environ.setdefault("TQDM_MININTERVAL", "3")  # of the tasks: each change is a line here
     terminal = sys.stdout
     with log, Console(log, terminal) as console, contextlib.redirect_stdout(console):
-        logging.getLogger().handlers = [logging.StreamHandler(console)]
+        logging.basicConfig(level=logging.INFO, format="%(message)s", stream=console, force=True)
         try:
             components.load_component_from_file(str(pipeline_file))(**parameters)
         except RuntimeError as error:
@@ -86,7 +83,7 @@ def run(name, profile, parameters, output_dir, runner="subprocess", gpus=None):
 
 
 def choose(runner, spec, paths, gpus, profile):
-    """kfp's runner of this name."""
+    """Kfp's runner of this name."""
     if runner == "subprocess":
         return local.SubprocessRunner(use_venv=False)
     from pipelines import docker_runner

@@ -1,13 +1,14 @@
 """What the command lines share: flags from the settings, one line per error, exit status 2."""
 
 import dataclasses
+import re
 import signal
 import sys
 
 from absl import app, flags, logging
 
 from trainer.config import RECIPES, DataConfig, TrainConfig
-from trainer.errors import InputError, Preempted, StorageError, TrainingError
+from trainer.errors import InputError, Preempted, RemoteError, TrainingError
 
 DEFINE = {
     bool: flags.DEFINE_boolean,
@@ -20,7 +21,7 @@ STATUS = {
     InputError: 2,
     flags.Error: 2,
     TrainingError: 1,
-    StorageError: 1,
+    RemoteError: 1,
     Preempted: 128 + signal.SIGTERM,
 }
 
@@ -51,8 +52,15 @@ def run(main, expand=list):
     logging.set_verbosity(logging.WARNING)  # TFDS and TensorFlow say much about what goes well
     app.run(
         lambda argv: checked(main, argv[1:]),
-        flags_parser=lambda argv: checked(lambda argv: flags.FLAGS(expand(argv)), argv),
+        flags_parser=lambda argv: checked(
+            lambda argv: flags.FLAGS(expand([with_underscores(a) for a in argv])), argv
+        ),
     )
+
+
+def with_underscores(argument):
+    """--token-file=a-b as --token_file=a-b."""
+    return re.sub(r"^--[\w-]+", lambda name: "--" + name[0][2:].replace("-", "_"), argument)
 
 
 def checked(function, argv):

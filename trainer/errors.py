@@ -24,8 +24,8 @@ class TrainingError(RuntimeError):
     """Training cannot go on; the exit status is 1."""
 
 
-class StorageError(RuntimeError):
-    """Remote storage does not answer, or not rightly; the exit status is 1."""
+class RemoteError(RuntimeError):
+    """Storage or a server does not answer, or not rightly; the exit status is 1."""
 
 
 class Preempted(SystemExit):

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 
-from trainer.errors import InputError, StorageError
+from trainer.errors import InputError, RemoteError
 from trainer.manifest import MANIFEST
 
 SCHEME = "gs://"
@@ -120,7 +120,7 @@ def download(blob, progress):
     """Brings one file, if the one that is here is not the same.
 
     Raises:
-      StorageError: What arrived is not what was sent.
+      RemoteError: What arrived is not what was sent.
     """
     from tqdm.utils import CallbackIOWrapper
 
@@ -146,7 +146,7 @@ def download(blob, progress):
                 )
     if fingerprint(partial) != (blob.size, blob.crc32c):
         partial.unlink()
-        raise StorageError(f"{uri(blob)} did not arrive as it is there; run the same again")
+        raise RemoteError(f"{uri(blob)} did not arrive as it is there; run the same again")
     os.replace(partial, file)
 
 
@@ -238,4 +238,4 @@ def one_line(path):
         ConnectionError,
     ) as error:
         reason = str(error).splitlines()[0]
-        raise StorageError(f"{path} cannot be reached ({reason}); run the same again") from error
+        raise RemoteError(f"{path} cannot be reached ({reason}); run the same again") from error

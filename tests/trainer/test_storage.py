@@ -23,7 +23,7 @@ from trainer import storage
 from trainer.config import DataConfig
 from trainer.data import records
 from trainer.data.sources import webvision
-from trainer.errors import InputError, StorageError
+from trainer.errors import InputError, RemoteError
 
 
 class Server:
@@ -171,7 +171,7 @@ def test_what_arrives_otherwise_is_refused_and_fetched_anew(bucket, tmp_path):
     partial = tmp_path / "cache" / "photos" / f"changed.{blob.generation}.partial"
     partial.parent.mkdir(parents=True)
     partial.write_text("b" * 500)
-    with pytest.raises(StorageError, match="gs://photos/changed did not arrive as it is there"):
+    with pytest.raises(RemoteError, match="gs://photos/changed did not arrive as it is there"):
         storage.fetched("gs://photos/changed")
     assert not list(partial.parent.iterdir())
     assert storage.fetched("gs://photos/changed").read_text() == "a" * 1000

@@ -1,0 +1,144 @@
+"""Submitting to the API of Kubeflow Pipelines, v2beta1."""
+
+import contextlib
+import json
+import logging
+import os
+from pathlib import Path
+
+import kfp_server_api as api
+import urllib3
+import yaml
+
+from trainer.errors import InputError, RemoteError
+
+# Where kfp's own client looks: pods of Kubeflow have their token there.
+TOKEN_FILE = os.environ.get(
+    "KF_PIPELINES_SA_TOKEN_PATH", "/var/run/secrets/kubeflow/pipelines/token"
+)
+WRONG = {
+    400: "--parameters: the server refuses this run",
+    401: "--token_file: must hold a valid bearer token",
+    403: "--namespace: must be one that this token may use",
+    404: "--host: must be the address of Kubeflow Pipelines, version 2",
+    409: "--pipeline: the server has another one of this name",
+}
+
+
+class Kubeflow:
+    """A server and its credentials.
+
+    Args:
+      host: Address of the API; KF_PIPELINES_ENDPOINT unless given.
+      token_file: File with a bearer token; it is read anew for each request, as it may be renewed.
+      namespace: Of the user, where there are several.
+      timeout: Seconds that an answer may take.
+
+    Raises:
+      InputError: There is no address, or no token in the file.
+    """
+
+    def __init__(self, host=None, token_file=None, namespace=None, timeout=60):
+        host = (host or os.environ.get("KF_PIPELINES_ENDPOINT", "")).rstrip("/")
+        if not host.startswith(("http://", "https://")):
+            rule = "must be given, such as https://kubeflow.example.com/pipeline"
+            raise InputError("--host", rule, host)
+        if not token_file and Path(TOKEN_FILE).is_file():
+            token_file = TOKEN_FILE
+        self.host, self.token_file = host, token_file
+        self.namespace, self.timeout = namespace, timeout
+        configuration = api.Configuration(host=host)
+        if token_file:
+            configuration.api_key_prefix["authorization"] = "Bearer"
+            configuration.refresh_api_key_hook = self.read_token
+            self.read_token(configuration)
+        logging.getLogger("urllib3").setLevel(logging.ERROR)  # it tells of each further attempt
+        self.client = api.ApiClient(configuration)
+
+    def read_token(self, configuration):
+        try:
+            token = Path(self.token_file).read_text().strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(
+                "--token_file", f"must be readable ({error})", self.token_file
+            ) from None
+        if not token.isprintable() or not token:
+            raise InputError("--token_file", "must hold one token", self.token_file)
+        configuration.api_key["authorization"] = token
+
+    def run(self, pipeline_file, name, parameters, experiment, pipeline_root, service_account):
+        """Starts a run. Returns its id."""
+        documents = list(yaml.safe_load_all(Path(pipeline_file).read_text()))
+        spec = documents[0]
+        if len(documents) > 1:
+            spec = {"pipeline_spec": spec, "platform_spec": documents[1]}
+        runtime = api.V2beta1RuntimeConfig(parameters=parameters, pipeline_root=pipeline_root)
+        run = api.V2beta1Run(
+            display_name=name,
+            experiment_id=self.experiment(experiment),
+            pipeline_spec=spec,
+            runtime_config=runtime,
+            service_account=service_account,
+        )
+        answer = self.ask(api.RunServiceApi(self.client).run_service_create_run, run)
+        return answer.run_id
+
+    def experiment(self, name):
+        """The id of an experiment, which is made if there is none of this name."""
+        service = api.ExperimentServiceApi(self.client)
+        predicate = {"operation": "EQUALS", "key": "display_name", "stringValue": name}
+        options = {"namespace": self.namespace} if self.namespace else {}
+        options["filter"] = json.dumps({"predicates": [predicate]})
+        found = self.ask(service.experiment_service_list_experiments, **options).experiments
+        if not found:
+            wanted = api.V2beta1Experiment(display_name=name, namespace=self.namespace)
+            found = [self.ask(service.experiment_service_create_experiment, wanted)]
+        return found[0].experiment_id
+
+    def upload(self, pipeline_file, name):
+        """Keeps a pipeline on the server. Returns its id."""
+        upload = api.PipelineUploadServiceApi(self.client).upload_pipeline
+        options = {"namespace": self.namespace} if self.namespace else {}
+        return self.ask(upload, str(pipeline_file), name=name, **options).pipeline_id
+
+    def state(self, run_id):
+        """The state of a run, such as RUNNING, and what went wrong with it."""
+        run = self.ask(api.RunServiceApi(self.client).run_service_get_run, run_id)
+        return run.state, run.error and run.error.message
+
+    def link(self, kind, id):
+        return f"{self.host}/#/{kind}/details/{id}"
+
+    def ask(self, method, *arguments, **options):
+        """Calls a method of the API; what it raises becomes one line without the token."""
+        with one_line(self.host):
+            return method(*arguments, **options, _request_timeout=self.timeout)
+
+
+@contextlib.contextmanager
+def one_line(host):
+    try:
+        yield
+    except api.ApiException as error:
+        said = f"{error.status} {error.reason}{message(error.body)}"
+        if error.status in WRONG:
+            argument, _, rule = WRONG[error.status].partition(": ")
+            raise InputError(argument, rule, said) from None
+        raise RemoteError(f"{host} answers {said}; try again later") from None
+    except (urllib3.exceptions.HTTPError, OSError) as error:
+        reason = getattr(error, "reason", None) or error
+        kind = type(reason).__name__
+        rule = "a request that was sent may have been taken: look there before trying again"
+        raise RemoteError(f"{host} does not answer ({kind}); {rule}") from None
+    except ValueError:
+        raise RemoteError(f"{host} answers what its API does not allow") from None
+
+
+def message(body):
+    """What a server says went wrong, in short."""
+    try:
+        content = json.loads(body)
+        text = content.get("message") or content.get("error") or ""
+    except (TypeError, ValueError, AttributeError):
+        return ""
+    return f": {str(text).splitlines()[0][:300]}" if text else ""

@@ -1,0 +1,34 @@
+"""Compiled pipelines as they are committed: python -m tests.pipelines.golden writes them anew."""
+
+import re
+import tempfile
+from pathlib import Path
+
+import yaml
+
+from pipelines import profiles
+from pipelines.compile import PIPELINES, compile_pipeline
+
+DIRECTORY = Path(__file__).parents[1] / "golden" / "pipelines"
+CASES = [(name, target) for name in PIPELINES for target in profiles.TARGETS]
+
+
+def compiled(name, profile):
+    """The documents of a compiled pipeline."""
+    with tempfile.TemporaryDirectory() as directory:
+        file = Path(directory) / "pipeline.yaml"
+        compile_pipeline(name, profile, file)
+        return list(yaml.safe_load_all(file.read_text()))
+
+
+def of_default_profile(name, target):
+    """Those of the target's usual profile, without the versions of kfp and of the images."""
+    documents = compiled(name, profiles.resolve(target, profiles.DEFAULTS[name][target]))
+    del documents[0]["sdkVersion"]
+    text = yaml.safe_dump_all(documents)
+    return re.sub(r"(ieg-pipeline/python-[a-z-]+):\S+", r"\1:TAG", text)
+
+
+if __name__ == "__main__":
+    for name, target in CASES:
+        (DIRECTORY / f"{name}-{target}.yaml").write_text(of_default_profile(name, target))
