@@ -11,6 +11,7 @@ def prepare_dataset(
     trusted: str = "",
     test: str = "",
     label_column: str = "label",
+    imagenet_val: str = "",
     dataset_settings: dict = {},  # noqa: B006, kfp reads the default and copies it
 ):
     """Writes a dataset as TensorFlow Datasets records, with an id for every example.
@@ -21,6 +22,7 @@ def prepare_dataset(
         trusted: Directory of class folders whose labels are right.
         test: Directory of class folders to test on; otherwise a fifth is held out.
         label_column: Column of the given label in a csv file.
+        imagenet_val: For imagenet2012_val its ILSVRC2012_img_val.tar, else imagenet2012 in data.
         dataset_settings: Further settings by the name of their flag, such as
             {"clean_label_column": "truth", "bad_images": "skip"}.
 
@@ -30,8 +32,9 @@ def prepare_dataset(
     from trainer import config, manifest
     from trainer.data import records
 
-    places = {"data": data, "trusted": trusted, "test": test, "label_column": label_column}
-    given = {name: value for name, value in places.items() if value}
+    given = {"data": data, "trusted": trusted, "test": test, "label_column": label_column}
+    given["imagenet_val"] = imagenet_val
+    given = {name: value for name, value in given.items() if value}
     files = config.resolve_data(dataset, **given, **dataset_settings)
     written = records.prepare(dataset, prepared_dataset.path, files)
     prepared_dataset.metadata.update(manifest.scalars(written))

@@ -59,7 +59,5 @@ def tested(profile, prepared_dataset, checkpoints, name="test"):
 
 def tested_on_imagenet(profile, checkpoints, data, imagenet_val):
     """Evaluates a run on WebVision classes on the validation set of ImageNet."""
-    images = prepared_data(
-        profile, IMAGENET, data=data, dataset_settings={"imagenet_val": imagenet_val}
-    )
+    images = prepared_data(profile, IMAGENET, data=data, imagenet_val=imagenet_val)
     return tested(profile, images, checkpoints, "imagenet")
