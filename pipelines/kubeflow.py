@@ -23,6 +23,7 @@ WRONG = {
     404: "--host: must be the address of Kubeflow Pipelines, version 2",
     409: "--pipeline: the server has another one of this name",
 }
+IDS = ("run_id", "experiment_id", "pipeline_id")
 
 
 class Kubeflow:
@@ -80,8 +81,7 @@ class Kubeflow:
             runtime_config=runtime,
             service_account=service_account,
         )
-        answer = self.ask(api.RunServiceApi(self.client).run_service_create_run, run)
-        return answer.run_id
+        return self.ask(api.RunServiceApi(self.client).run_service_create_run, run).run_id
 
     def experiment(self, name):
         """The id of an experiment, which is made if there is none of this name."""
@@ -90,10 +90,10 @@ class Kubeflow:
         options = {"namespace": self.namespace} if self.namespace else {}
         options["filter"] = json.dumps({"predicates": [predicate]})
         found = self.ask(service.experiment_service_list_experiments, **options).experiments
-        if not found:
-            wanted = api.V2beta1Experiment(display_name=name, namespace=self.namespace)
-            found = [self.ask(service.experiment_service_create_experiment, wanted)]
-        return found[0].experiment_id
+        if found:
+            return found[0].experiment_id
+        wanted = api.V2beta1Experiment(display_name=name, namespace=self.namespace)
+        return self.ask(service.experiment_service_create_experiment, wanted).experiment_id
 
     def upload(self, pipeline_file, name):
         """Keeps a pipeline on the server. Returns its id."""
@@ -112,7 +112,12 @@ class Kubeflow:
     def ask(self, method, *arguments, **options):
         """Calls a method of the API; what it raises becomes one line without the token."""
         with one_line(self.host):
-            return method(*arguments, **options, _request_timeout=self.timeout)
+            answer = method(*arguments, **options, _request_timeout=self.timeout)
+            # The client reads what is not JSON as a model without any value.
+            ids = [getattr(answer, name) for name in answer.attribute_map if name in IDS]
+            if ids and not any(ids):
+                raise ValueError(answer)
+            return answer
 
 
 @contextlib.contextmanager

@@ -32,7 +32,8 @@ class Server(http.server.ThreadingHTTPServer):
 
     Attributes:
       states: Of the run, one for each question.
-      trouble: Status to answer with, "drop" or "slow", by method and end of the path.
+      trouble: Status to answer with, "drop", "slow" or "nonsense", by method and end of the path;
+        or a list, for one question after another.
     """
 
     def __init__(self):
@@ -48,6 +49,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.server.requests.append((self.command, self.path, dict(self.headers), body))
         trouble = self.server.trouble.get((self.command, path))
+        if isinstance(trouble, list):
+            trouble = trouble.pop(0) if trouble else None
         if trouble == "drop":
             self.connection.close()
         elif trouble == "slow":
@@ -122,11 +125,7 @@ def request(server, method, path):
     ((headers, body),) = [
         r[2:]
         for r in server.requests
-        if (r[0], r[1].partition("?")[0])
-        == (
-            method,
-            f"/apis/v2beta1{path}",
-        )
+        if r[0] == method and r[1].partition("?")[0] == f"/apis/v2beta1{path}"
     ]
     return headers, body
 
@@ -180,20 +179,13 @@ def test_waiting_follows_the_run(server, capsys):
 
 
 def test_waiting_goes_on_when_the_server_is_away_for_a_while(server, monkeypatch):
-    run_away = iter(["drop", 503, None, None, None, None])
-    answer = Handler.good
-
-    def good(self, path, body):
-        server.trouble[("GET", "/runs/r1")] = next(run_away)
-        return answer(self, path, body)
-
-    monkeypatch.setattr(Handler, "good", good)
-    monkeypatch.setattr(submit, "FAILURES", 3)
+    server.trouble = {("GET", "/runs/r1"): ["drop", 503, None, 500, "nonsense"]}
     server.states = ["RUNNING", "SUCCEEDED"]
-    timer = threading.Timer(1, server.trouble.clear)
-    timer.start()
-    monkeypatch.setattr(submit, "POLL", 0.6)
+    monkeypatch.setattr(submit, "FAILURES", 2)
     assert to(server, "--wait") == 0
+    server.trouble = {("GET", "/runs/r1"): [500, 500, 500]}
+    with pytest.raises(RemoteError, match="answers 500"):
+        to(server, "--wait")
 
 
 def test_upload(server, capsys):
@@ -238,9 +230,8 @@ def test_nothing_is_sent_with_wrong_parameters(server, tmp_path):
         file.write_text(content)
         with pytest.raises(InputError, match=rule):
             to(server, f"--parameters={file}")
-    for flag, rule in (("--token_file=/none", "--token_file: must be readable"),):
-        with pytest.raises(InputError, match=rule):
-            to(server, flag)
+    with pytest.raises(InputError, match="--token_file: must be readable"):
+        to(server, "--token_file=/none")
     assert server.requests == []
 
 
