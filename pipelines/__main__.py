@@ -37,7 +37,9 @@ NO_CACHE = flags.DEFINE_boolean("no_cache", False, "run every task anew, as --ca
 HOST = flags.DEFINE_string("host", None, "submit to kubeflow: address of its API")
 NAMESPACE = flags.DEFINE_string("namespace", None, "submit to kubeflow: that of the user")
 TOKEN_FILE = flags.DEFINE_string("token_file", None, "submit to kubeflow: file with a bearer token")
-EXPERIMENT = flags.DEFINE_string("experiment", "ieg-pipeline", "submit: experiment of the run")
+EXPERIMENT = flags.DEFINE_string(
+    "experiment", None, "submit: experiment of the run; on kubeflow ieg-pipeline unless given"
+)
 PROJECT = flags.DEFINE_string("project", None, "submit to vertex: project of Google Cloud")
 REGION = flags.DEFINE_string("region", "us-central1", "submit to vertex: its location")
 PIPELINE_ROOT = flags.DEFINE_string(

@@ -76,7 +76,7 @@ class Kubeflow:
         runtime = api.V2beta1RuntimeConfig(parameters=parameters, pipeline_root=pipeline_root)
         run = api.V2beta1Run(
             display_name=name,
-            experiment_id=self.experiment(experiment),
+            experiment_id=self.experiment(experiment or "ieg-pipeline"),
             pipeline_spec=spec,
             runtime_config=runtime,
             service_account=service_account,
@@ -96,18 +96,19 @@ class Kubeflow:
         return self.ask(service.experiment_service_create_experiment, wanted).experiment_id
 
     def upload(self, pipeline_file, name):
-        """Keeps a pipeline on the server. Returns its id."""
+        """Keeps a pipeline on the server. Returns the address of its page."""
         upload = api.PipelineUploadServiceApi(self.client).upload_pipeline
         options = {"namespace": self.namespace} if self.namespace else {}
-        return self.ask(upload, str(pipeline_file), name=name, **options).pipeline_id
+        id = self.ask(upload, str(pipeline_file), name=name, **options).pipeline_id
+        return f"{self.host}/#/pipelines/details/{id}"
 
     def state(self, run_id):
         """The state of a run, such as RUNNING, and what went wrong with it."""
         run = self.ask(api.RunServiceApi(self.client).run_service_get_run, run_id)
         return run.state, run.error and run.error.message
 
-    def link(self, kind, id):
-        return f"{self.host}/#/{kind}/details/{id}"
+    def link(self, run_id):
+        return f"{self.host}/#/runs/details/{run_id}"
 
     def ask(self, method, *arguments, **options):
         """Calls a method of the API; what it raises becomes one line without the token."""

@@ -1,6 +1,7 @@
 """Submitting a pipeline to Kubeflow or Vertex AI, and following its run."""
 
 import datetime
+import functools
 import sys
 import tempfile
 import time
@@ -8,16 +9,20 @@ from pathlib import Path
 
 import yaml
 
-from pipelines import vertex
 from pipelines.compile import compile_pipeline
 from pipelines.kubeflow import Kubeflow
 from pipelines.parameters import with_file
 from pipelines.run import absolute
+from pipelines.vertex import Vertex
 from trainer import storage
 from trainer.errors import InputError, RemoteError
 
 POLL = 10  # seconds
 FAILURES = 30  # questions without an answer, one after another, until following ends
+SERVERS = {
+    "kubeflow": (Kubeflow, ("host", "token_file", "namespace", "timeout")),
+    "vertex": (Vertex, ("project", "region", "timeout")),
+}
 ENDED = {"SUCCEEDED": 0, "FAILED": 1, "CANCELED": 1, "SKIPPED": 1}
 
 
@@ -38,42 +43,24 @@ def submit(name, profile, parameters, options):
       InputError: Something is wrong with the flags, or the server says so.
       RemoteError: The server does not answer.
     """
+    server_type, keys = SERVERS[profile.target]
+    server = server_type(*(options[key] for key in keys))
     stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+    run_name = f"{name}-{stamp}"
     with tempfile.TemporaryDirectory() as directory:
         file = Path(directory) / f"{name}.yaml"
-        if profile.target == "kubeflow":
-            server = Kubeflow(
-                *(options[key] for key in ("host", "token_file", "namespace", "timeout"))
-            )
-        else:
-            vertex.check(options["project"], options["pipeline_root"])
         compile_pipeline(name, profile, file)
         spec = next(yaml.safe_load_all(file.read_text()))
         parameters = with_file(parameters, spec)
         check_places(parameters)
         parameters |= checkpoint_root(profile, parameters, options["pipeline_root"], stamp)
-        run_name = f"{name}-{stamp}"
-        if profile.target == "vertex":
-            job = vertex.job(
-                file,
-                run_name,
-                parameters,
-                *(options[key] for key in ("pipeline_root", "project", "region")),
-            )
-            link = vertex.start(
-                job, *(options[key] for key in ("service_account", "experiment", "timeout"))
-            )
-            state = lambda: vertex.state(job)  # noqa: E731
-        elif options["upload"]:
-            print(server.link("pipelines", server.upload(file, run_name)))
+        if options["upload"]:
+            print(server.upload(file, run_name))
             return 0
-        else:
-            keys = ("experiment", "pipeline_root", "service_account")
-            run = server.run(file, run_name, parameters, *(options[key] for key in keys))
-            link = server.link("runs", run)
-            state = lambda: server.state(run)  # noqa: E731
-    print(link, flush=True)
-    return follow(state) if options["wait"] else 0
+        keys = ("experiment", "pipeline_root", "service_account")
+        run = server.run(file, run_name, parameters, *(options[key] for key in keys))
+    print(server.link(run), flush=True)
+    return follow(functools.partial(server.state, run)) if options["wait"] else 0
 
 
 def check_places(parameters):

@@ -5,47 +5,64 @@ import importlib.util
 
 from trainer.errors import InputError, RemoteError
 
-
-def check(project, pipeline_root):
-    """Raises InputError unless a run can be asked for."""
-    if not project:
-        raise InputError("--project", "must name a project of Google Cloud", project)
-    if not str(pipeline_root).startswith("gs://"):
-        raise InputError("--pipeline_root", "must be gs://<bucket>/<name>", pipeline_root)
-    if not importlib.util.find_spec("google.cloud.aiplatform"):
-        rule = "needs the Vertex AI client; pip install ieg-pipeline[vertex]"
-        raise InputError("--target", rule, "vertex")
+SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 
 
-def job(pipeline_file, name, parameters, pipeline_root, project, region):
-    """A `PipelineJob` that is not sent yet, with the credentials of the environment."""
-    from google.cloud import aiplatform
+class Vertex:
+    """A project of Google Cloud, with the credentials of the environment.
 
-    with one_line(project):
-        return aiplatform.PipelineJob(
-            display_name=name,
-            template_path=str(pipeline_file),
-            pipeline_root=pipeline_root,
-            parameter_values=parameters,
-            project=project,
-            location=region,
-        )
+    Args:
+      project: Its name.
+      region: Location of runs, such as us-central1.
+      timeout: Seconds that an answer may take.
 
+    Raises:
+      InputError: There is no project, no client or no credentials.
+    """
 
-def start(job, service_account, experiment, timeout):
-    """Sends the job. Returns the address of its page."""
-    with one_line(job.project):
-        job.submit(
-            service_account=service_account, experiment=experiment, create_request_timeout=timeout
-        )
+    def __init__(self, project, region, timeout):
+        if not project:
+            raise InputError("--project", "must name a project of Google Cloud", project)
+        if not importlib.util.find_spec("google.cloud.aiplatform"):
+            rule = "needs the Vertex AI client; pip install ieg-pipeline[vertex]"
+            raise InputError("--target", rule, "vertex")
+        import google.auth
+
+        self.project, self.region, self.timeout = project, region, timeout
+        with one_line(project):
+            self.credentials, _ = google.auth.default([SCOPE])
+
+    def run(self, pipeline_file, name, parameters, experiment, pipeline_root, service_account):
+        """Starts a run. Returns the client's `PipelineJob`."""
+        if not str(pipeline_root).startswith("gs://"):
+            raise InputError("--pipeline_root", "must be gs://<bucket>/<name>", pipeline_root)
+        from google.cloud import aiplatform
+
+        with one_line(self.project):
+            job = aiplatform.PipelineJob(
+                display_name=name,
+                template_path=str(pipeline_file),
+                pipeline_root=pipeline_root,
+                parameter_values=parameters,
+                project=self.project,
+                location=self.region,
+                credentials=self.credentials,
+            )
+            job.submit(
+                service_account=service_account,
+                experiment=experiment,
+                create_request_timeout=self.timeout,
+            )
+        return job
+
+    def state(self, job):
+        """The state of a run, such as RUNNING, and what went wrong with it."""
+        with one_line(self.project):
+            state = job.state.name.removeprefix("PIPELINE_STATE_").replace("CANCELLED", "CANCELED")
+            return state, job.gca_resource.error.message
+
+    def link(self, job):
         return job._dashboard_uri()
-
-
-def state(job):
-    """The state of a run, such as RUNNING, and what went wrong with it."""
-    with one_line(job.project):
-        state = job.state.name.removeprefix("PIPELINE_STATE_").replace("CANCELLED", "CANCELED")
-        return state, job.error and job.error.message
 
 
 @contextlib.contextmanager
@@ -61,7 +78,8 @@ def one_line(project):
     except exceptions.ClientError as error:
         rule = "must exist, and these credentials must be allowed to use it"
         raise InputError("--project", rule, f"{project}: {error.message}") from None
-    except (exceptions.GoogleAPIError, GoogleAuthError, ConnectionError) as error:
+    # The client raises RuntimeError where it cannot find or make an experiment.
+    except (exceptions.GoogleAPIError, GoogleAuthError, ConnectionError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         rule = "a request that was sent may have been taken: look there before trying again"
         raise RemoteError(f"Vertex AI does not answer ({reason}); {rule}") from None

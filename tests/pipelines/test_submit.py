@@ -268,10 +268,12 @@ def vertex(monkeypatch, server):
         return PipelineJob(pipeline_job, name=f"{parent}/pipelineJobs/{pipeline_job_id}")
 
     def get(self, name, **options):
-        return PipelineJob(name=name, state=f"PIPELINE_STATE_{server.states.pop(0)}")
+        state = server.states.pop(0)
+        error = {"error": {"code": 9, "message": "out of quota"}} if state == "FAILED" else {}
+        return PipelineJob(name=name, state=f"PIPELINE_STATE_{state}", **error)
 
     credentials = AnonymousCredentials(), "p"
-    monkeypatch.setattr(google.auth, "default", lambda *_, **__: credentials)
+    monkeypatch.setattr(google.auth, "default", lambda _: credentials)
     monkeypatch.setattr(PipelineServiceClient, "create_pipeline_job", create)
     monkeypatch.setattr(PipelineServiceClient, "get_pipeline_job", get)
     monkeypatch.setattr(
@@ -298,6 +300,9 @@ def test_a_run_on_vertex(vertex, server, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert "europe-west4" in lines[0]
     assert [line.split()[-1] for line in lines[1:]] == ["PENDING", "RUNNING", "SUCCEEDED"]
+    server.states = ["FAILED"]
+    assert submitted(*ON_VERTEX, "--wait") == 1
+    assert "error: out of quota" in capsys.readouterr().err
 
 
 def test_no_cache_on_vertex_starts_from_no_checkpoint(vertex):
