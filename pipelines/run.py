@@ -1,4 +1,4 @@
-"""Runs a compiled pipeline on this machine, with kfp's subprocess or Docker runner.
+"""Runs a pipeline on this machine, with kfp's subprocess or Docker runner.
 
 <output_dir>/
   pipeline.yaml                    what was run
@@ -18,10 +18,10 @@ import sys
 import threading
 import time
 
-import yaml
-from kfp import components, local
+from google.protobuf import json_format
+from kfp import compiler, local
 
-from pipelines.compile import compile_pipeline
+from pipelines.compile import PIPELINES
 from pipelines.parameters import with_file
 from trainer import comparison
 from trainer.errors import InputError
@@ -53,25 +53,26 @@ def run(name, profile, parameters, output_dir, runner="subprocess", gpus=None):
       InputError: A parameter is wrong, or `output_dir` cannot be written.
       SystemExit: A task failed; with status 2 if that was for wrong input, otherwise 1.
     """
+    pipeline = PIPELINES[name](profile)
+    spec = json_format.MessageToDict(pipeline.pipeline_spec)
+    parameters, paths = absolute(with_file(parameters, spec))
+    runner = choose(runner, spec, paths, gpus, profile)
     result = output_dir / RESULTS[name]
-    pipeline_file = output_dir / "pipeline.yaml"
     try:
         output_dir.mkdir(parents=True, exist_ok=True)
         result.unlink(missing_ok=True)
+        compiler.Compiler().compile(pipeline, str(output_dir / "pipeline.yaml"))
         log = open(output_dir / "log.txt", "w")  # noqa: SIM115, closed below
     except OSError as error:
         rule = f"must be writable ({error.strerror})"
         raise InputError("--output_dir", rule, str(output_dir)) from error
-    compile_pipeline(name, profile, pipeline_file)
-    spec = yaml.safe_load(pipeline_file.read_text())
-    parameters, paths = absolute(with_file(parameters, spec))
-    local.init(choose(runner, spec, paths, gpus, profile), pipeline_root=str(output_dir.resolve()))
+    local.init(runner, pipeline_root=str(output_dir.resolve()))
     os.environ.setdefault("TQDM_MININTERVAL", "3")  # of the tasks: each change is a line here
     terminal = sys.stdout
     with log, Console(log, terminal) as console, contextlib.redirect_stdout(console):
         logging.basicConfig(level=logging.INFO, format="%(message)s", stream=console, force=True)
         try:
-            components.load_component_from_file(str(pipeline_file))(**parameters)
+            pipeline(**parameters)
         except RuntimeError as error:
             sys.exit(console.explain(error))
     runs = sorted(directory for directory in output_dir.glob(f"{name}-*") if directory.is_dir())

@@ -1,8 +1,12 @@
+import os
+
 import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
+import docker
+from components import images
 from trainer import config, evaluate, fit
 from trainer.data import noise, probe, records
 
@@ -16,6 +20,22 @@ tf.config.set_logical_device_configuration(
 def two_replicas():
     """The one strategy of the process: those of a second one would take part in its sums."""
     return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+
+
+@pytest.fixture(scope="session")
+def engine():
+    """A client of the Docker engine, which has the images of this code."""
+    try:
+        client = docker.from_env()
+        for name in (images.DATA, images.TRAINER):
+            client.images.get(name)
+    except docker.errors.DockerException as error:
+        lacking = pytest.fail if os.environ.get("CI") else pytest.skip
+        lacking(f"needs a Docker engine and the images of make build-images: {error}")
+    return client
+
+
+ON_EACH_RUNNER = ["subprocess", pytest.param("docker", marks=pytest.mark.docker)]
 
 
 @pytest.fixture(scope="session")

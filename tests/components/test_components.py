@@ -1,4 +1,4 @@
-"""Each component through kfp's subprocess runner, and as a plain function."""
+"""Each component alone: as a subprocess, in a container, and as a plain function."""
 
 import json
 from pathlib import Path
@@ -8,72 +8,65 @@ import pytest
 from kfp import dsl, local
 
 import components
+from components import images
+from pipelines import docker_runner
+from tests.conftest import ON_EACH_RUNNER
 from trainer import manifest
 from trainer.errors import InputError
 
 FEW_STEPS = {"max_iteration": 10, "eval_freq": 10}
 
 
-@pytest.fixture(autouse=True)
-def subprocess_runner(tmp_path):
-    local.init(
-        local.SubprocessRunner(use_venv=False),
-        pipeline_root=str(tmp_path / "root"),
-        workspace_root=str(tmp_path / "workspace"),
-    )
+@pytest.fixture(params=ON_EACH_RUNNER)
+def run(request, tmp_path, tmp_path_factory):
+    """A function that runs one component as a task. Returns its outputs by name.
 
-
-def run(component, artifacts=None, **parameters):
-    """Runs one component as a task: kfp takes artifacts from an importer only.
-
-    Args:
-      component: The component.
-      artifacts: {input name: (artifact class, path)}.
-      **parameters: Of the component.
-
-    Returns:
-      {output name: artifact}, read back from what the task left.
+    Its arguments are the component, {input artifact: (class, path)} and parameters.
     """
+    if request.param == "docker":
+        request.getfixturevalue("engine")
+        names, mounted = (images.DATA, images.TRAINER), {str(tmp_path_factory.getbasetemp())}
+        runner = docker_runner.runner(names, mounted)
+    else:
+        runner = local.SubprocessRunner(use_venv=False)
+    root = tmp_path / "root"
+    local.init(runner, pipeline_root=str(root), workspace_root=str(tmp_path / "workspace"))
 
-    @dsl.pipeline(name="alone")
-    def pipeline():
-        inputs = {
-            name: dsl.importer(
-                artifact_uri=str(path), artifact_class=artifact_class, reimport=False
-            ).output
-            for name, (artifact_class, path) in (artifacts or {}).items()
-        }
-        component(**inputs, **parameters)
+    def run(component, artifacts=None, **parameters):
+        @dsl.pipeline(name="alone")
+        def pipeline():
+            # kfp takes artifacts from an importer only.
+            inputs = {
+                name: dsl.importer(
+                    artifact_uri=str(path), artifact_class=artifact_class, reimport=False
+                ).output
+                for name, (artifact_class, path) in (artifacts or {}).items()
+            }
+            component(**inputs, **parameters)
 
-    task = pipeline()
-    assert task.state.name in ("SUCCEEDED", "FINAL"), task.state
-    return task
+        pipeline()
+        (file,) = root.glob(f"*/{component.name}/executor_output.json")
+        written = json.loads(file.read_text())["artifacts"]
+        return {name: artifacts["artifacts"][0] for name, artifacts in written.items()}
 
-
-def outputs(tmp_path, component):
-    """What executor_output.json of the only task of this name says."""
-    (file,) = (tmp_path / "root").glob(f"*/{component.name}/executor_output.json")
-    written = json.loads(file.read_text())["artifacts"]
-    return {name: artifacts["artifacts"][0] for name, artifacts in written.items()}
+    return run
 
 
-def test_prepare_dataset(tmp_path, digits):
-    run(components.prepare_dataset, dataset="digits")
-    written = outputs(tmp_path, components.prepare_dataset)["prepared_dataset"]
+def test_prepare_dataset(run, digits):
+    written = run(components.prepare_dataset, dataset="digits")["prepared_dataset"]
     assert written["metadata"]["source"] == "digits"
     made = manifest.read(written["uri"], "prepared_dataset")
     assert made["id"] == manifest.read(digits, "prepared_dataset")["id"]
 
 
-def test_inject_noise(tmp_path, digits, noisy_labels):
-    run(
+def test_inject_noise(run, digits, noisy_labels):
+    made = run(
         components.inject_noise,
         {"prepared_dataset": (dsl.Dataset, digits)},
         noise="uniform",
         noise_ratio=0.9,
         seed=0,
     )
-    made = outputs(tmp_path, components.inject_noise)
     assert "ratio 0.9" in Path(made["heat_map"]["uri"]).read_text()
     written = made["noisy_labels"]
     assert written["metadata"]["wrong_labels"] == pytest.approx(0.81, abs=0.02)
@@ -82,20 +75,19 @@ def test_inject_noise(tmp_path, digits, noisy_labels):
     )
 
 
-def test_split_probe(tmp_path, digits, probe_split):
-    run(
+def test_split_probe(run, digits, probe_split):
+    written = run(
         components.split_probe,
         {"prepared_dataset": (dsl.Dataset, digits)},
         per_class=10,
         seed=0,
-    )
-    written = outputs(tmp_path, components.split_probe)["probe_split"]
+    )["probe_split"]
     assert written["metadata"]["per_class"] == 10
     assert manifest.read(written["uri"], "probe_split") == manifest.read(probe_split, "probe_split")
 
 
-def test_train_and_evaluate(tmp_path, digits, noisy_labels, probe_split):
-    run(
+def test_train_and_evaluate(run, digits, noisy_labels, probe_split):
+    written = run(
         components.train,
         {
             "prepared_dataset": (dsl.Dataset, digits),
@@ -106,27 +98,32 @@ def test_train_and_evaluate(tmp_path, digits, noisy_labels, probe_split):
         seed=5,
         settings=FEW_STEPS,
     )
-    written = outputs(tmp_path, components.train)
     assert written["checkpoints"]["metadata"]["method"] == "l2r"
     assert written["model"]["metadata"]["framework"] == "Keras"
     made = manifest.read(written["checkpoints"]["uri"], "checkpoints")
     assert (made["config"]["seed"], made["config"]["max_iteration"]) == (5, 10)
     manifest.read(written["model"]["uri"], "model")
 
-    run(
+    tested = run(
         components.evaluate,
         {
             "prepared_dataset": (dsl.Dataset, digits),
             "checkpoints": (dsl.Artifact, written["checkpoints"]["uri"]),
         },
     )
-    metrics = outputs(tmp_path, components.evaluate)["metrics"]
+    metrics = tested["metrics"]
     on_disk = json.loads(Path(metrics["uri"], "metrics.json").read_text())
     assert on_disk == metrics["metadata"]
     assert 0 <= on_disk["test/top1"] <= on_disk["test/top5"] <= 1
+    matrix = tested["confusion"]["metadata"]["confusionMatrix"]
+    assert [spec["displayName"] for spec in matrix["annotationSpecs"]] == list("0123456789")
+    counts = np.array([row["row"] for row in matrix["rows"]])
+    assert counts.sum() == 360
+    assert np.trace(counts) / 360 == pytest.approx(on_disk["test/top1"])
+    assert "| test/top1 " in Path(tested["summary"]["uri"]).read_text()
 
 
-def test_a_failing_component_fails_its_task(digits):
+def test_a_failing_component_fails_its_task(run, digits):
     with pytest.raises(RuntimeError, match="split-probe"):
         run(
             components.split_probe,
@@ -156,7 +153,9 @@ def test_the_same_as_plain_functions(tmp_path, digits, noisy_labels, probe_split
         data, labels, split, "supervised", 1, FEW_STEPS, checkpoints, model
     )
     metrics = plain(dsl.Metrics, tmp_path / "metrics")
-    components.evaluate.python_func(data, checkpoints, metrics)
+    confusion = plain(dsl.ClassificationMetrics, tmp_path / "confusion")
+    markdown = plain(dsl.Markdown, tmp_path / "metrics.md")
+    components.evaluate.python_func(data, checkpoints, metrics, confusion, markdown)
     summary, table = plain(dsl.Artifact, tmp_path / "summary"), plain(dsl.Markdown, tmp_path / "t")
     components.compare_runs.python_func([metrics], summary, table)
     compared = json.loads((tmp_path / "summary" / "summary.json").read_text())
@@ -164,6 +163,15 @@ def test_the_same_as_plain_functions(tmp_path, digits, noisy_labels, probe_split
     assert (run["method"], run["noise_ratio"]) == ("supervised", 0.4)
     assert run["test/top1"] == metrics.metadata["test/top1"]
     assert "| supervised" in (tmp_path / "t").read_text()
+
+
+def test_the_status_of_a_run_that_failed(tmp_path):
+    status = dsl.PipelineTaskFinalStatus("FAILED", "runs/1", "train", 9, "out of memory")
+    recorded = plain(dsl.Artifact, tmp_path / "status")
+    components.record_status.python_func(status, recorded)
+    written = json.loads((tmp_path / "status").read_text())
+    assert written == recorded.metadata
+    assert (written["state"], written["error"]) == ("FAILED", "out of memory")
 
 
 def test_artifacts_that_do_not_fit_are_refused(tmp_path, digits, probe_split):

@@ -6,18 +6,18 @@ from components import images
 
 
 def names(**environment):
-    code = "from components import images; print(images.DATA, images.TRAINER)"
+    code = "from components import images; print(images.DATA, images.TRAINER_GPU)"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True
     )
     return done.stdout.split()
 
 
-def test_names_say_registry_and_kind():
+def test_names_say_registry_and_content():
     tag = re.escape(images.tag())
     assert re.fullmatch(r"\d+\.\d+\.\d+-[0-9a-f]{12}", images.tag())
     assert re.fullmatch(f"ieg-pipeline/python-data:{tag}", names()[0])
-    data, trainer = names(REGISTRY="host:5000/team/", TENSORFLOW="tensorflow[and-cuda]")
+    data, trainer = names(REGISTRY="host:5000/team/")
     assert re.fullmatch(f"host:5000/team/ieg-pipeline/python-data:{tag}", data)
     assert re.fullmatch(f"host:5000/team/ieg-pipeline/python-trainer-gpu:{tag}", trainer)
 
