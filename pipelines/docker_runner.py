@@ -22,7 +22,7 @@ def runner(image_names, paths, gpus=None, shared_memory=""):
       shared_memory: Size of /dev/shm.
 
     Raises:
-      InputError: There is no engine, or not an image.
+      InputError: There is no engine, not an image, or no GPU.
     """
     try:
         client = docker.from_env()
@@ -35,17 +35,28 @@ def runner(image_names, paths, gpus=None, shared_memory=""):
         except docker.errors.ImageNotFound:
             rule = "must be on this machine; run make build-images, or pull it"
             raise InputError("image", rule, name) from None
-    docker_task_handler.run_docker_container = run_container
     directories = {path if os.path.isdir(path) else os.path.dirname(path) for path in paths}
     options = {"shm_size": shared_memory.rstrip("i")} if shared_memory else {}
     if gpus:
         count = -1 if gpus == "all" else int(gpus)
         options["device_requests"] = [DeviceRequest(count=count, capabilities=[["gpu"]])]
+        check_gpus(client, gpus, options)
+    docker_task_handler.run_docker_container = run_container
     return local.DockerRunner(
         user=f"{os.getuid()}:{os.getgid()}",
+        environment={"TQDM_MININTERVAL": os.environ.get("TQDM_MININTERVAL", "3")},
         mounts=[Mount(path, path, type="bind") for path in directories],
         **options,
     )
+
+
+def check_gpus(client, gpus, options):
+    """Raises InputError unless a container can have them."""
+    try:
+        client.containers.run(images.TRAINER_GPU, ["true"], remove=True, **options)
+    except docker.errors.APIError as error:
+        rule = "needs these GPUs, their driver and NVIDIA's container toolkit"
+        raise InputError("--gpus", f"{rule} ({error.explanation})", gpus) from None
 
 
 def run_container(client, image, command, volumes, device_requests=None, **options):
@@ -59,8 +70,10 @@ def run_container(client, image, command, volumes, device_requests=None, **optio
         image, command, volumes=volumes, device_requests=device_requests, **options
     )
     try:
+        # Unlike the log, this does not wait for the end of a line, as of a progress bar.
+        output = container.attach(stream=True)
         container.start()
-        for text in container.logs(stream=True):
+        for text in output:
             print(text.decode(errors="replace"), end="")
         return container.wait()["StatusCode"]
     finally:
