@@ -18,7 +18,7 @@ build = $(DOCKER) build --quiet --file docker/Dockerfile --target $(1) --build-a
 
 .PHONY: help
 help:  ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-13s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-15s %s\n", $$1, $$2}'
 
 .PHONY: setup
 setup: $(READY)  ## make the environment in .venv (the other targets do so as well)
@@ -38,13 +38,22 @@ run: $(READY)  ## one training pipeline, such as: make run ARGS="--method=l2r --
 	$(BIN)/python -m pipelines run $(ARGS)
 
 .PHONY: compile
-compile: $(READY)  ## the YAML of every pipeline, into compiled/
-	$(BIN)/python -m pipelines compile --pipeline=training --output=compiled/training.yaml
-	$(BIN)/python -m pipelines compile --pipeline=sweep --output=compiled/sweep.yaml
+compile: $(READY)  ## the YAML of every pipeline for every target, into compiled/
+	for target in local kubeflow vertex; do for name in training sweep webvision; do \
+	  $(BIN)/python -m pipelines compile --pipeline=$$name --target=$$target \
+	    --output=compiled/$$name-$$target.yaml || exit; done; done
 
 .PHONY: test
-test: $(READY)  ## all tests
-	$(BIN)/python -m pytest -n 2 --dist=loadfile $(ARGS)
+test: $(READY)  ## all tests that need no containers
+	$(BIN)/python -m pytest -n 2 --dist=loadfile -m "not docker" $(ARGS)
+
+.PHONY: test-components
+test-components: $(READY)  ## each component alone, as a subprocess
+	$(BIN)/python -m pytest -m "not docker" tests/components $(ARGS)
+
+.PHONY: test-docker
+test-docker: build-images  ## images, components and pipelines in containers; arguments as build-images
+	$(BIN)/python -m pytest -m docker $(ARGS)
 
 .PHONY: lint
 lint: $(READY)  ## ruff: rules and format

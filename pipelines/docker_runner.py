@@ -1,6 +1,7 @@
 """kfp's Docker runner, which tells a container that failed from one that did well."""
 
 import os
+import threading
 
 from docker.types import DeviceRequest, Mount
 from kfp import local
@@ -9,6 +10,8 @@ from kfp.local import docker_task_handler
 import docker
 from components import images
 from trainer.errors import InputError
+
+running, starting = set(), threading.RLock()
 
 
 def runner(image_names, paths, gpus=None, shared_memory=""):
@@ -66,9 +69,11 @@ def run_container(client, image, command, volumes, device_requests=None, **optio
     """
     if image != images.TRAINER_GPU:
         device_requests = None
-    container = client.containers.create(
-        image, command, volumes=volumes, device_requests=device_requests, **options
-    )
+    with starting:
+        container = client.containers.create(
+            image, command, volumes=volumes, device_requests=device_requests, **options
+        )
+        running.add(container)
     try:
         # Unlike the log, this does not wait for the end of a line, as of a progress bar.
         output = container.attach(stream=True)
@@ -77,4 +82,12 @@ def run_container(client, image, command, volumes, device_requests=None, **optio
             print(text.decode(errors="replace"), end="")
         return container.wait()["StatusCode"]
     finally:
+        container.remove(force=True)
+        running.remove(container)
+
+
+def end():
+    """Removes all containers that are running; from then on none is started."""
+    starting.acquire()
+    for container in running.copy():
         container.remove(force=True)

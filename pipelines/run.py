@@ -14,13 +14,16 @@ import logging
 import os
 import re
 import shutil
+import signal
 import sys
 import threading
 import time
 
+import psutil
 from google.protobuf import json_format
 from kfp import compiler, local
 
+from pipelines import docker_runner
 from pipelines.compile import PIPELINES
 from pipelines.parameters import with_file
 from trainer import comparison
@@ -66,6 +69,8 @@ def run(name, profile, parameters, output_dir, runner="subprocess", gpus=None):
     except OSError as error:
         rule = f"must be writable ({error.strerror})"
         raise InputError("--output_dir", rule, str(output_dir)) from error
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, end)
     local.init(runner, pipeline_root=str(output_dir.resolve()))
     os.environ.setdefault("TQDM_MININTERVAL", "3")  # of the tasks: each change is a line here
     terminal = sys.stdout
@@ -83,12 +88,19 @@ def run(name, profile, parameters, output_dir, runner="subprocess", gpus=None):
     terminal.write(f"\n{table}\n\noutputs: {output_dir}\n")  # kfp leaves `print` indented
 
 
+def end(number, frame):
+    """Ends the tasks and this process; kfp would wait for the tasks, and try them again."""
+    docker_runner.end()
+    for task in psutil.Process().children(recursive=True):
+        task.terminate()
+    os.write(2, f"error: ended by {signal.Signals(number).name}\n".encode())
+    os._exit(128 + number)
+
+
 def choose(runner, spec, paths, gpus, profile):
     """Kfp's runner of this name."""
     if runner == "subprocess":
         return local.SubprocessRunner(use_venv=False)
-    from pipelines import docker_runner
-
     executors = spec["deploymentSpec"]["executors"].values()
     names = {executor["container"]["image"] for executor in executors}
     return docker_runner.runner(names, paths, gpus, profile.shared_memory)

@@ -1,9 +1,11 @@
 """The pipelines as users start them: through their command line, on this machine."""
 
 import json
+import signal
 import subprocess
 import sys
 
+import psutil
 import pytest
 import yaml
 from absl import flags
@@ -132,6 +134,30 @@ def test_wrong_input_found_by_a_task(tmp_path):
     assert done.stderr.count("\n") == 1
     assert not (out / "metrics.json").exists()
     assert not list(out.glob("training-*/train"))
+
+
+@pytest.mark.parametrize("runner", ON_EACH_RUNNER)
+def test_a_signal_ends_all_tasks(runner, request, tmp_path):
+    """Also those of a loop, which kfp would wait for, and try again."""
+    engine = request.getfixturevalue("engine") if runner == "docker" else None
+    arguments = ("run", "--pipeline=sweep", f"--runner={runner}", "--max_iteration=100000")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pipelines", *arguments],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while "steps/s" not in process.stdout.readline():
+        assert process.poll() is None
+    tasks = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (130, "error: ended by SIGINT\n")
+    assert not psutil.wait_procs(tasks, timeout=30)[1]
+    if engine:
+        sources = [m["Source"] for c in engine.containers.list(all=True) for m in c.attrs["Mounts"]]
+        assert not [source for source in sources if source.startswith(str(tmp_path))]
 
 
 def test_compile_writes_yaml(tmp_path):
