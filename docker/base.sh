@@ -3,8 +3,9 @@
 # Usage: docker/base.sh NAME; needs root and debootstrap. DOCKER names the client.
 set -eu
 root=$(mktemp -d)
-trap 'rm -rf "$root"' EXIT
-debootstrap --variant=minbase --include=python3,python3-venv,ca-certificates bookworm "$root" >&2
+trap 'rm -rf "$root" "$root.log"' EXIT
+debootstrap --variant=minbase --include=python3,python3-venv,ca-certificates bookworm "$root" \
+  >"$root.log" 2>&1 || { tail "$root.log" >&2; exit 1; }
 # The certificates that this machine trusts are those that its network needs.
 certificates=etc/ssl/certs/ca-certificates.crt
 cp "/$certificates" "$root/$certificates"

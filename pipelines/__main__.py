@@ -56,7 +56,7 @@ SUBMIT = (
 )
 for field in profiles.FIELDS.values():
     define = flags.DEFINE_boolean if field.type is bool else flags.DEFINE_string
-    define(field.name, None, field.metadata["help"])
+    define(field.name, None, f"profile: {field.metadata['help']}")
 flags.adopt_module_key_flags(parameters)
 
 

@@ -1,16 +1,13 @@
 """Against an emulator of Cloud Storage, a process that is killed and started again."""
 
-import contextlib
 import csv
 import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
-import urllib.request
 import zipfile
 from pathlib import Path
 
@@ -25,56 +22,7 @@ from trainer.data import records
 from trainer.data.sources import webvision
 from trainer.errors import InputError, RemoteError
 
-
-class Server:
-    """The emulator; what it holds is on disk."""
-
-    def __init__(self, root):
-        self.root = root
-        with socket.socket() as free:
-            free.bind(("localhost", 0))
-            self.port = free.getsockname()[1]
-        self.start()
-
-    @property
-    def address(self):
-        return f"http://localhost:{self.port}"
-
-    def start(self):
-        command = [Path(sys.executable).parent / "gcp-storage-emulator", "-d", self.root, "start"]
-        self.log = open(f"{self.root}.log", "w")  # noqa: SIM115, closed by `kill`
-        self.process = subprocess.Popen(
-            [*command, f"--port={self.port}", "--default-bucket=photos"],
-            stdout=self.log,
-            stderr=subprocess.STDOUT,
-        )
-        while self.process.poll() is None:
-            with contextlib.suppress(OSError):
-                urllib.request.urlopen(self.address).close()
-                return
-            time.sleep(0.05)
-        raise RuntimeError(Path(self.log.name).read_text())
-
-    def kill(self):
-        self.process.kill()
-        self.process.wait()
-        self.log.close()
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    server = Server(tmp_path_factory.mktemp("emulator") / "storage")
-    yield server
-    server.kill()
-
-
-@pytest.fixture(autouse=True)
-def bucket(server, tmp_path, monkeypatch):
-    """A bucket on the server, and an empty cache."""
-    monkeypatch.setenv("STORAGE_EMULATOR_HOST", server.address)
-    monkeypatch.setenv("IEG_CACHE", str(tmp_path / "cache"))
-    storage.client.cache_clear()
-    return storage.client().bucket("photos")
+pytestmark = pytest.mark.usefixtures("bucket")
 
 
 @pytest.fixture(scope="module")
@@ -121,12 +69,16 @@ def test_a_table_with_paths_in_storage(folder, tmp_path):
     assert records.prepare("csv", tmp_path / "remote", remote)["id"] in ids
 
 
-def test_what_is_here_is_not_fetched_again_unless_it_changed(server, bucket):
+def test_what_is_here_is_not_fetched_again_unless_it_changed(storage_server, bucket):
     bucket.blob("a/b.txt").upload_from_string("old")
     for _ in range(2):
         assert storage.fetched("gs://photos/a/b.txt").read_text() == "old"
-    downloads = Path(server.log.name).read_text().count("GET /download/storage/v1/b/photos/o/a/b")
-    downloads += Path(server.log.name).read_text().count("GET /download/storage/v1/b/photos/o/a%2F")
+    downloads = (
+        Path(storage_server.log.name).read_text().count("GET /download/storage/v1/b/photos/o/a/b")
+    )
+    downloads += (
+        Path(storage_server.log.name).read_text().count("GET /download/storage/v1/b/photos/o/a%2F")
+    )
     assert downloads == 1
     bucket.blob("a/b.txt").upload_from_string("new")
     assert storage.fetched("gs://photos/a/b.txt").read_text() == "new"
@@ -140,7 +92,7 @@ command_line.run(lambda arguments: print(storage.fetched(arguments[0])))
 """
 
 
-def test_a_server_that_is_killed_in_the_middle(server, bucket, tmp_path):
+def test_a_server_that_is_killed_in_the_middle(storage_server, bucket, tmp_path):
     content = np.random.default_rng(0).bytes(100_000_000)
     bucket.blob("large").upload_from_string(content)
     fetch = [sys.executable, "-c", FETCH, "gs://photos/large"]
@@ -150,7 +102,7 @@ def test_a_server_that_is_killed_in_the_middle(server, bucket, tmp_path):
     ):
         assert running.poll() is None
         time.sleep(0.001)
-    server.kill()
+    storage_server.kill()
     _, said = running.communicate()
     assert running.returncode == 1
     assert said.splitlines()[-1].startswith("error: gs://photos/large cannot be reached (")
@@ -158,9 +110,9 @@ def test_a_server_that_is_killed_in_the_middle(server, bucket, tmp_path):
     length = partial[0].stat().st_size
     assert 5_000_000 <= length < len(content)
 
-    server.start()
+    storage_server.start()
     assert storage.fetched("gs://photos/large").read_bytes() == content
-    assert " 206 " in Path(server.log.name).read_text()  # a part of it
+    assert " 206 " in Path(storage_server.log.name).read_text()  # a part of it
     assert not partial[0].exists()
 
 
@@ -198,7 +150,7 @@ def test_a_name_that_would_leave_the_cache(name):
         storage.fetch([f"gs://photos/{name}"])
 
 
-def test_manifests_are_sent_last_and_the_old_goes(server, bucket, tmp_path):
+def test_manifests_are_sent_last_and_the_old_goes(storage_server, bucket, tmp_path):
     bucket.blob("run/old").upload_from_string("old")
     for name in ("a/manifest.json", "z/data", "a/data"):
         (tmp_path / "run" / name).parent.mkdir(parents=True, exist_ok=True)
