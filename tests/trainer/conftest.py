@@ -47,16 +47,16 @@ class Server:
 
 
 @pytest.fixture(scope="module")
-def storage_server(tmp_path_factory):
+def emulator(tmp_path_factory):
     server = Server(tmp_path_factory.mktemp("emulator") / "storage")
     yield server
     server.kill()
 
 
 @pytest.fixture
-def bucket(storage_server, tmp_path, monkeypatch):
+def bucket(emulator, tmp_path, monkeypatch):
     """A bucket on the server, and an empty cache."""
-    monkeypatch.setenv("STORAGE_EMULATOR_HOST", storage_server.address)
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", emulator.address)
     monkeypatch.setenv("IEG_CACHE", str(tmp_path / "cache"))
     storage.client.cache_clear()
     return storage.client().bucket("photos")

@@ -3,6 +3,7 @@ import json
 import keras
 import numpy as np
 import pytest
+from sklearn.metrics import confusion_matrix
 
 from trainer import evaluate, manifest
 from trainer.data import augment, records
@@ -18,6 +19,8 @@ def test_accuracies_are_those_of_the_saved_model(supervised_run, digits):
     assert metrics["test/top1"] == pytest.approx(np.mean(logits.argmax(1) == labels))
     in_top5 = (np.argsort(-logits, axis=1)[:, :5] == labels[:, np.newaxis]).any(1)
     assert metrics["test/top5"] == pytest.approx(np.mean(in_top5))
+    confusion = np.load(supervised_run / "metrics" / "confusion.npy")
+    np.testing.assert_array_equal(confusion, confusion_matrix(labels, logits.argmax(1)))
 
 
 def test_metrics_say_what_was_run(supervised_run):

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import keras
 import pytest
 
 from tests.trainer import test_fit
@@ -62,15 +63,12 @@ def test_another_machine_goes_on(attempt, tmp_path, monkeypatch, remote):
 def test_a_lost_model_is_made_from_finished_checkpoints(
     supervised_run, digits, noisy_labels, probe_split, tmp_path
 ):
-    shutil.copytree(supervised_run / "checkpoints", tmp_path / "checkpoints")
-    settings = config.TrainConfig(
-        **manifest.read(tmp_path / "checkpoints", "checkpoints")["config"]
-    )
-    fit.train(
-        settings, digits, noisy_labels, probe_split, tmp_path / "checkpoints", tmp_path / "model"
-    )
+    places = tmp_path / "checkpoints", tmp_path / "model"
+    shutil.copytree(supervised_run / "checkpoints", places[0])
+    settings = config.TrainConfig(**manifest.read(places[0], "checkpoints")["config"])
+    fit.train(settings, digits, noisy_labels, probe_split, *places)
     a, b = (
-        test_fit.keras.models.load_model(root / "model" / "model.keras").get_weights()
+        keras.models.load_model(root / "model" / "model.keras").get_weights()
         for root in (supervised_run, tmp_path)
     )
     assert all((x == y).all() for x, y in zip(a, b, strict=True))

@@ -69,15 +69,13 @@ def test_a_table_with_paths_in_storage(folder, tmp_path):
     assert records.prepare("csv", tmp_path / "remote", remote)["id"] in ids
 
 
-def test_what_is_here_is_not_fetched_again_unless_it_changed(storage_server, bucket):
+def test_what_is_here_is_not_fetched_again_unless_it_changed(emulator, bucket):
     bucket.blob("a/b.txt").upload_from_string("old")
     for _ in range(2):
         assert storage.fetched("gs://photos/a/b.txt").read_text() == "old"
-    downloads = (
-        Path(storage_server.log.name).read_text().count("GET /download/storage/v1/b/photos/o/a/b")
-    )
+    downloads = Path(emulator.log.name).read_text().count("GET /download/storage/v1/b/photos/o/a/b")
     downloads += (
-        Path(storage_server.log.name).read_text().count("GET /download/storage/v1/b/photos/o/a%2F")
+        Path(emulator.log.name).read_text().count("GET /download/storage/v1/b/photos/o/a%2F")
     )
     assert downloads == 1
     bucket.blob("a/b.txt").upload_from_string("new")
@@ -92,7 +90,7 @@ command_line.run(lambda arguments: print(storage.fetched(arguments[0])))
 """
 
 
-def test_a_server_that_is_killed_in_the_middle(storage_server, bucket, tmp_path):
+def test_a_server_that_is_killed_in_the_middle(emulator, bucket, tmp_path):
     content = np.random.default_rng(0).bytes(100_000_000)
     bucket.blob("large").upload_from_string(content)
     fetch = [sys.executable, "-c", FETCH, "gs://photos/large"]
@@ -102,7 +100,7 @@ def test_a_server_that_is_killed_in_the_middle(storage_server, bucket, tmp_path)
     ):
         assert running.poll() is None
         time.sleep(0.001)
-    storage_server.kill()
+    emulator.kill()
     _, said = running.communicate()
     assert running.returncode == 1
     assert said.splitlines()[-1].startswith("error: gs://photos/large cannot be reached (")
@@ -110,9 +108,9 @@ def test_a_server_that_is_killed_in_the_middle(storage_server, bucket, tmp_path)
     length = partial[0].stat().st_size
     assert 5_000_000 <= length < len(content)
 
-    storage_server.start()
+    emulator.start()
     assert storage.fetched("gs://photos/large").read_bytes() == content
-    assert " 206 " in Path(storage_server.log.name).read_text()  # a part of it
+    assert " 206 " in Path(emulator.log.name).read_text()  # a part of it
     assert not partial[0].exists()
 
 
@@ -150,7 +148,7 @@ def test_a_name_that_would_leave_the_cache(name):
         storage.fetch([f"gs://photos/{name}"])
 
 
-def test_manifests_are_sent_last_and_the_old_goes(storage_server, bucket, tmp_path):
+def test_manifests_are_sent_last_and_the_old_goes(emulator, bucket, tmp_path):
     bucket.blob("run/old").upload_from_string("old")
     for name in ("a/manifest.json", "z/data", "a/data"):
         (tmp_path / "run" / name).parent.mkdir(parents=True, exist_ok=True)
