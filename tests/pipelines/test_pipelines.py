@@ -12,6 +12,7 @@ from absl import flags
 
 from pipelines import parameters
 from tests.conftest import ON_EACH_RUNNER
+from tests.webvision_files import write_imagenet_val, write_release
 
 FEW_STEPS = ("--max_iteration=12", "--eval_freq=12")
 
@@ -165,3 +166,26 @@ def test_compile_writes_yaml(tmp_path):
     assert (done.returncode, done.stdout) == (0, "sweep.yaml\n"), done.stderr
     spec = yaml.safe_load((tmp_path / "sweep.yaml").read_text())
     assert spec["pipelineInfo"]["name"] == "sweep"
+
+
+@pytest.mark.parametrize(
+    "pipeline", ["--pipeline=webvision", "--dataset=webvisionmini --use_imagenet_as_eval"]
+)
+def test_webvision_is_tested_on_imagenet_too(pipeline, tmp_path):
+    release = write_release(tmp_path / "release")
+    imagenet_val = write_imagenet_val(tmp_path / "ILSVRC2012_img_val.tar")
+    settings = {
+        **{"data": release, "imagenet_val": imagenet_val, "probe_per_class": 2},
+        **{"network_name": "convnet", "image_size": 16, "batch_size": 4, "val_batch_size": 50},
+        **{"max_iteration": 4, "eval_freq": 4},
+    }
+    flags = [f"--{name}={value}" for name, value in settings.items()]
+    done = command("pipelines", "run", *pipeline.split(), "--output_dir=out", *flags, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    metrics = [
+        json.loads(file.read_text()) for file in (tmp_path / "out").glob("*-2*/*/metrics/*.json")
+    ]
+    assert {name for found in metrics for name in found if "/" in name} >= {
+        "test/top1",
+        "imagenet/top1",
+    }

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.trainer.data.sources.test_webvision import write_probe, write_tfds
+from tests.webvision_files import write_probe, write_tfds
 from trainer import storage
 from trainer.config import DataConfig
 from trainer.data import records
