@@ -4,6 +4,7 @@ import os
 import threading
 
 from docker.types import DeviceRequest, Mount
+from google.auth import _cloud_sdk
 from kfp import local
 from kfp.local import docker_task_handler
 
@@ -11,6 +12,7 @@ import docker
 from components import images
 from trainer.errors import InputError
 
+CREDENTIALS = "GOOGLE_APPLICATION_CREDENTIALS"
 running, starting = set(), threading.RLock()
 
 
@@ -45,10 +47,18 @@ def runner(image_names, paths, gpus=None, shared_memory=""):
         options["device_requests"] = [DeviceRequest(count=count, capabilities=[["gpu"]])]
         check_gpus(client, gpus, options)
     docker_task_handler.run_docker_container = run_container
+    mounts = [Mount(path, path, type="bind") for path in directories]
+    environment = {"TQDM_MININTERVAL": os.environ.get("TQDM_MININTERVAL", "3")}
+    file = os.environ.get(CREDENTIALS) or _cloud_sdk.get_application_default_credentials_path()
+    if os.path.isfile(file):
+        environment[CREDENTIALS] = "/credentials.json"
+        mounts.append(
+            Mount(environment[CREDENTIALS], os.path.abspath(file), type="bind", read_only=True)
+        )
     return local.DockerRunner(
         user=f"{os.getuid()}:{os.getgid()}",
-        environment={"TQDM_MININTERVAL": os.environ.get("TQDM_MININTERVAL", "3")},
-        mounts=[Mount(path, path, type="bind") for path in directories],
+        environment=environment,
+        mounts=mounts,
         **options,
     )
 

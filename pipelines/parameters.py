@@ -1,6 +1,7 @@
 """Parameters of the pipelines: from flags and a YAML file, checked before anything runs."""
 
 import itertools
+import os
 from pathlib import Path
 
 import yaml
@@ -16,6 +17,10 @@ NAMED = (
     *("probe_per_class", "probe_dataset_hold_ratio"),
 )
 WEBVISION = ("data", "imagenet_val", "probe_per_class")
+PATHS = (
+    *("data", "trusted", "test", "noise_file", "imagenet_val", "tfds_data_dir"),
+    "checkpoint_root",
+)
 TYPES = {
     "STRING": str,
     "NUMBER_INTEGER": int,
@@ -158,6 +163,20 @@ def with_file(parameters, spec):
             rule = f"must be of type {definitions[name]['parameterType']}"
             raise InputError(f"--{name}", rule, value)
     return parameters
+
+
+def absolute(parameters):
+    """The parameters with absolute paths of what is on this machine, and the set of these."""
+    paths = {
+        name: os.path.abspath(value)
+        for name, value in parameters.items()
+        if name in PATHS and value and os.path.exists(value)
+    }
+    inner = parameters.get("dataset_settings", {})
+    if inner:
+        inner, inner_paths = absolute(inner)
+        return parameters | paths | {"dataset_settings": inner}, {*paths.values(), *inner_paths}
+    return parameters | paths, set(paths.values())
 
 
 def read(file):

@@ -8,16 +8,12 @@
 """
 
 import contextlib
-import io
 import json
 import logging
 import os
-import re
-import shutil
 import signal
 import sys
-import threading
-import time
+from pathlib import Path
 
 import psutil
 from google.protobuf import json_format
@@ -25,20 +21,17 @@ from kfp import compiler, local
 
 from pipelines import docker_runner
 from pipelines.compile import PIPELINES
-from pipelines.parameters import with_file
-from trainer import comparison
+from pipelines.console import Console
+from pipelines.parameters import absolute, with_file
+from trainer import comparison, manifest
 from trainer.errors import InputError
 
-PATHS = (
-    *("data", "trusted", "test", "noise_file", "imagenet_val", "tfds_data_dir"),
-    "checkpoint_root",
-)
-FOUND = {
-    "training": "**/evaluate/metrics/metrics.json",
-    "webvision": "**/evaluate/metrics/metrics.json",
+METRICS = "**/evaluate*/metrics/metrics.json"
+RESULTS = {
+    "training": METRICS,
+    "webvision": METRICS,
     "sweep": "**/compare-runs/summary/summary.json",
 }
-RESULTS = {"training": "metrics.json", "webvision": "metrics.json", "sweep": "summary.json"}
 
 
 def run(name, profile, parameters, output_dir, runner="subprocess", gpus=None):
@@ -60,7 +53,7 @@ def run(name, profile, parameters, output_dir, runner="subprocess", gpus=None):
     spec = json_format.MessageToDict(pipeline.pipeline_spec)
     parameters, paths = absolute(with_file(parameters, spec))
     runner = choose(runner, spec, paths, gpus, profile)
-    result = output_dir / RESULTS[name]
+    result = output_dir / Path(RESULTS[name]).name
     try:
         output_dir.mkdir(parents=True, exist_ok=True)
         result.unlink(missing_ok=True)
@@ -81,9 +74,10 @@ def run(name, profile, parameters, output_dir, runner="subprocess", gpus=None):
         except RuntimeError as error:
             sys.exit(console.explain(error))
     runs = sorted(directory for directory in output_dir.glob(f"{name}-*") if directory.is_dir())
-    (found,) = runs[-1].glob(FOUND[name])
-    shutil.copy(found, result)
-    content = json.loads(result.read_text())
+    content = {}
+    for file in runs[-1].glob(RESULTS[name]):
+        content |= json.loads(file.read_text())
+    manifest.write_json(result, content)
     table = comparison.table(content if name == "sweep" else comparison.collect([content]))
     terminal.write(f"\n{table}\n\noutputs: {output_dir}\n")  # kfp leaves `print` indented
 
@@ -104,59 +98,3 @@ def choose(runner, spec, paths, gpus, profile):
     executors = spec["deploymentSpec"]["executors"].values()
     names = {executor["container"]["image"] for executor in executors}
     return docker_runner.runner(names, paths, gpus, profile.shared_memory)
-
-
-def absolute(parameters):
-    """The parameters with absolute paths of what is on this machine, and the set of these."""
-    paths = {
-        name: os.path.abspath(value)
-        for name, value in parameters.items()
-        if name in PATHS and value and os.path.exists(value)
-    }
-    inner = parameters.get("dataset_settings", {})
-    if inner:
-        inner, inner_paths = absolute(inner)
-        return parameters | paths | {"dataset_settings": inner}, {*paths.values(), *inner_paths}
-    return parameters | paths, set(paths.values())
-
-
-class Console(io.TextIOBase):
-    """Writes everything to the log, and to the terminal what a person waits for."""
-
-    def __init__(self, log, terminal):
-        self.log = log
-        self.terminal = terminal
-        self.started = time.monotonic()
-        self.unfinished_line = ""
-        self.error = self.reason = None
-        self.lock = threading.Lock()  # two tasks of a loop run at a time
-
-    def write(self, text):
-        with self.lock:
-            self.log.write(text)
-            *lines, self.unfinished_line = (self.unfinished_line + text).split("\n")
-            for line in lines:
-                self.show(line.strip().rpartition("\r")[2])
-        return len(text)
-
-    def show(self, line):
-        if match := re.match(r".*%\|.*?\]", line):  # a progress bar
-            self.tell(match[0])
-        elif match := re.search(
-            r"Task \S*'([\w-]+)'\S* finished with status \S*(SUCCESS|FAIL)", line
-        ):
-            self.tell(f"{match[1]}: {'done' if match[2] == 'SUCCESS' else 'FAILED'}")
-        elif match := re.match(r"Task (\S+) failed .*Retrying in (\S+)s", line):
-            self.tell(f"{match[1]}: again in {float(match[2]):.0f} s")
-        elif match := re.match(r"trainer\.errors\.(\w+): (.*)", line):
-            self.error, self.reason = match.groups()
-
-    def tell(self, line):
-        self.terminal.write(f"{time.monotonic() - self.started:5.0f} s  {line}\n")
-        self.terminal.flush()
-
-    def explain(self, error):
-        """Says why a run failed. Returns the exit status."""
-        reason = self.reason or f"{error} All that was said is in {self.log.name}"
-        sys.stderr.write(f"error: {reason}\n")
-        return 2 if self.error == "InputError" else 1

@@ -11,8 +11,7 @@ import yaml
 
 from pipelines.compile import compile_pipeline
 from pipelines.kubeflow import Kubeflow
-from pipelines.parameters import with_file
-from pipelines.run import absolute
+from pipelines.parameters import absolute, with_file
 from pipelines.vertex import Vertex
 from trainer import storage
 from trainer.errors import InputError, RemoteError

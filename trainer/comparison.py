@@ -17,6 +17,12 @@ from trainer import manifest
 from trainer.config import METHODS
 
 SHARED = ("dataset", "noise", "probe_per_class")
+SHARES = {
+    "wrong labels, %": "wrong_labels",
+    "test top-1, %": "test/top1",
+    "raw weights, %": "test/top1_raw",
+    "ImageNet top-1, %": "imagenet/top1",
+}
 
 
 def compare(metrics_paths, output_path):
@@ -61,16 +67,10 @@ def table(summary, style="simple"):
     rows = []
     for _, group in itertools.groupby(summary["runs"], setting_of):
         runs = list(group)
-        rows.append(
-            {
-                "method": runs[0]["method"],
-                "noise ratio": runs[0]["noise_ratio"],
-                "wrong labels, %": percent(runs, "wrong_labels"),
-                "test top-1, %": percent(runs, "test/top1"),
-                "raw weights, %": percent(runs, "test/top1_raw"),
-                "seconds": f"{statistics.mean(run['seconds'] for run in runs):.0f}",
-            }
-        )
+        row = {"method": runs[0]["method"], "noise ratio": runs[0]["noise_ratio"]}
+        row |= {title: percent(runs, name) for title, name in SHARES.items() if name in runs[0]}
+        row["seconds"] = f"{statistics.mean(run['seconds'] for run in runs):.0f}"
+        rows.append(row)
     return tabulate(rows, headers="keys", tablefmt=style, disable_numparse=True)
 
 

@@ -117,6 +117,29 @@ def test_own_images_have_the_same_path_in_a_container(engine, tmp_path, tmp_path
     assert (metrics["dataset"], metrics["probe_per_class"]) == ("image_folder", 2)
 
 
+def test_containers_have_the_credentials_for_storage(engine, tmp_path, monkeypatch):
+    @dsl.component(base_image=images.DATA, install_kfp_package=False)
+    def read() -> str:
+        import os
+        from pathlib import Path
+
+        return Path(os.environ["GOOGLE_APPLICATION_CREDENTIALS"]).read_text()
+
+    (tmp_path / "mine.json").write_text("{}")
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "mine.json"))
+    runner = docker_runner.runner([images.DATA], set())
+    local.init(runner, pipeline_root=str(tmp_path / "root"))
+    assert read().output == "{}"
+
+
+def test_gpus_are_asked_for_before_anything_runs(engine, monkeypatch):
+    if "nvidia" in engine.info()["Runtimes"]:
+        pytest.skip("this machine may have them")
+    monkeypatch.setattr(images, "TRAINER_GPU", images.TRAINER)
+    with pytest.raises(InputError, match="--gpus: needs these GPUs, their driver and NVIDIA's"):
+        docker_runner.runner([images.DATA], set(), gpus="all")
+
+
 def test_what_it_needs_is_there_before_anything_runs(engine, monkeypatch):
     with pytest.raises(InputError, match="image: must be on this machine; run make build-images"):
         docker_runner.runner(["ieg-pipeline/none:1"], set())

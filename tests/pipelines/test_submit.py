@@ -144,6 +144,7 @@ def test_a_run_on_kubeflow(server, tmp_path, capsys):
         "--pipeline_root=minio://a/b",
         "--service_account=runner",
         "--profile=gke-a100x8",
+        "--checkpoint_root=gs://a/checkpoints",
     )
     assert status == 0
     output = capsys.readouterr()
