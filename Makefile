@@ -64,13 +64,16 @@ lint: $(READY)  ## ruff: rules and format
 build-images: $(READY)  ## the images of the pipeline: BASE_IMAGE=, TENSORFLOW=tensorflow[and-cuda], REGISTRY=
 	$(call build,data,cpu,DATA)
 	$(call build,trainer,$(if $(GPU),gpu,cpu),TRAINER$(if $(GPU),_GPU))
-	$(DOCKER) images --format '{{.Size}}\t{{.Repository}}:{{.Tag}}' | grep "$$($(call image,DATA) | cut -d: -f2)"
+	@$(DOCKER) images --format '{{.Size}}\t{{.Repository}}:{{.Tag}}' | grep "$$($(call image,DATA) | cut -d: -f2)"
 
 .PHONY: push-images
-push-images: build-images  ## build and push them: REGISTRY=...
-	test -n "$(REGISTRY)"
+push-images: $(if $(REGISTRY),,no-registry) build-images  ## build and push them: REGISTRY=...
 	$(DOCKER) push "$$($(call image,DATA))"
 	$(DOCKER) push "$$($(call image,TRAINER$(if $(GPU),_GPU)))"
+
+.PHONY: no-registry
+no-registry:
+	@echo "error: REGISTRY: must name a registry, such as host/project" >&2; exit 2
 
 .PHONY: base-image
 base-image:  ## a base image from Debian's packages, for machines that reach no registry of images

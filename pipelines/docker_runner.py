@@ -1,6 +1,7 @@
 """kfp's Docker runner, which tells a container that failed from one that did well."""
 
 import os
+import re
 import threading
 
 from docker.types import DeviceRequest, Mount
@@ -88,8 +89,11 @@ def run_container(client, image, command, volumes, device_requests=None, **optio
         # Unlike the log, this does not wait for the end of a line, as of a progress bar.
         output = container.attach(stream=True)
         container.start()
-        for text in output:
-            print(text.decode(errors="replace"), end="")
+        unfinished = b""
+        for content in output:  # kfp indents what it is given: it must not be half a line
+            *lines, unfinished = re.split(rb"(?<=[\r\n])", unfinished + content)
+            print(b"".join(lines).decode(errors="replace"), end="")
+        print(unfinished.decode(errors="replace"), end="")
         return container.wait()["StatusCode"]
     finally:
         container.remove(force=True)

@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib.util
+import os
 
 from trainer.errors import InputError, RemoteError
 
@@ -17,7 +18,7 @@ class Vertex:
       timeout: Seconds that an answer may take.
 
     Raises:
-      InputError: There is no project, no client or no credentials.
+      InputError: There is no project, registry, client or no credentials.
     """
 
     def __init__(self, project, region, timeout):
@@ -26,6 +27,9 @@ class Vertex:
         if not importlib.util.find_spec("google.cloud.aiplatform"):
             rule = "needs the Vertex AI client; pip install ieg-pipeline[vertex]"
             raise InputError("--target", rule, "vertex")
+        if not os.environ.get("REGISTRY"):
+            rule = "must name in the environment the registry that make push-images sent images to"
+            raise InputError("REGISTRY", rule, "")
         import google.auth
 
         self.project, self.region, self.timeout = project, region, timeout

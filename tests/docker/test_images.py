@@ -74,6 +74,13 @@ def test_the_entry_point_is_the_trainer(engine, tmp_path, user):
     assert (tmp_path / "run").stat().st_uid == int((user or "1000:").split(":")[0])
 
 
+def test_the_directory_to_write_to_need_not_be_mounted(engine):
+    flags = ("--dataset=digits_uniform_0.9", "--method=supervised", "--max_iteration=2")
+    command = [*flags, "--eval_freq=2", "--checkpoint_path=/out"]
+    said = engine.containers.run(images.TRAINER, command, remove=True)
+    assert said.decode().endswith("outputs: /out\n")
+
+
 def test_wrong_input_ends_with_status_2(engine):
     with pytest.raises(docker.errors.ContainerError) as raised:
         engine.containers.run(images.TRAINER, ["--method=iegg"], remove=True, stderr=True)

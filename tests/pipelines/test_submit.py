@@ -274,6 +274,7 @@ def vertex(monkeypatch, server):
         return PipelineJob(name=name, state=f"PIPELINE_STATE_{state}", **error)
 
     credentials = AnonymousCredentials(), "p"
+    monkeypatch.setenv("REGISTRY", "host/team")
     monkeypatch.setattr(google.auth, "default", lambda _: credentials)
     monkeypatch.setattr(PipelineServiceClient, "create_pipeline_job", create)
     monkeypatch.setattr(PipelineServiceClient, "get_pipeline_job", get)
@@ -312,7 +313,10 @@ def test_no_cache_on_vertex_starts_from_no_checkpoint(vertex):
     assert root.startswith("gs://b/r/checkpoints/20")
 
 
-def test_vertex_without_credentials(monkeypatch, tmp_path):
+def test_vertex_without_registry_or_credentials(monkeypatch, tmp_path):
+    with pytest.raises(InputError, match="REGISTRY: must name in the environment"):
+        submitted(*ON_VERTEX)
+    monkeypatch.setenv("REGISTRY", "host/team")
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "none.json"))
     with pytest.raises(InputError, match="credentials: must be there"):
         submitted(*ON_VERTEX)
