@@ -1,17 +1,21 @@
 """Pipeline components: each is a typed shell around one function of `trainer`."""
 
+from components.audit_labels import audit_labels
 from components.compare_runs import compare_runs
 from components.evaluate import evaluate
 from components.inject_noise import inject_noise
+from components.number_folds import number_folds
 from components.prepare_dataset import prepare_dataset
 from components.record_status import record_status
 from components.split_probe import split_probe
 from components.train import train
 
 __all__ = [
+    "audit_labels",
     "compare_runs",
     "evaluate",
     "inject_noise",
+    "number_folds",
     "prepare_dataset",
     "record_status",
     "split_probe",

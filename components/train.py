@@ -16,6 +16,8 @@ def train(
     checkpoint_root: str = "",
     worker: int = 0,
     workers: int = 1,
+    audit_folds: int = 0,
+    audit_fold: int = -1,
 ):
     """Trains a network on the noisy labels.
 
@@ -32,6 +34,8 @@ def train(
         worker: Which of several tasks that train together this is; 0 is the chief. They find each
             other in checkpoint_root, unless TF_CONFIG names them.
         workers: How many there are.
+        audit_folds: Parts of the training examples.
+        audit_fold: Which of them to leave out; -1 for none.
 
     Returns:
         checkpoints: All that evaluation or further training needs.
@@ -41,8 +45,9 @@ def train(
     from trainer.data import records
 
     dataset = records.read_manifest(prepared_dataset.path)["source"]
+    fold = {"audit_folds": audit_folds, "audit_fold": audit_fold}
     run = resumable.train(
-        config.resolve(dataset, method=method, seed=seed, **settings),
+        config.resolve(dataset, method=method, seed=seed, **fold, **settings),
         (prepared_dataset.path, noisy_labels.path, probe_split.path),
         checkpoints.path,
         model.path,

@@ -74,7 +74,11 @@ def training(given):
         rule = "is for --dataset=webvisionmini"
         raise InputError("--use_imagenet_as_eval", rule, DATASET.value)
     parameters |= {"use_imagenet_as_eval": USE_IMAGENET_AS_EVAL.value}
-    named = {name: given.pop(name) for name in ("method", "seed") if name in given}
+    if "audit_fold" in given:
+        rule = "is for one training; pipelines take --audit_folds, and train them all"
+        raise InputError("--audit_fold", rule, given["audit_fold"])
+    names = ("method", "seed", "audit_folds")
+    named = {name: given.pop(name) for name in names if name in given}
     return parameters | {"noise_ratio": NOISE_RATIO.value} | named | {"settings": given}
 
 

@@ -4,6 +4,7 @@
   pipeline.yaml                    what was run
   log.txt                          all that kfp and the tasks said
   metrics.json or summary.json     the result, of a training or a sweep
+  label_issues.csv                 of a training, which labels are likely wrong
   <pipeline>-<time>/<task>/...     the artifacts
 """
 
@@ -11,6 +12,7 @@ import contextlib
 import json
 import logging
 import os
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -26,12 +28,12 @@ from pipelines.parameters import absolute, with_file
 from trainer import comparison, manifest
 from trainer.errors import InputError
 
-METRICS = "**/evaluate*/metrics/metrics.json"
 RESULTS = {
-    "training": METRICS,
-    "webvision": METRICS,
-    "sweep": "**/compare-runs/summary/summary.json",
+    "training": "**/metrics.json",
+    "webvision": "**/metrics.json",
+    "sweep": "**/summary.json",
 }
+KEPT = ("label_issues.csv",)  # copied to where a person looks
 
 
 def run(name, profile, parameters, output_dir, runner="subprocess", gpus=None):
@@ -77,6 +79,9 @@ def run(name, profile, parameters, output_dir, runner="subprocess", gpus=None):
     content = {}
     for file in runs[-1].glob(RESULTS[name]):
         content |= json.loads(file.read_text())
+    for kept in KEPT:
+        for file in runs[-1].glob(f"**/{kept}"):
+            shutil.copy(file, output_dir)
     manifest.write_json(result, content)
     table = comparison.table(content if name == "sweep" else comparison.collect([content]))
     terminal.write(f"\n{table}\n\noutputs: {output_dir}\n")  # kfp leaves `print` indented

@@ -30,11 +30,11 @@ def noisy_data(profile, prepared_dataset, probe, seed, **noise):
     }
 
 
-def trained(profile, data, method, seed, settings, checkpoint_root):
+def trained(profile, data, method, seed, settings, checkpoint_root, **fold):
     """Trains, with all the workers of the profile. Returns the checkpoints."""
     if profile.workspace:
         checkpoint_root = dsl.WORKSPACE_PATH_PLACEHOLDER
-    inputs = {**data, "method": method, "seed": seed, "settings": settings}
+    inputs = {**data, "method": method, "seed": seed, "settings": settings, **fold}
     inputs["checkpoint_root"] = checkpoint_root
     if profile.target == "vertex" and profile.custom_job:
         task = placement.as_custom_job(components.train, profile)(**inputs)
@@ -55,6 +55,29 @@ def tested(profile, prepared_dataset, checkpoints, name="test"):
         prepared_dataset=prepared_dataset, checkpoints=checkpoints, name=name
     )
     return placement.on_pool(task, profile, min(profile.accelerators, 1)).outputs["metrics"]
+
+
+def audited(profile, data, training, checkpoints, folds):
+    """Audits the labels by the run, or where `folds` is above 1 by as many that left out a part.
+
+    Args:
+      profile: `pipelines.profiles.Profile`.
+      data: Inputs of `train`.
+      training: The other arguments of `trained`.
+      checkpoints: Of the run.
+      folds: Pipeline parameter.
+    """
+    with dsl.If(folds > 1):
+        numbers = placement.on_cpu(components.number_folds(count=folds), profile)
+        with dsl.ParallelFor(numbers.output, parallelism=profile.parallelism) as fold:
+            judges = trained(profile, data, *training, audit_folds=folds, audit_fold=fold)
+        audit = components.audit_labels(
+            **data, checkpoints=checkpoints, fold_checkpoints=dsl.Collected(judges)
+        )
+        placement.on_pool(audit, profile, min(profile.accelerators, 1))
+    with dsl.Else():
+        audit = components.audit_labels(**data, checkpoints=checkpoints)
+        placement.on_pool(audit, profile, min(profile.accelerators, 1))
 
 
 def tested_on_imagenet(profile, checkpoints, data, imagenet_val):

@@ -1,4 +1,4 @@
-"""prepare -> inject noise, split probe -> train -> evaluate, on ImageNet as well when asked."""
+"""prepare -> inject noise, split probe -> train -> evaluate, audit labels."""
 
 from kfp import dsl
 
@@ -10,7 +10,7 @@ def pipeline(profile):
     """The pipeline that trains one method, for the machines of a profile."""
 
     @dsl.pipeline(name="training", pipeline_config=pipeline_config(profile))
-    def training(
+    def training_pipeline(
         dataset: str = "digits",
         noise: str = "uniform",
         noise_ratio: float = 0.9,
@@ -27,9 +27,10 @@ def pipeline(profile):
         imagenet_val: str = "",
         dataset_settings: dict = {},  # noqa: B006, kfp reads the default and copies it
         settings: dict = {},  # noqa: B006
+        audit_folds: int = 0,
         checkpoint_root: str = "",
     ):
-        """Trains one method on noisy labels and tests it.
+        """Trains one method on noisy labels, tests it, and finds the labels that are wrong.
 
         Args:
             dataset: Name of the source, such as digits, cifar10 or image_folder.
@@ -51,6 +52,8 @@ def pipeline(profile):
             dataset_settings: Further settings of the dataset by the name of their flag, such as
                 {"clean_label_column": "truth", "bad_images": "skip"}.
             settings: Further settings of the trainer by the name of their flag.
+            audit_folds: Runs that each leave out a part of the examples and judge its labels;
+                0 lets the run itself judge all.
             checkpoint_root: Directory or gs:// path for checkpoints that outlives a task.
         """
         with stages.recorded():
@@ -73,9 +76,11 @@ def pipeline(profile):
                 noise_file=noise_file,
                 label_column=label_column,
             )
-            checkpoints = stages.trained(profile, inputs, method, seed, settings, checkpoint_root)
+            training = method, seed, settings, checkpoint_root
+            checkpoints = stages.trained(profile, inputs, *training)
             stages.tested(profile, prepared_dataset, checkpoints)
+            stages.audited(profile, inputs, training, checkpoints, audit_folds)
             with dsl.If(use_imagenet_as_eval == True):  # noqa: E712, kfp compares it later
                 stages.tested_on_imagenet(profile, checkpoints, data, imagenet_val)
 
-    return training
+    return training_pipeline

@@ -10,7 +10,7 @@ import json
 
 from absl import flags
 
-from trainer import command_line, config, manifest, storage, workers
+from trainer import command_line, config, manifest, run_directory, storage, workers
 from trainer.config import DataConfig, TrainConfig
 from trainer.errors import InputError
 from trainer.experiments import EXPERIMENTS, expand
@@ -32,9 +32,14 @@ EXPERIMENT = flags.DEFINE_string(
 USE_IMAGENET_AS_EVAL = flags.DEFINE_boolean(
     "use_imagenet_as_eval", False, "webvisionmini: test on the ImageNet validation set as well"
 )
+MODES = ("train", "evaluation", "audit", "review")
 MODE = flags.DEFINE_string(
-    "mode", "train", "train, or evaluation of what stands in --checkpoint_path"
+    "mode",
+    "train",
+    "train and test; or with what stands in --checkpoint_path: evaluation, audit (which labels are"
+    " wrong), review (take the decisions in --review)",
 )
+REVIEW = flags.DEFINE_string("review", None, "review: a label_issues.csv with decisions")
 CHECKPOINT_PATH = flags.DEFINE_string(
     "checkpoint_path", None, "directory for all outputs; runs/<dataset>/<method> unless given"
 )
@@ -47,7 +52,9 @@ flags.adopt_module_key_flags(command_line)
 def main(arguments):
     if arguments:
         raise InputError("arguments", "must be flags, --name=value", arguments[0])
-    config.check_choice("mode", MODE.value, ("train", "evaluation"))
+    config.check_choice("mode", MODE.value, MODES)
+    if bool(REVIEW.value) != (MODE.value == "review"):
+        raise InputError("--review", "names the file for --mode=review", REVIEW.value)
     dataset, noise, noise_ratio = config.parse_dataset(DATASET.value)
     files = config.resolve_data(DATASET.value, **command_line.given(DataConfig))
     config.check_data(dataset, noise, noise_ratio, files)
@@ -64,11 +71,16 @@ def main(arguments):
     with storage.mirrored(place) as (root, send):
         if MODE.value == "train":
             claim(root, files, settings, worker)
-            train(root, dataset, noise, noise_ratio, files, settings, worker, send)
+            run_directory.train(root, dataset, noise, noise_ratio, files, settings, worker, send)
         if worker:
             return
-        metrics = evaluate(root, files)
-    print(json.dumps(metrics, indent=2))
+        if MODE.value == "audit":
+            found = run_directory.audit(root, settings.audit_folds)
+        elif MODE.value == "review":
+            found = {"decisions": run_directory.review(root, REVIEW.value)}
+        else:
+            found = run_directory.evaluate(root, files, USE_IMAGENET_AS_EVAL.value)
+    print(json.dumps(found, indent=2))
     print(f"outputs: {place}")
 
 
@@ -96,56 +108,6 @@ def claim(root, files, settings, worker):
         raise InputError(
             "--checkpoint_path", f"must be writable ({error.strerror})", str(root)
         ) from error
-
-
-def train(root, dataset, noise_kind, noise_ratio, files, settings, worker, send):
-    """The steps of the training pipeline up to the training, in one process.
-
-    The chief, worker 0, prepares the data for all. Each checkpoint is sent at once.
-    """
-    from trainer import fit
-    from trainer.data import noise, probe, records
-
-    data, noisy_labels = root / manifest.PREPARED_DATASET, root / manifest.NOISY_LABELS
-    split, checkpoints = root / manifest.PROBE_SPLIT, root / manifest.CHECKPOINTS
-    fit.replicas()  # before TFDS uses TensorFlow
-    if not worker:
-        records.prepare(dataset, data, files)
-        kind = noise_kind, noise_ratio, settings.seed, files.noise_file, files.label_column
-        noise.inject(data, noisy_labels, *kind)
-        size = files.probe_per_class, settings.seed, files.probe_dataset_hold_ratio
-        probe.split(data, split, *size)
-    fit.train(
-        settings,
-        data,
-        noisy_labels,
-        split,
-        checkpoints,
-        root / manifest.MODEL,
-        after_save=lambda: send(manifest.CHECKPOINTS),
-    )
-
-
-def evaluate(root, files):
-    """The last step of the training pipeline. Returns the metrics."""
-    checkpoints = root / manifest.CHECKPOINTS
-    manifest.read(checkpoints, manifest.CHECKPOINTS)  # before the slow import
-    from trainer import evaluate
-    from trainer.data import records
-
-    metrics = evaluate.evaluate(
-        root / manifest.PREPARED_DATASET, checkpoints, root / manifest.METRICS
-    )
-    if USE_IMAGENET_AS_EVAL.value:
-        imagenet = root / "imagenet"
-        records.prepare("imagenet2012_val", imagenet / manifest.PREPARED_DATASET, files)
-        metrics |= evaluate.evaluate(
-            imagenet / manifest.PREPARED_DATASET,
-            checkpoints,
-            imagenet / manifest.METRICS,
-            name="imagenet",
-        )
-    return metrics
 
 
 if __name__ == "__main__":

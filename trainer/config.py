@@ -110,6 +110,17 @@ class TrainConfig:
         " above it they are decoded anew for each batch",
         low=0,
     )
+    audit_folds: int = setting(
+        0,
+        "audit: predict each label by a run without it, in as many runs; 0: by the run itself",
+        low=0,
+    )
+    calibration_per_class: int = setting(
+        0,
+        "trusted examples of each class kept from training, to calibrate probabilities with",
+        low=0,
+    )
+    audit_fold: int = setting(-1, "train: leave out this one of --audit_folds", low=-1)
     crop_padding: int = setting(2, "weak augmentation: pixels of padding before the crop", low=0)
     horizontal_flip: bool = setting(True, "weak augmentation: mirror half of the images")
 

@@ -27,6 +27,8 @@ CHECKPOINTS = "checkpoints"
 MODEL = "model"
 METRICS = "metrics"
 SUMMARY = "summary"
+LABEL_AUDIT = "label_audit"
+REVIEW = "review"
 
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"

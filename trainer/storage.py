@@ -35,6 +35,15 @@ def local(path):
     return Path(home, bucket, name)
 
 
+def origin(path):
+    """The gs:// path that a local path is the copy of, or else its absolute path."""
+    if is_remote(path):
+        return str(path)
+    path = os.path.abspath(path)
+    cached = os.path.relpath(path, local(f"{SCHEME}bucket").parent)
+    return path if cached.startswith(os.pardir) else f"{SCHEME}{cached}"
+
+
 @contextlib.contextmanager
 def mirrored(path):
     """The local directory of outputs at a path, and a function that sends one part of it there.

@@ -123,6 +123,21 @@ def test_train_and_evaluate(run, digits, noisy_labels, probe_split):
     assert "| test/top1 " in Path(tested["summary"]["uri"]).read_text()
 
 
+def test_audit_labels(run, supervised_run, digits, noisy_labels, probe_split):
+    made = run(
+        components.audit_labels,
+        {
+            "prepared_dataset": (dsl.Dataset, digits),
+            "noisy_labels": (dsl.Dataset, noisy_labels),
+            "probe_split": (dsl.Dataset, probe_split),
+            "checkpoints": (dsl.Artifact, supervised_run / "checkpoints"),
+        },
+    )
+    assert 0 < made["metrics"]["metadata"]["audit/auroc"] < 1
+    manifest.read(made["label_audit"]["uri"], "label_audit")
+    assert len(Path(made["summary"]["uri"]).read_text().splitlines()) == 22
+
+
 def test_a_failing_component_fails_its_task(run, digits):
     with pytest.raises(RuntimeError, match="split-probe"):
         run(

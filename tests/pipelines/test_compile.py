@@ -14,7 +14,10 @@ from pipelines import profiles
 from tests.pipelines import golden
 from trainer.errors import InputError
 
-DATA_STEPS = {"prepare-dataset", "inject-noise", "split-probe", "compare-runs", "record-status"}
+DATA_STEPS = {
+    *("prepare-dataset", "inject-noise", "split-probe", "number-folds", "compare-runs"),
+    "record-status",
+}
 
 
 def profile(name, **given):

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 
+import pandas as pd
 import psutil
 import pytest
 import yaml
@@ -13,6 +14,7 @@ from absl import flags
 from pipelines import parameters
 from tests.conftest import ON_EACH_RUNNER
 from tests.webvision_files import write_imagenet_val, write_release
+from trainer import label_audit
 
 FEW_STEPS = ("--max_iteration=12", "--eval_freq=12")
 
@@ -122,6 +124,9 @@ def test_a_training_run_leaves_metrics(tmp_path):
         0.4,
     )
     assert metrics["probe_per_class"] == 2
+    assert metrics["audit/noise_rate"] == pytest.approx(metrics["wrong_labels"], abs=0.02)
+    issues = pd.read_csv(tmp_path / "runs" / "training" / "label_issues.csv")
+    assert set(issues.columns) == set(label_audit.COLUMNS)
 
 
 def test_wrong_input_found_by_a_task(tmp_path):
@@ -135,6 +140,15 @@ def test_wrong_input_found_by_a_task(tmp_path):
     assert done.stderr.count("\n") == 1
     assert not (out / "metrics.json").exists()
     assert not list(out.glob("training-*/train"))
+
+
+def test_folds_judge_labels_they_have_not_seen(tmp_path):
+    done = command("pipelines", "run", "--method=l2r", "--audit_folds=2", *FEW_STEPS, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (audit,) = (tmp_path / "runs" / "training").glob("training-*/**/label_audit/manifest.json")
+    parents = json.loads(audit.read_text())["parents"]
+    assert {"checkpoints_0", "checkpoints_1"} < set(parents)
+    assert len(list(tmp_path.glob("**/checkpoints/manifest.json"))) == 3
 
 
 @pytest.mark.parametrize("runner", ON_EACH_RUNNER)

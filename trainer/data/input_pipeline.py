@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from trainer import manifest
-from trainer.data import noise, probe, records, views
+from trainer.data import folds, noise, probe, records, views
 from trainer.errors import InputError
 
 
@@ -39,6 +39,8 @@ def load(dataset_path, noisy_labels_path, probe_split_path, config):
     dataset = records.read_manifest(dataset_path)
     labels, noisy_labels = noise.read(noisy_labels_path, dataset)
     probe_ids, train_ids, probe_split = probe.read(probe_split_path, dataset)
+    train_ids = train_ids[folds.of(train_ids, config) != config.audit_fold]
+    probe_ids, _ = probe.parts(probe_ids, config, len(dataset["class_names"]))
     images, probe_images = (
         views.of(records.EncodedImages(dataset_path, "train", ids), dataset, config)
         for ids in (train_ids, probe_ids)

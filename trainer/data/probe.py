@@ -88,6 +88,15 @@ def share_of_each_class(hold_ratio, dataset):
     return per_class
 
 
+def parts(probe_ids, config, num_classes):
+    """The probe's ids for training, and those that `calibration_per_class` keeps from it."""
+    kept = len(probe_ids) - config.calibration_per_class * num_classes
+    if kept < 0:
+        rule = f"must be at most the {len(probe_ids) // num_classes} trusted examples of each class"
+        raise InputError("--calibration_per_class", rule, config.calibration_per_class)
+    return probe_ids[:kept], probe_ids[kept:]
+
+
 def read(path, dataset):
     """Probe ids, int64 (M,), training ids, int64 (N - M,) ascending, and the manifest.
 

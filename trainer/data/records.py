@@ -7,6 +7,7 @@
       train_clean_labels.npy   the truth where it is known and differs, -1 where it is not known
       trusted_ids.npy    int64, the examples that the probe is drawn from, where not from all
       published_order.npy   int64 (N,), places in the set as published, where label files follow it
+      train_files.csv, test_files.csv   path of each example, by id, where it was a file
       left_out.csv       path and reason of files that are not in it, if there are any
       manifest.json      source, class_names, image_shape, num_examples, labels_are_clean
 
@@ -20,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from trainer import manifest
+from trainer import manifest, storage
 from trainer.config import TABLES, DataConfig
 from trainer.data import record_writer, sources
 from trainer.errors import InputError
@@ -28,6 +29,7 @@ from trainer.errors import InputError
 EXAMPLES_PER_READ = 1_000
 CLEAN_LABELS, TRUSTED_IDS = "train_clean_labels.npy", "trusted_ids.npy"
 PUBLISHED_ORDER = "published_order.npy"
+FILES = "{}_files.csv"
 
 
 def prepare(source_name, output_path, settings=None):
@@ -68,6 +70,9 @@ def write(directory, source_name, source, settings):
         content.update(source.trusted_ids)
     if source.published_order is not None:
         np.save(directory / PUBLISHED_ORDER, source.published_order)
+    for split, paths in source.paths.items():
+        with open(directory / FILES.format(split), "w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows([("path",), *((storage.origin(path),) for path in paths)])
     if source.left_out:
         with open(directory / "left_out.csv", "w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows([("path", "reason"), *source.left_out])
@@ -119,6 +124,15 @@ def read_trusted_ids(path):
     if (Path(path) / TRUSTED_IDS).is_file():
         return np.load(Path(path) / TRUSTED_IDS)
     return np.flatnonzero(read_clean_labels(path) >= 0)
+
+
+def read_paths(path, split):
+    """Where each example of a split was read from, by id; None if they were no files."""
+    file = Path(path) / FILES.format(split)
+    if not file.is_file():
+        return None
+    with open(file, newline="", encoding="utf-8") as rows:
+        return [row["path"] for row in csv.DictReader(rows)]
 
 
 class EncodedImages:

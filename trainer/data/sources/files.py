@@ -159,6 +159,7 @@ def from_files(parts, settings):
         size=len(files),
         clean_labels=clean if clean.max() >= 0 else None,
         trusted_ids=trusted if len(trusted) else None,
+        paths={"train": train.path, "test": test.path},
         left_out=(*bad, *repeated),
     )
 

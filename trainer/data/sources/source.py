@@ -1,6 +1,6 @@
 """What every source gives."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -20,6 +20,7 @@ class Source:
         whose true label is known unless given.
       published_order: int64 (N,), the place of each training example in the set as published;
         label files that others publish follow it.
+      paths: Where each example was read from, by split name, in the order of their ids.
       left_out: (path, reason) of files that are not in it.
     """
 
@@ -31,4 +32,5 @@ class Source:
     clean_labels: np.ndarray | None = None
     trusted_ids: np.ndarray | None = None
     published_order: np.ndarray | None = None
+    paths: dict = field(default_factory=dict)
     left_out: tuple = ()

@@ -1,0 +1,66 @@
+"""Audits of finished runs beside cleanlab on the probabilities of the same network.
+
+python -m benchmarks.label_audit RUN [RUN ...], directories of `python -m trainer`, prints a table.
+"""
+
+import itertools
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from cleanlab.count import estimate_joint
+from cleanlab.rank import get_label_quality_scores
+from tabulate import tabulate
+
+from trainer import detection, fit, manifest, predictions
+from trainer.data import noise, probe, records
+
+SCORES = ("self_confidence", "normalized_margin", "confidence_weighted_entropy")
+SHOWN = ("auroc", "average_precision", "precision_at_1000")
+
+
+def rows(root):
+    """One row for the audit, and one for each score of cleanlab."""
+    dataset_path = root / manifest.PREPARED_DATASET
+    dataset = records.read_manifest(dataset_path)
+    labels, noisy = noise.read(root / manifest.NOISY_LABELS, dataset)
+    _, ids, _ = probe.read(root / manifest.PROBE_SPLIT, dataset)
+    given, clean = labels[ids], records.read_clean_labels(dataset_path)[ids]
+    method, run = fit.restore(root / manifest.CHECKPOINTS)
+    P = predictions.probabilities(dataset_path, method)[ids].astype(float)
+    table = pd.read_parquet(root / manifest.LABEL_AUDIT / "label_issues.parquet").set_index("id")
+    transition = np.load(root / manifest.LABEL_AUDIT / "transition.npy")
+    found = {"audit": (table.score[ids].to_numpy(), table.score.mean(), transition)}
+    joint = estimate_joint(given, P)
+    for score, adjusted in itertools.product(SCORES, (False, True)):
+        if adjusted and score == "confidence_weighted_entropy":
+            continue
+        quality = get_label_quality_scores(given, P, method=score, adjust_pred_probs=adjusted)
+        name = f"cleanlab, {score}{', adjusted' if adjusted else ''}"
+        found[name] = -quality, 1 - np.trace(joint), detection.rows_of_shares(joint.T)
+    truth = detection.transition(given, clean, len(transition))
+    for name, (score, rate, T) in found.items():
+        quality = detection.quality(score, given != clean)
+        yield {
+            "labels": root.parent.name,
+            "ranked by": name,
+            "wrong, %": 100 * (given != clean).mean(),
+            "estimated, %": 100 * rate,
+            **{shown: 100 * quality[shown] for shown in SHOWN},
+            "transition error": 100 * np.abs(T - truth).mean(),
+        }
+
+
+def main(paths):
+    table = pd.DataFrame([row for path in paths for row in rows(Path(path))])
+    groups = table.groupby(["labels", "ranked by"], sort=False)
+    mean, deviation = groups.mean(), groups.std()
+    cells = mean.map("{:.1f}".format) + deviation.map(" ± {:.1f}".format).where(
+        groups.size().gt(1), ""
+    )
+    print(tabulate(cells.reset_index(), "keys", "github", showindex=False, disable_numparse=True))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,41 @@
+from kfp import dsl
+
+from components import images
+
+
+@dsl.component(base_image=images.TRAINER, install_kfp_package=False)
+def audit_labels(
+    prepared_dataset: dsl.Input[dsl.Dataset],
+    noisy_labels: dsl.Input[dsl.Dataset],
+    probe_split: dsl.Input[dsl.Dataset],
+    checkpoints: dsl.Input[dsl.Artifact],
+    label_audit: dsl.Output[dsl.Dataset],
+    metrics: dsl.Output[dsl.Metrics],
+    summary: dsl.Output[dsl.Markdown],
+    fold_checkpoints: dsl.Input[list[dsl.Artifact]] = None,
+):
+    """Ranks training examples by how likely their label is wrong, and corrects labels.
+
+    Args:
+        prepared_dataset: TFDS directory.
+        noisy_labels: Given labels by example id.
+        probe_split: Ids of the trusted examples.
+        checkpoints: Of the run.
+        fold_checkpoints: Of runs that each left out a fold, for labels judged by a run without
+            them.
+
+    Returns:
+        label_audit: label_issues.csv, most suspicious first, and corrected labels.
+        metrics: Estimated noise rate; where the truth is known, how right the audit is.
+        summary: The most suspicious labels, to be read.
+    """
+    from pathlib import Path
+
+    from trainer import label_audit as audit
+
+    data = prepared_dataset.path, noisy_labels.path, probe_split.path
+    judges = [run.path for run in fold_checkpoints or [checkpoints]]
+    found = audit.audit(*data, judges, label_audit.path)
+    metrics.metadata.update(found)
+    label_audit.metadata.update(found)
+    Path(summary.path).write_text(audit.summary(label_audit.path))

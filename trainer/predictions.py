@@ -1,0 +1,32 @@
+"""What a trained run says of images that are prepared, averaged over their views."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from trainer import fit
+from trainer.data import views
+
+
+def probabilities(dataset_path, method, split="train"):
+    """Class probabilities of all images of a split, with averaged weights.
+
+    Where training mirrors images, the mean over each image and its mirror image.
+
+    Args:
+      dataset_path: Directory of a prepared dataset.
+      method: Of a finished run, from `trainer.fit.restore`.
+      split: Name of the split.
+
+    Returns:
+      float32 (N, C), by id; rows sum to 1.
+    """
+    config, network = method.config, fit.averaged_network(method)
+
+    @tf.function(reduce_retracing=True)
+    def predict(images):
+        seen = [images, images[:, :, ::-1]] if config.horizontal_flip else [images]
+        return tf.add_n([keras.ops.softmax(network(i, training=False)) for i in seen]) / len(seen)
+
+    batches = views.test_batches(dataset_path, config, config.val_batch_size, split)
+    return np.concatenate([predict(batch["image"]).numpy() for batch in batches])

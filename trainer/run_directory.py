@@ -1,0 +1,89 @@
+"""The steps of the pipelines in one process, on the directory of one run.
+
+<root>/prepared_dataset, noisy_labels, probe_split, checkpoints, model, metrics, label_audit, ...
+"""
+
+import dataclasses
+
+from trainer import manifest
+from trainer.config import TrainConfig
+
+DATA = (manifest.PREPARED_DATASET, manifest.NOISY_LABELS, manifest.PROBE_SPLIT)
+
+
+def train(root, dataset, noise_kind, noise_ratio, files, settings, worker, send):
+    """The steps of the training pipeline up to the training, in one process.
+
+    The chief, worker 0, prepares the data for all. Each checkpoint is sent at once.
+    """
+    from trainer import fit
+    from trainer.data import noise, probe, records
+
+    data, noisy_labels = root / manifest.PREPARED_DATASET, root / manifest.NOISY_LABELS
+    split, checkpoints = root / manifest.PROBE_SPLIT, root / manifest.CHECKPOINTS
+    fit.replicas()  # before TFDS uses TensorFlow
+    if not worker:
+        records.prepare(dataset, data, files)
+        kind = noise_kind, noise_ratio, settings.seed, files.noise_file, files.label_column
+        noise.inject(data, noisy_labels, *kind)
+        size = files.probe_per_class, settings.seed, files.probe_dataset_hold_ratio
+        probe.split(data, split, *size)
+    fit.train(
+        settings,
+        data,
+        noisy_labels,
+        split,
+        checkpoints,
+        root / manifest.MODEL,
+        after_save=lambda: send(manifest.CHECKPOINTS),
+    )
+
+
+def evaluate(root, files, on_imagenet=False):
+    """Tests the run, also on the ImageNet validation set if asked. Returns the metrics."""
+    checkpoints = root / manifest.CHECKPOINTS
+    manifest.read(checkpoints, manifest.CHECKPOINTS)  # before the slow import
+    from trainer import evaluate
+    from trainer.data import records
+
+    metrics = evaluate.evaluate(
+        root / manifest.PREPARED_DATASET, checkpoints, root / manifest.METRICS
+    )
+    if on_imagenet:
+        imagenet = root / "imagenet"
+        records.prepare("imagenet2012_val", imagenet / manifest.PREPARED_DATASET, files)
+        metrics |= evaluate.evaluate(
+            imagenet / manifest.PREPARED_DATASET,
+            checkpoints,
+            imagenet / manifest.METRICS,
+            name="imagenet",
+        )
+    return metrics
+
+
+def audit(root, count):
+    """Audits the labels of the run; out of sample, by `count` more runs, if above 0.
+
+    Returns:
+      The metrics.
+    """
+    run = manifest.read(root / manifest.CHECKPOINTS, manifest.CHECKPOINTS)
+    from trainer import fit, label_audit
+
+    data = [root / part for part in DATA]
+    judges = [root / manifest.CHECKPOINTS]
+    if count:
+        config = TrainConfig(**run["config"])
+        judges = [root / "folds" / str(fold) / manifest.CHECKPOINTS for fold in range(count)]
+        for fold, place in enumerate(judges):
+            left_out = dataclasses.replace(config, audit_folds=count, audit_fold=fold)
+            fit.train(left_out, *data, place, place.parent / manifest.MODEL)
+    return label_audit.audit(*data, judges, root / manifest.LABEL_AUDIT)
+
+
+def review(root, file):
+    """Takes a reviewer's decisions. Returns how many there are."""
+    from trainer import label_audit
+
+    paths = root / manifest.LABEL_AUDIT, file, root / manifest.PREPARED_DATASET
+    return label_audit.review(*paths, root / manifest.REVIEW)
