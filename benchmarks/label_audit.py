@@ -24,10 +24,10 @@ def rows(root):
     """One row for the audit, and one for each score of cleanlab."""
     dataset_path = root / manifest.PREPARED_DATASET
     dataset = records.read_manifest(dataset_path)
-    labels, noisy = noise.read(root / manifest.NOISY_LABELS, dataset)
+    labels, _ = noise.read(root / manifest.NOISY_LABELS, dataset)
     _, ids, _ = probe.read(root / manifest.PROBE_SPLIT, dataset)
     given, clean = labels[ids], records.read_clean_labels(dataset_path)[ids]
-    method, run = fit.restore(root / manifest.CHECKPOINTS)
+    method, _ = fit.restore(root / manifest.CHECKPOINTS)
     P = predictions.probabilities(dataset_path, method)[ids].astype(float)
     table = pd.read_parquet(root / manifest.LABEL_AUDIT / "label_issues.parquet").set_index("id")
     transition = np.load(root / manifest.LABEL_AUDIT / "transition.npy")

@@ -3,6 +3,7 @@
 from components.audit_labels import audit_labels
 from components.compare_runs import compare_runs
 from components.evaluate import evaluate
+from components.export_model import export_model
 from components.inject_noise import inject_noise
 from components.number_folds import number_folds
 from components.prepare_dataset import prepare_dataset
@@ -14,6 +15,7 @@ __all__ = [
     "audit_labels",
     "compare_runs",
     "evaluate",
+    "export_model",
     "inject_noise",
     "number_folds",
     "prepare_dataset",

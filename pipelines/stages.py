@@ -80,6 +80,16 @@ def audited(profile, data, training, checkpoints, folds):
         placement.on_pool(audit, profile, min(profile.accelerators, 1))
 
 
+def exported(profile, data, checkpoints):
+    """Exports a model to serve."""
+    task = components.export_model(
+        prepared_dataset=data["prepared_dataset"],
+        probe_split=data["probe_split"],
+        checkpoints=checkpoints,
+    )
+    placement.on_pool(task, profile, min(profile.accelerators, 1))
+
+
 def tested_on_imagenet(profile, checkpoints, data, imagenet_val):
     """Evaluates a run on WebVision classes on the validation set of ImageNet."""
     images = prepared_data(profile, IMAGENET, data=data, imagenet_val=imagenet_val)

@@ -1,4 +1,4 @@
-"""prepare -> inject noise, split probe -> train -> evaluate, audit labels."""
+"""prepare -> inject noise, split probe -> train -> evaluate, audit labels, export."""
 
 from kfp import dsl
 
@@ -30,7 +30,7 @@ def pipeline(profile):
         audit_folds: int = 0,
         checkpoint_root: str = "",
     ):
-        """Trains one method on noisy labels, tests it, and finds the labels that are wrong.
+        """Trains one method on noisy labels, tests it, finds wrong labels and exports a model.
 
         Args:
             dataset: Name of the source, such as digits, cifar10 or image_folder.
@@ -80,6 +80,7 @@ def pipeline(profile):
             checkpoints = stages.trained(profile, inputs, *training)
             stages.tested(profile, prepared_dataset, checkpoints)
             stages.audited(profile, inputs, training, checkpoints, audit_folds)
+            stages.exported(profile, inputs, checkpoints)
             with dsl.If(use_imagenet_as_eval == True):  # noqa: E712, kfp compares it later
                 stages.tested_on_imagenet(profile, checkpoints, data, imagenet_val)
 

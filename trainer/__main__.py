@@ -7,10 +7,11 @@ The same command again goes on where it stopped.
 
 import dataclasses
 import json
+from pathlib import Path
 
 from absl import flags
 
-from trainer import command_line, config, manifest, run_directory, storage, workers
+from trainer import command_line, config, manifest, predict, run_directory, storage, workers
 from trainer.config import DataConfig, TrainConfig
 from trainer.errors import InputError
 from trainer.experiments import EXPERIMENTS, expand
@@ -32,13 +33,16 @@ EXPERIMENT = flags.DEFINE_string(
 USE_IMAGENET_AS_EVAL = flags.DEFINE_boolean(
     "use_imagenet_as_eval", False, "webvisionmini: test on the ImageNet validation set as well"
 )
-MODES = ("train", "evaluation", "audit", "review")
+MODES = ("train", "evaluation", "audit", "review", "export", "predict")
 MODE = flags.DEFINE_string(
     "mode",
     "train",
     "train and test; or with what stands in --checkpoint_path: evaluation, audit (which labels are"
-    " wrong), review (take the decisions in --review)",
+    " wrong), review (take the decisions in --review), export (a model to serve); or predict, with"
+    " --model and image files",
 )
+MODEL = flags.DEFINE_string("model", None, "predict: directory of an exported model")
+JSON = flags.DEFINE_boolean("json", False, "predict: JSON lines, with all probabilities")
 REVIEW = flags.DEFINE_string("review", None, "review: a label_issues.csv with decisions")
 CHECKPOINT_PATH = flags.DEFINE_string(
     "checkpoint_path", None, "directory for all outputs; runs/<dataset>/<method> unless given"
@@ -50,9 +54,13 @@ flags.adopt_module_key_flags(command_line)
 
 
 def main(arguments):
-    if arguments:
-        raise InputError("arguments", "must be flags, --name=value", arguments[0])
     config.check_choice("mode", MODE.value, MODES)
+    if arguments and MODE.value != "predict":
+        raise InputError("arguments", "must be flags, --name=value", arguments[0])
+    if bool(MODEL.value) != (MODE.value == "predict"):
+        raise InputError("--model", "names the directory for --mode=predict", MODEL.value)
+    if MODE.value == "predict":
+        return predict.predict(Path(MODEL.value), arguments, JSON.value)
     if bool(REVIEW.value) != (MODE.value == "review"):
         raise InputError("--review", "names the file for --mode=review", REVIEW.value)
     dataset, noise, noise_ratio = config.parse_dataset(DATASET.value)
@@ -76,6 +84,8 @@ def main(arguments):
             return
         if MODE.value == "audit":
             found = run_directory.audit(root, settings.audit_folds)
+        elif MODE.value == "export":
+            found = run_directory.export(root)
         elif MODE.value == "review":
             found = {"decisions": run_directory.review(root, REVIEW.value)}
         else:

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from tabulate import tabulate
 
-from trainer import detection, label_posterior, manifest
+from trainer import calibration, detection, label_posterior, manifest
 from trainer.data import folds, noise, probe, records
 from trainer.errors import InputError
 
@@ -103,13 +103,9 @@ def judged(dataset_path, dataset, ids, probe_ids, clean, checkpoints_paths):
         out = fold == method.config.audit_fold
         mine = out if out.any() else np.full(len(ids), True)
         found = predictions.probabilities(dataset_path, method)
-        held_out = probe_ids
-        if method.uses_probe:
-            held_out = probe.parts(probe_ids, method.config, P.shape[1])[1]
+        held_out = probe.held_out(probe_ids, method, P.shape[1])
         if len(held_out):
-            found = label_posterior.calibrated(
-                found, *label_posterior.calibration(found[held_out], clean[held_out])
-            )
+            found = calibration.bias_corrected(found[held_out], clean[held_out])(found)
         P[mine] += found[ids[mine]]
         judges[mine] += 1
         means, _ = method.record.means()

@@ -6,45 +6,11 @@ by expectation and maximisation (Dawid and Skene, 1979, with one annotator).
 """
 
 import numpy as np
-from scipy.optimize import minimize
-from scipy.special import log_softmax, softmax
 
 from trainer.detection import rows_of_shares
 
-BIAS_PENALTY = 0.05
 STEPS = 5  # more of them follow the network's own errors; chosen in docs/results/audit.md
 PRIOR = 1.0  # of uniform noise, in mean class sizes
-
-
-def calibration(P, labels):
-    """Scale and biases that make predictions of held-out images most likely.
-
-    Bias-corrected temperature scaling: Alexandari et al., "Maximum Likelihood with Bias-Corrected
-    Calibration is Hard-To-Beat at Label Shift Adaptation" (ICML 2020).
-
-    Args:
-      P: (M, C) probabilities.
-      labels: int (M,), the truth.
-
-    Returns:
-      1 / temperature, and biases (C,).
-    """
-    L, one_hot = np.log(P + 1e-9), np.eye(P.shape[1])[labels]
-
-    def loss(parameters):
-        log_scale, b = parameters[0], parameters[1:]
-        log_p = log_softmax(np.exp(log_scale) * L + b, axis=1)
-        slope = (np.exp(log_p) - one_hot) / len(L)
-        gradient = [np.exp(log_scale) * (slope * L).sum(), *slope.sum(0)]
-        gradient[1:] += 2 * BIAS_PENALTY * b / len(b)
-        return -(one_hot * log_p).sum() / len(L) + BIAS_PENALTY * np.mean(b**2), gradient
-
-    found = minimize(loss, np.zeros(1 + P.shape[1]), jac=True, method="L-BFGS-B").x
-    return np.exp(found[0]), found[1:]
-
-
-def calibrated(P, scale, biases):
-    return softmax(scale * np.log(P + 1e-9) + biases, axis=1)
 
 
 def posterior(P, given):

@@ -29,6 +29,7 @@ METRICS = "metrics"
 SUMMARY = "summary"
 LABEL_AUDIT = "label_audit"
 REVIEW = "review"
+EXPORTED_MODEL = "exported_model"
 
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"

@@ -8,6 +8,21 @@ from trainer import fit
 from trainer.data import views
 
 
+def logits(dataset_path, method, split):
+    """Logits of all images of a split, as they are tested, with averaged weights.
+
+    Args:
+      dataset_path: Directory of a prepared dataset.
+      method: Of a finished run, from `trainer.fit.restore`.
+      split: Name of the split.
+
+    Returns:
+      float32 (N, C), by id.
+    """
+    network = fit.averaged_network(method)
+    return over(dataset_path, method.config, split, lambda images: network(images, training=False))
+
+
 def probabilities(dataset_path, method, split="train"):
     """Class probabilities of all images of a split, with averaged weights.
 
@@ -23,10 +38,15 @@ def probabilities(dataset_path, method, split="train"):
     """
     config, network = method.config, fit.averaged_network(method)
 
-    @tf.function(reduce_retracing=True)
     def predict(images):
         seen = [images, images[:, :, ::-1]] if config.horizontal_flip else [images]
         return tf.add_n([keras.ops.softmax(network(i, training=False)) for i in seen]) / len(seen)
 
+    return over(dataset_path, config, split, predict)
+
+
+def over(dataset_path, config, split, function):
+    """A function of images (B, H, W, channels) over all of a split."""
     batches = views.test_batches(dataset_path, config, config.val_batch_size, split)
-    return np.concatenate([predict(batch["image"]).numpy() for batch in batches])
+    function = tf.function(function, reduce_retracing=True)
+    return np.concatenate([function(batch["image"]).numpy() for batch in batches])

@@ -81,6 +81,16 @@ def audit(root, count):
     return label_audit.audit(*data, judges, root / manifest.LABEL_AUDIT)
 
 
+def export(root):
+    """Writes a model to serve. Returns what its manifest says of it, without class names."""
+    checkpoints = root / manifest.CHECKPOINTS
+    manifest.read(checkpoints, manifest.CHECKPOINTS)  # before the slow import
+    from trainer import export
+
+    paths = root / manifest.PREPARED_DATASET, root / manifest.PROBE_SPLIT, checkpoints
+    return manifest.scalars(export.export(*paths, root / manifest.EXPORTED_MODEL))
+
+
 def review(root, file):
     """Takes a reviewer's decisions. Returns how many there are."""
     from trainer import label_audit

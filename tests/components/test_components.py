@@ -138,6 +138,23 @@ def test_audit_labels(run, supervised_run, digits, noisy_labels, probe_split):
     assert len(Path(made["summary"]["uri"]).read_text().splitlines()) == 22
 
 
+def test_export_model(run, supervised_run, digits, probe_split):
+    made = run(
+        components.export_model,
+        {
+            "prepared_dataset": (dsl.Dataset, digits),
+            "probe_split": (dsl.Dataset, probe_split),
+            "checkpoints": (dsl.Artifact, supervised_run / "checkpoints"),
+        },
+    )
+    model = made["exported_model"]
+    assert model["metadata"]["framework"] == "TensorFlow"
+    assert model["metadata"]["calibrated_on"] == 100
+    assert Path(model["uri"], "saved_model", "saved_model.pb").is_file()
+    assert 0 < made["metrics"]["metadata"]["test/ece"] < 1
+    assert "| accuracy |" in Path(made["card"]["uri"]).read_text()
+
+
 def test_a_failing_component_fails_its_task(run, digits):
     with pytest.raises(RuntimeError, match="split-probe"):
         run(

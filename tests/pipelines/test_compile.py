@@ -18,6 +18,7 @@ DATA_STEPS = {
     *("prepare-dataset", "inject-noise", "split-probe", "number-folds", "compare-runs"),
     "record-status",
 }
+TRAINED = {"train", "evaluate", "audit-labels", "export-model"}
 
 
 def profile(name, **given):
@@ -141,9 +142,9 @@ def test_retries_and_caching_of_every_task(name):
         step = re.sub(r"-\d+$", "", task_name)
         if step in DATA_STEPS - {"record-status"}:
             assert task["cachingOptions"] == {"enableCache": True}
-        elif step in ("train", "evaluate"):
+        elif step in TRAINED:
             assert task["cachingOptions"] == {}
-        if step in DATA_STEPS - {"record-status"} | {"train", "evaluate"}:
+        if step in DATA_STEPS - {"record-status"} | TRAINED:
             assert task["retryPolicy"]["maxRetryCount"] == 3
             assert task["retryPolicy"]["backoffDuration"] == "60s"
     assert found["record-status"]["triggerPolicy"]["strategy"] == "ALL_UPSTREAM_TASKS_COMPLETED"

@@ -9,7 +9,7 @@ import pytest
 from scipy.special import softmax
 
 from tests.trainer.data.sources.test_files import write_images
-from trainer import config, detection, fit, label_audit, label_posterior, manifest
+from trainer import calibration, config, detection, fit, label_audit, label_posterior, manifest
 from trainer.config import DataConfig
 from trainer.data import folds, noise, probe, records
 from trainer.errors import InputError
@@ -45,9 +45,7 @@ def test_calibration_finds_scale_and_biases():
     P, _, true, _ = simulated()
     distorted = P**3 * [1.0, 4.0, 0.5, 1.0]
     distorted /= distorted.sum(1, keepdims=True)
-    fitted = label_posterior.calibrated(
-        distorted, *label_posterior.calibration(distorted[:1000], true[:1000])
-    )
+    fitted = calibration.bias_corrected(distorted[:1000], true[:1000])(distorted)
     rest = np.arange(1000, len(true))
     loss = [-np.log(p[rest, true[rest]]).mean() for p in (P, distorted, fitted)]
     assert loss[0] < loss[2] < loss[1] - 0.1

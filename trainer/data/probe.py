@@ -97,6 +97,11 @@ def parts(probe_ids, config, num_classes):
     return probe_ids[:kept], probe_ids[kept:]
 
 
+def held_out(probe_ids, method, num_classes):
+    """The ids that training has not used: all of them if `method` uses no probe."""
+    return parts(probe_ids, method.config, num_classes)[1] if method.uses_probe else probe_ids
+
+
 def read(path, dataset):
     """Probe ids, int64 (M,), training ids, int64 (N - M,) ascending, and the manifest.
 

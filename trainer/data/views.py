@@ -156,21 +156,47 @@ def decode_crops(images, positions, seeds, window, side):
       window: Function of (H, W) and a seed that says what to crop: top, left, height, width.
       side: S.
     """
-
-    def crop(arguments):
-        encoded, seed = arguments
-        crop = tf.cond(
-            tf.io.is_jpeg(encoded),
-            lambda: tf.io.decode_and_crop_jpeg(
-                encoded, window(tf.io.extract_jpeg_shape(encoded)[:2], seed), channels=3
-            ),
-            lambda: decode_and_crop_png(encoded, window, seed),
-        )
-        return tf.cast(tf.round(tf.image.resize(crop, [side, side])), tf.uint8)
-
     crops = tf.TensorSpec([side, side, 3], tf.uint8)
-    encoded = read_encoded(images, positions)
-    return tf.map_fn(crop, (encoded, seeds), fn_output_signature=crops)
+    arguments = read_encoded(images, positions), seeds
+    return tf.map_fn(lambda a: crop(*a, window, side), arguments, fn_output_signature=crops)
+
+
+def crop(encoded, seed, window, side):
+    """One crop of an encoded image, resized: uint8 (S, S, 3)."""
+    part = tf.cond(
+        tf.io.is_jpeg(encoded),
+        lambda: tf.io.decode_and_crop_jpeg(
+            encoded, window(tf.io.extract_jpeg_shape(encoded)[:2], seed), channels=3
+        ),
+        lambda: decode_and_crop_png(encoded, window, seed),
+    )
+    return tf.cast(tf.round(tf.image.resize(part, [side, side])), tf.uint8)
+
+
+def as_tested(encoded, shape, side):
+    """What a test sees of JPEG or PNG files: float32 (B, H, W, channels).
+
+    Args:
+      encoded: string (B,), the content of the files.
+      shape: (H, W, channels) of the network's input.
+      side: `crop_side`; where it is 0, images of other sizes are resized.
+    """
+    H, W, channels = shape
+
+    def view(content):
+        if side:
+            return crop(content, tf.zeros(2, tf.int32), centre_window, side)
+        image = tf.io.decode_image(content, channels, expand_animations=False)
+        image = tf.ensure_shape(image, [None, None, channels])
+        same = tf.reduce_all(tf.shape(image)[:2] == [H, W])
+
+        def resized():
+            return tf.cast(tf.round(tf.image.resize(image, [H, W])), tf.uint8)
+
+        return tf.ensure_shape(tf.cond(same, lambda: image, resized), [H, W, channels])
+
+    shape = tf.TensorSpec([H, W, channels], tf.uint8)
+    return augment.scale(tf.map_fn(view, encoded, fn_output_signature=shape))
 
 
 def read_encoded(images, positions):

@@ -1,0 +1,38 @@
+from kfp import dsl
+
+from components import images
+
+
+@dsl.component(base_image=images.TRAINER, install_kfp_package=False)
+def export_model(
+    prepared_dataset: dsl.Input[dsl.Dataset],
+    probe_split: dsl.Input[dsl.Dataset],
+    checkpoints: dsl.Input[dsl.Artifact],
+    exported_model: dsl.Output[dsl.Model],
+    metrics: dsl.Output[dsl.Metrics],
+    card: dsl.Output[dsl.Markdown],
+):
+    """Makes a model to serve: image files in, calibrated probabilities out.
+
+    Args:
+        prepared_dataset: TFDS directory.
+        probe_split: Trusted examples; those that training has not used calibrate the model.
+        checkpoints: Of the run.
+
+    Returns:
+        exported_model: SavedModel that needs TensorFlow alone, and model.keras.
+        metrics: Accuracy and calibration on test images, before and after.
+        card: What a user of the model should know.
+    """
+    import shutil
+    from pathlib import Path
+
+    from trainer import export, manifest
+
+    written = export.export(
+        prepared_dataset.path, probe_split.path, checkpoints.path, exported_model.path
+    )
+    facts = manifest.scalars(written)
+    exported_model.metadata.update(facts, framework="TensorFlow")
+    metrics.metadata.update({name: facts[name] for name in facts if name.startswith("test/")})
+    shutil.copy(Path(exported_model.path, "model_card.md"), card.path)
