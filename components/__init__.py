@@ -10,6 +10,7 @@ from components.prepare_dataset import prepare_dataset
 from components.record_status import record_status
 from components.split_probe import split_probe
 from components.train import train
+from components.write_report import write_report
 
 __all__ = [
     "audit_labels",
@@ -22,4 +23,5 @@ __all__ = [
     "record_status",
     "split_probe",
     "train",
+    "write_report",
 ]

@@ -8,6 +8,7 @@ def compare_runs(
     metrics: dsl.Input[list[dsl.Metrics]],
     summary: dsl.Output[dsl.Artifact],
     table: dsl.Output[dsl.Markdown],
+    report: dsl.Output[dsl.HTML],
 ):
     """Puts the metrics of several runs on the same images side by side.
 
@@ -17,10 +18,14 @@ def compare_runs(
     Returns:
         summary: summary.json.
         table: The same, to be read.
+        report: The same with curves.
     """
     from pathlib import Path
 
     from trainer import comparison
+    from trainer.report import sweep
 
-    compared = comparison.compare([run.path for run in metrics], summary.path)
+    paths = [run.path for run in metrics]
+    compared = comparison.compare(paths, summary.path)
     Path(table.path).write_text(comparison.table(compared, "github"))
+    sweep.write(paths, report.path)

@@ -13,7 +13,7 @@ from trainer import __version__
 
 ROOT = Path(__file__).parents[1]
 CONTENT = (
-    "trainer/**/*.py",
+    *(f"trainer/**/*.{suffix}" for suffix in ("py", "jinja", "css", "js")),
     "requirements/[cg]pu.txt",
     "docker/Dockerfile",
     "docker/entrypoint.sh",

@@ -32,7 +32,7 @@ def inject_noise(
     """
     from trainer import manifest
     from trainer.data import noise as label_noise
-    from trainer.data import noise_picture
+    from trainer.report import noise as noise_page
 
     written = label_noise.inject(
         prepared_dataset.path,
@@ -44,4 +44,4 @@ def inject_noise(
         label_column,
     )
     noisy_labels.metadata.update(manifest.scalars(written))
-    noise_picture.write(prepared_dataset.path, noisy_labels.path, heat_map.path)
+    noise_page.write(prepared_dataset.path, noisy_labels.path, heat_map.path)

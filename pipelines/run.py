@@ -4,7 +4,8 @@
   pipeline.yaml                    what was run
   log.txt                          all that kfp and the tasks said
   metrics.json or summary.json     the result, of a training or a sweep
-  label_issues.csv                 of a training, which labels are likely wrong
+  report.html                      the same as a page; of a training also which labels look wrong
+  label_issues.csv                 of a training, these labels as a table
   <pipeline>-<time>/<task>/...     the artifacts
 """
 
@@ -33,7 +34,8 @@ RESULTS = {
     "webvision": "**/metrics.json",
     "sweep": "**/summary.json",
 }
-KEPT = ("label_issues.csv",)  # copied to where a person looks
+# What is copied to where a person looks.
+KEPT = {"label_issues.csv": "**/label_issues.csv", "report.html": "**/report"}
 
 
 def run(name, profile, parameters, output_dir, runner="subprocess", gpus=None):
@@ -79,9 +81,9 @@ def run(name, profile, parameters, output_dir, runner="subprocess", gpus=None):
     content = {}
     for file in runs[-1].glob(RESULTS[name]):
         content |= json.loads(file.read_text())
-    for kept in KEPT:
-        for file in runs[-1].glob(f"**/{kept}"):
-            shutil.copy(file, output_dir)
+    for kept, pattern in KEPT.items():
+        for file in runs[-1].glob(pattern):
+            shutil.copy(file, output_dir / kept)
     manifest.write_json(result, content)
     table = comparison.table(content if name == "sweep" else comparison.collect([content]))
     terminal.write(f"\n{table}\n\noutputs: {output_dir}\n")  # kfp leaves `print` indented

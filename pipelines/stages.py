@@ -57,15 +57,18 @@ def tested(profile, prepared_dataset, checkpoints, name="test"):
     return placement.on_pool(task, profile, min(profile.accelerators, 1)).outputs["metrics"]
 
 
-def audited(profile, data, training, checkpoints, folds):
+def audited(profile, data, training, folds, checkpoints, **tested):
     """Audits the labels by the run, or where `folds` is above 1 by as many that left out a part.
+
+    Then writes the report.
 
     Args:
       profile: `pipelines.profiles.Profile`.
       data: Inputs of `train`.
       training: The other arguments of `trained`.
-      checkpoints: Of the run.
       folds: Pipeline parameter.
+      checkpoints: Of the run.
+      **tested: Its metrics and exported_model.
     """
     with dsl.If(folds > 1):
         numbers = placement.on_cpu(components.number_folds(count=folds), profile)
@@ -74,20 +77,33 @@ def audited(profile, data, training, checkpoints, folds):
         audit = components.audit_labels(
             **data, checkpoints=checkpoints, fold_checkpoints=dsl.Collected(judges)
         )
-        placement.on_pool(audit, profile, min(profile.accelerators, 1))
+        reported(profile, data, audit, checkpoints=checkpoints, **tested)
     with dsl.Else():
         audit = components.audit_labels(**data, checkpoints=checkpoints)
-        placement.on_pool(audit, profile, min(profile.accelerators, 1))
+        reported(profile, data, audit, checkpoints=checkpoints, **tested)
+
+
+def reported(profile, data, audit, **run):
+    """Places an audit, and chains the report of the run to it."""
+    label_audit = placement.on_pool(audit, profile, min(profile.accelerators, 1))
+    task = components.write_report(
+        prepared_dataset=data["prepared_dataset"],
+        noisy_labels=data["noisy_labels"],
+        label_audit=label_audit.outputs["label_audit"],
+        **run,
+    )
+    placement.on_cpu(task, profile)
 
 
 def exported(profile, data, checkpoints):
-    """Exports a model to serve."""
+    """Exports a model to serve. Returns it."""
     task = components.export_model(
         prepared_dataset=data["prepared_dataset"],
         probe_split=data["probe_split"],
         checkpoints=checkpoints,
     )
-    placement.on_pool(task, profile, min(profile.accelerators, 1))
+    task = placement.on_pool(task, profile, min(profile.accelerators, 1))
+    return task.outputs["exported_model"]
 
 
 def tested_on_imagenet(profile, checkpoints, data, imagenet_val):

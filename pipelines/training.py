@@ -1,4 +1,4 @@
-"""prepare -> inject noise, split probe -> train -> evaluate, audit labels, export."""
+"""prepare -> inject noise, split probe -> train -> evaluate, export, audit labels -> report."""
 
 from kfp import dsl
 
@@ -30,7 +30,7 @@ def pipeline(profile):
         audit_folds: int = 0,
         checkpoint_root: str = "",
     ):
-        """Trains one method on noisy labels, tests it, finds wrong labels and exports a model.
+        """Trains one method on noisy labels, tests it, exports it, finds wrong labels and reports.
 
         Args:
             dataset: Name of the source, such as digits, cifar10 or image_folder.
@@ -78,9 +78,12 @@ def pipeline(profile):
             )
             training = method, seed, settings, checkpoint_root
             checkpoints = stages.trained(profile, inputs, *training)
-            stages.tested(profile, prepared_dataset, checkpoints)
-            stages.audited(profile, inputs, training, checkpoints, audit_folds)
-            stages.exported(profile, inputs, checkpoints)
+            run = {
+                "checkpoints": checkpoints,
+                "metrics": stages.tested(profile, prepared_dataset, checkpoints),
+                "exported_model": stages.exported(profile, inputs, checkpoints),
+            }
+            stages.audited(profile, inputs, training, audit_folds, **run)
             with dsl.If(use_imagenet_as_eval == True):  # noqa: E712, kfp compares it later
                 stages.tested_on_imagenet(profile, checkpoints, data, imagenet_val)
 

@@ -1,13 +1,16 @@
 import os
 
 import numpy as np
+import pandas as pd
 import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
 import docker
 from components import images
-from trainer import config, evaluate, fit
+from tests.trainer.data.sources.test_files import write_images
+from trainer import config, evaluate, export, fit, label_audit, run_directory
+from trainer.config import DataConfig
 from trainer.data import noise, probe, records
 
 # Two devices for tests of replicas; a computation still runs on the first unless told otherwise.
@@ -118,3 +121,32 @@ def tfds_data_dir(tmp_path_factory):
         writer.add_examples({split: examples})
     writer.close_all()
     return data_dir
+
+
+HOSTILE = ["</script><script>alert(1)</script>", "=2+2 & </style>'\""]
+
+
+@pytest.fixture(scope="session")
+def hostile_run(tmp_path_factory):
+    """A run on files and labels of hostile names, with all that the pipeline makes of it."""
+    root = tmp_path_factory.mktemp("hostile")
+    images = write_images(root / 'im,"ages<img src=x>', 12)
+    files = pd.DataFrame({"path": sorted(images.rglob("*.jpg"))})
+    number = files.index % 12
+    files["label"] = np.repeat(HOSTILE, 12)
+    files["trusted"] = (number < 2).astype(int)
+    files["split"] = np.where(number < 10, "train", "test")
+    files.to_csv(root / "table.csv", index=False)
+    data = [root / name for name in ("prepared_dataset", "noisy_labels", "probe_split")]
+    records.prepare("csv", data[0], DataConfig(data=str(root / "table.csv")))
+    noise.inject(data[0], data[1], "none", 0.0, 0)
+    probe.split(data[0], data[2], 1, 0)
+    settings = config.resolve(
+        "csv", method="supervised", network_name="convnet", batch_size=4, max_iteration=2
+    )
+    fit.train(settings, *data, root / "checkpoints", root / "model")
+    label_audit.audit(*data, [root / "checkpoints"], root / "label_audit")
+    evaluate.evaluate(data[0], root / "checkpoints", root / "metrics")
+    export.export(data[0], data[2], root / "checkpoints", root / "exported_model")
+    run_directory.report(root)
+    return root

@@ -33,13 +33,13 @@ EXPERIMENT = flags.DEFINE_string(
 USE_IMAGENET_AS_EVAL = flags.DEFINE_boolean(
     "use_imagenet_as_eval", False, "webvisionmini: test on the ImageNet validation set as well"
 )
-MODES = ("train", "evaluation", "audit", "review", "export", "predict")
+MODES = ("train", "evaluation", "audit", "export", "report", "review", "predict")
 MODE = flags.DEFINE_string(
     "mode",
     "train",
     "train and test; or with what stands in --checkpoint_path: evaluation, audit (which labels are"
-    " wrong), review (take the decisions in --review), export (a model to serve); or predict, with"
-    " --model and image files",
+    " wrong), export (a model to serve), report (a page on all of this), review (take the decisions"
+    " in --review); or predict, with --model and image files",
 )
 MODEL = flags.DEFINE_string("model", None, "predict: directory of an exported model")
 JSON = flags.DEFINE_boolean("json", False, "predict: JSON lines, with all probabilities")
@@ -86,6 +86,8 @@ def main(arguments):
             found = run_directory.audit(root, settings.audit_folds)
         elif MODE.value == "export":
             found = run_directory.export(root)
+        elif MODE.value == "report":
+            found = {"report": run_directory.report(root)}
         elif MODE.value == "review":
             found = {"decisions": run_directory.review(root, REVIEW.value)}
         else:

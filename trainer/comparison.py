@@ -63,7 +63,12 @@ def setting_of(run):
 
 
 def table(summary, style="simple"):
-    """A row for each noise ratio and method, over seeds, in `style` of the tabulate package."""
+    """The rows of a summary in `style` of the tabulate package."""
+    return tabulate(rows(summary), headers="keys", tablefmt=style, disable_numparse=True)
+
+
+def rows(summary):
+    """A row for each noise ratio and method, over seeds: dictionaries of text."""
     rows = []
     for _, group in itertools.groupby(summary["runs"], setting_of):
         runs = list(group)
@@ -71,7 +76,7 @@ def table(summary, style="simple"):
         row |= {title: percent(runs, name) for title, name in SHARES.items() if name in runs[0]}
         row["seconds"] = f"{statistics.mean(run['seconds'] for run in runs):.0f}"
         rows.append(row)
-    return tabulate(rows, headers="keys", tablefmt=style, disable_numparse=True)
+    return rows
 
 
 def percent(runs, name):

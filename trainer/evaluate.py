@@ -5,8 +5,12 @@
                    test/top5_raw without; and RUN_FACTS
   confusion.npy    int64 (C, C): [i, j] counts images of class i taken for class j, with averaged
                    weights
+  history.json     of the run, see `trainer.checkpoints`
   manifest.json
 """
+
+import shutil
+from pathlib import Path
 
 import numpy as np
 
@@ -52,6 +56,7 @@ def evaluate(dataset_path, checkpoints_path, metrics_path, name="test"):
     parents = {manifest.PREPARED_DATASET: dataset, manifest.CHECKPOINTS: run}
     with manifest.writing(metrics_path) as directory:
         manifest.write_json(directory / "metrics.json", metrics)
+        shutil.copy(Path(checkpoints_path) / "history.json", directory)
         np.save(directory / CONFUSION, method.confusion.total_cm.numpy().astype(np.int64))
         manifest.finish(directory, manifest.METRICS, parents)
     return metrics

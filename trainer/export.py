@@ -5,13 +5,15 @@
                    float32 (B, C), class string (B,) and confidence (B,), its probability
   model.keras      the network with averaged weights, without preprocessing and calibration
   model_card.md    what it was made from and what it can do
-  manifest.json    class_names, temperature, accuracy and calibration
+  manifest.json    class_names, temperature, accuracy, calibration before and after
 """
 
 from pathlib import Path
 
 import jinja2
+import numpy as np
 import tensorflow as tf
+from scipy.special import softmax
 
 from trainer import calibration, fit, manifest, predictions
 from trainer.data import probe, records, views
@@ -72,6 +74,7 @@ def export(dataset_path, probe_split_path, checkpoints_path, output_path):
         trained = predictions.logits(dataset_path, method, "train")[held_out]
         temperature = calibration.temperature(trained, trusted)
     before, after = calibration.measured(z, labels), calibration.measured(z / temperature, labels)
+    logits = {"before calibration": z, "after calibration": z / temperature}
     facts = {
         "class_names": names,
         "temperature": temperature,
@@ -79,6 +82,10 @@ def export(dataset_path, probe_split_path, checkpoints_path, output_path):
         "test/top1": float((z.argmax(1) == labels).mean()),
         **{f"test/{name}_before": value for name, value in before.items()},
         **{f"test/{name}": value for name, value in after.items()},
+        "reliability": {
+            name: np.array(calibration.reliability(softmax(z, axis=1), labels)).tolist()
+            for name, z in logits.items()
+        },
     }
     shape, side = run["image_shape"], views.crop_side(dataset, config)
     with manifest.writing(output_path) as directory:

@@ -8,6 +8,7 @@ import dataclasses
 from trainer import manifest
 from trainer.config import TrainConfig
 
+REPORT = "report.html"
 DATA = (manifest.PREPARED_DATASET, manifest.NOISY_LABELS, manifest.PROBE_SPLIT)
 
 
@@ -89,6 +90,18 @@ def export(root):
 
     paths = root / manifest.PREPARED_DATASET, root / manifest.PROBE_SPLIT, checkpoints
     return manifest.scalars(export.export(*paths, root / manifest.EXPORTED_MODEL))
+
+
+def report(root):
+    """Writes report.html of a run that is tested, audited and exported. Returns its name."""
+    from trainer.report import training
+
+    parts = (
+        *(manifest.PREPARED_DATASET, manifest.NOISY_LABELS, manifest.CHECKPOINTS),
+        *(manifest.METRICS, manifest.LABEL_AUDIT, manifest.EXPORTED_MODEL),
+    )
+    training.write(*(root / part for part in parts), root / REPORT)
+    return REPORT
 
 
 def review(root, file):

@@ -155,6 +155,23 @@ def test_export_model(run, supervised_run, digits, probe_split):
     assert "| accuracy |" in Path(made["card"]["uri"]).read_text()
 
 
+def test_write_report(run, hostile_run):
+    artifacts = {
+        "prepared_dataset": dsl.Dataset,
+        "noisy_labels": dsl.Dataset,
+        "checkpoints": dsl.Artifact,
+        "metrics": dsl.Metrics,
+        "label_audit": dsl.Dataset,
+        "exported_model": dsl.Model,
+    }
+    made = run(
+        components.write_report,
+        {name: (artifact_class, hostile_run / name) for name, artifact_class in artifacts.items()},
+    )
+    written = Path(made["report"]["uri"]).read_text()
+    assert written == (hostile_run / "report.html").read_text()
+
+
 def test_a_failing_component_fails_its_task(run, digits):
     with pytest.raises(RuntimeError, match="split-probe"):
         run(
@@ -189,12 +206,14 @@ def test_the_same_as_plain_functions(tmp_path, digits, noisy_labels, probe_split
     markdown = plain(dsl.Markdown, tmp_path / "metrics.md")
     components.evaluate.python_func(data, checkpoints, metrics, confusion, markdown)
     summary, table = plain(dsl.Artifact, tmp_path / "summary"), plain(dsl.Markdown, tmp_path / "t")
-    components.compare_runs.python_func([metrics], summary, table)
+    report = plain(dsl.HTML, tmp_path / "report")
+    components.compare_runs.python_func([metrics], summary, table, report)
     compared = json.loads((tmp_path / "summary" / "summary.json").read_text())
     (run,) = compared["runs"]
     assert (run["method"], run["noise_ratio"]) == ("supervised", 0.4)
     assert run["test/top1"] == metrics.metadata["test/top1"]
     assert "| supervised" in (tmp_path / "t").read_text()
+    assert "<td>supervised</td>" in (tmp_path / "report").read_text()
 
 
 def test_the_status_of_a_run_that_failed(tmp_path):

@@ -16,7 +16,7 @@ from trainer.errors import InputError
 
 DATA_STEPS = {
     *("prepare-dataset", "inject-noise", "split-probe", "number-folds", "compare-runs"),
-    "record-status",
+    *("write-report", "record-status"),
 }
 TRAINED = {"train", "evaluate", "audit-labels", "export-model"}
 

@@ -80,6 +80,7 @@ def test_sweep_keeps_artifacts_log_and_yaml(sweep):
     (table,) = out.glob("sweep-*/compare-runs/table")
     assert table.read_text().startswith("| method")
     assert len(list(out.glob("sweep-*/*/train/model/model.keras"))) == 2
+    assert "<h1>digits, uniform noise</h1>" in (out / "report.html").read_text()
 
 
 def test_the_trainer_alone_gives_the_same_numbers(sweep):
@@ -127,6 +128,8 @@ def test_a_training_run_leaves_metrics(tmp_path):
     assert metrics["audit/noise_rate"] == pytest.approx(metrics["wrong_labels"], abs=0.02)
     issues = pd.read_csv(tmp_path / "runs" / "training" / "label_issues.csv")
     assert set(issues.columns) == set(label_audit.COLUMNS)
+    report = (tmp_path / "runs" / "training" / "report.html").read_text()
+    assert "<h1>digits, supervised</h1>" in report
 
 
 def test_wrong_input_found_by_a_task(tmp_path):

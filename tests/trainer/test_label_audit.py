@@ -1,17 +1,16 @@
 """Which labels are wrong: the noise and the scores by hand, files, the loop of correcting."""
 
 import json
-import shutil
 
 import numpy as np
 import pandas as pd
 import pytest
 from scipy.special import softmax
 
-from tests.trainer.data.sources.test_files import write_images
+from tests.conftest import HOSTILE
 from trainer import calibration, config, detection, fit, label_audit, label_posterior, manifest
 from trainer.config import DataConfig
-from trainer.data import folds, noise, probe, records
+from trainer.data import folds, probe, records
 from trainer.errors import InputError
 
 RNG = np.random.default_rng(0)
@@ -142,60 +141,36 @@ def test_folds_judge_what_they_have_not_seen(data, tmp_path):
     assert sizes == [int((of != 0).sum()), int((of != 1).sum())]
 
 
-@pytest.fixture
-def files(tmp_path):
-    """A run on files of hostile names, and its audit."""
-    images = write_images(tmp_path / 'im,"ages', 12)
-    names = ["<script>alert(1)</script>", "=2+2"]
-    for folder, name in zip(sorted(images.iterdir()), names, strict=True):
-        folder.rename(images / name.replace("/", "∕"))
-    trusted = tmp_path / "trusted"
-    shutil.copytree(images, trusted)
-    for number, file in enumerate(sorted(trusted.rglob("*.jpg"))):
-        if number % 12 > 1:
-            file.unlink()
-        else:
-            (images / file.relative_to(trusted)).unlink()
-    records.prepare(
-        "image_folder", tmp_path / "data", DataConfig(data=str(images), trusted=str(trusted))
-    )
-    noise.inject(tmp_path / "data", tmp_path / "noise", "none", 0.0, 0)
-    probe.split(tmp_path / "data", tmp_path / "probe", 1, 0)
-    settings = config.resolve(
-        "image_folder", method="supervised", network_name="convnet", batch_size=4, max_iteration=2
-    )
-    paths = [tmp_path / name for name in ("data", "noise", "probe")]
-    fit.train(settings, *paths, tmp_path / "checkpoints", tmp_path / "model")
-    label_audit.audit(*paths, [tmp_path / "checkpoints"], tmp_path / "label_audit")
-    return tmp_path
-
-
 def table_of(path):
     return pd.read_csv(path / "clean_manifest.csv", dtype=str, keep_default_na=False)
 
 
-def test_the_loop_closes(files):
+def test_the_loop_closes(hostile_run, tmp_path):
     """The audit's table, and a reviewer's, are datasets to train on."""
-    audited = pd.read_csv(files / "label_audit" / "label_issues.csv", dtype=str)
+    audit, data = hostile_run / "label_audit", hostile_run / "prepared_dataset"
+    audited = pd.read_csv(audit / "label_issues.csv", dtype=str)
     classes = sorted(set(audited.given) | set(audited.suggested))
-    assert classes == ["<script>alert(1)<∕script>", "=2+2"]
+    assert classes == HOSTILE
     decisions = ["accept", "reject", *classes]
     audited["decision"] = decisions + [""] * (len(audited) - len(decisions))
-    audited.sample(frac=1, random_state=0).to_csv(files / "reviewed.csv", index=False)
+    audited.sample(frac=1, random_state=0).to_csv(tmp_path / "reviewed.csv", index=False)
     label_audit.review(
-        files / "label_audit", files / "reviewed.csv", files / "data", files / "review"
+        hostile_run / "label_audit",
+        tmp_path / "reviewed.csv",
+        hostile_run / "prepared_dataset",
+        tmp_path / "review",
     )
-    labels = table_of(files / "review").set_index("path").label
+    labels = table_of(tmp_path / "review").set_index("path").label
     expected = [audited.suggested[0], audited.given[1], *classes]
     assert list(labels[audited.path[:4]]) == expected
-    untouched = table_of(files / "label_audit").set_index("path").label
+    untouched = table_of(audit).set_index("path").label
     assert (labels[audited.path[4:]] == untouched[audited.path[4:]]).all()
 
-    table = files / "review" / "clean_manifest.csv"
-    written = records.prepare("csv", files / "again", DataConfig(data=str(table)))
-    assert written["num_examples"] == records.read_manifest(files / "data")["num_examples"]
+    table = tmp_path / "review" / "clean_manifest.csv"
+    written = records.prepare("csv", tmp_path / "again", DataConfig(data=str(table)))
+    assert written["num_examples"] == records.read_manifest(data)["num_examples"]
     assert list(written["class_names"]) == classes
-    assert len(records.read_trusted_ids(files / "again")) == 2
+    assert len(records.read_trusted_ids(tmp_path / "again")) == 2
 
 
 @pytest.mark.parametrize(

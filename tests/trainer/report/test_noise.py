@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from trainer import manifest
-from trainer.data import noise_models, noise_picture
+from trainer.data import noise_models
+from trainer.report import noise as noise_page
 
 
 @pytest.fixture
@@ -21,7 +22,7 @@ def page(tmp_path):
         np.save(directory / "realised.npy", realised)
         facts = {"noise": "pair", "noise_ratio": 0.3, "wrong_labels": wrong_labels}
         manifest.finish(directory, manifest.NOISY_LABELS, {"prepared_dataset": dataset}, **facts)
-        noise_picture.write(data, labels, tmp_path / name / "page.html")
+        noise_page.write(data, labels, tmp_path / name / "page.html")
         return (tmp_path / name / "page.html").read_text()
 
     return page
@@ -35,7 +36,7 @@ def texts(page):
 
 def test_names_and_shares(page):
     made = page(["cat", "dog"], np.array([[0.7, 0.3], [0, 1]]), np.array([[0.68, 0.32], [0, 1]]))
-    assert "<p>Noise pair, ratio 0.3: 25.0% of the 4,000 labels are wrong.<br>" in made
+    assert "Noise pair, ratio 0.3: 25.0% of the 4,000 labels are wrong.</p>" in made
     wanted, realised = texts(made)
     axes = ["cat", "dog", "label given", "cat", "dog", "label as published"]
     assert wanted == [*axes, "0.70", "0.30", "1.00"]
@@ -77,7 +78,7 @@ def test_the_same_page_twice_and_nothing_from_outside(page):
 
 
 def test_the_page_of_an_artifact(digits, noisy_labels, tmp_path):
-    noise_picture.write(digits, noisy_labels, tmp_path / "page.html")
+    noise_page.write(digits, noisy_labels, tmp_path / "page.html")
     wrong = manifest.read(noisy_labels, manifest.NOISY_LABELS)["wrong_labels"]
     said = f"Noise uniform, ratio 0.9: {wrong:.1%} of the 1,437 labels are wrong."
     assert said in (tmp_path / "page.html").read_text()

@@ -1,0 +1,50 @@
+"""What the report of a sweep says."""
+
+import json
+import re
+
+import pytest
+
+from trainer.report import sweep
+
+
+@pytest.fixture
+def runs(tmp_path):
+    """Metrics and history of two methods, two noise ratios and two seeds."""
+    paths = []
+    for method, right in (("ieg", 0.9), ("supervised", 0.6)):
+        for ratio in (0.4, 0.8):
+            for seed in (0, 1):
+                top1 = right - ratio / 10 + seed / 50
+                facts = {"method": method, "noise_ratio": ratio, "seed": seed}
+                shared = {"dataset": "<b>digits", "noise": "uniform", "probe_per_class": 10}
+                result = {"wrong_labels": ratio * 0.9, "seconds": 5.0}
+                result |= {"test/top1": top1, "test/top1_raw": top1}
+                paths.append(tmp_path / f"{method}-{ratio}-{seed}")
+                paths[-1].mkdir()
+                metrics = json.dumps(facts | shared | result)
+                (paths[-1] / "metrics.json").write_text(metrics)
+                rows = [{"step": 10, "test/top1": 0.1}, {"step": 20, "test/top1": top1}]
+                (paths[-1] / "history.json").write_text(json.dumps(rows))
+    return paths
+
+
+def test_what_it_says(runs, tmp_path):
+    sweep.write(runs, tmp_path / "report.html")
+    made = (tmp_path / "report.html").read_text()
+    assert "Test accuracy at noise ratio 0.8: ieg 83.0%, supervised 53.0%." in made
+    assert "<td>83.0 ± 1.4</td>" in made
+    assert re.findall("<figcaption>(.*)</figcaption>", made) == [
+        "Accuracy over noise",
+        "Accuracy over steps, noise ratio 0.4",
+        "Accuracy over steps, noise ratio 0.8",
+    ]
+    assert "&lt;b&gt;digits" in made
+    assert "<b>digits" not in made
+
+
+def test_one_noise_ratio_and_one_seed(runs, tmp_path):
+    sweep.write(runs[::4], tmp_path / "report.html")
+    made = (tmp_path / "report.html").read_text()
+    captions = ["Accuracy over steps, noise ratio 0.4"]
+    assert re.findall("<figcaption>(.*)</figcaption>", made) == captions

@@ -1,0 +1,1 @@
+"""HTML pages about runs: each one file, which asks for nothing outside it."""

@@ -1,0 +1,136 @@
+"""Pictures as SVG elements: text stays text, and has the colour of the page's text."""
+
+import io
+import warnings
+
+import matplotlib
+import numpy as np
+from markupsafe import Markup
+from matplotlib.colors import LinearSegmentedColormap, PowerNorm
+from matplotlib.figure import Figure
+
+MANY = 50  # classes from which pictures are large
+MOST_NUMBERED = 15  # classes up to which cells have numbers
+MOST_NAMES = 100  # of classes along an axis
+LONGEST_NAME = 16  # letters
+BINS = 40
+SHADES = PowerNorm(0.5, vmin=0, vmax=1)  # the square root: 100 classes at 0.009 each can be seen
+BLUE = LinearSegmentedColormap.from_list("blue", ["#2563eb00", "#2563eb"])  # on white or black
+COLOURS = ("#3b82f6", "#f97316", "#10b981", "#a855f7", "#ef4444", "#64748b")  # likewise
+INK = "#123456"  # replaced by the page's own colour of text
+NO_METADATA = dict.fromkeys(("Creator", "Date", "Format", "Type"))  # addresses, and the date
+
+
+def svg(figure, salt):
+    """The SVG element of a figure; `salt` keeps its ids apart from others on the same page."""
+    # Text in the reader's fonts, which know more scripts than the one here.
+    style = {"svg.fonttype": "none", "svg.hashsalt": salt, "font.family": "sans-serif"}
+    output = io.StringIO()
+    with matplotlib.rc_context(style), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from")
+        figure.savefig(
+            output, format="svg", bbox_inches="tight", metadata=NO_METADATA, transparent=True
+        )
+    element = output.getvalue()[output.getvalue().index("<svg") :]
+    return Markup(element.replace(INK, "currentColor"))
+
+
+def new_axes(width=5.2, height=3.0):
+    """Axes alone in a figure of this size in inches."""
+    axes = Figure(figsize=(width, height)).add_axes((0, 0, 1, 1))
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(INK)
+    axes.tick_params(colors=INK, labelsize=9)
+    axes.grid(color="#88888844", linewidth=0.6)
+    axes.set_axisbelow(True)
+    return axes
+
+
+def name_values(axes, across, up):
+    """Names of what lies along the axes, and of what is drawn in several colours."""
+    axes.set_xlabel(across, color=INK)
+    axes.set_ylabel(up, color=INK)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(frameon=False, labelcolor=INK, fontsize=9)
+
+
+def lines(series, across, up, salt=""):
+    """A line for each {name: (x, y)} or {name: (x, y, deviation of y)}."""
+    axes = new_axes()
+    for i, (name, (x, y, *deviation)) in enumerate(series.items()):
+        style = {"color": COLOURS[i % len(COLOURS)], "label": name, "marker": ".", "markersize": 5}
+        axes.errorbar(x, y, *deviation, linestyle="-" if i < len(COLOURS) else "--", **style)
+    name_values(axes, across, up)
+    return svg(axes.figure, up + salt)
+
+
+def histogram(groups, across):
+    """Shares of each group of values, {name: (n,)}, in common bins."""
+    axes = new_axes()
+    bins = np.histogram_bin_edges(np.concatenate(list(groups.values())), BINS)
+    for (name, values), colour in zip(groups.items(), COLOURS):
+        shares = np.full(len(values), 1 / max(len(values), 1))
+        axes.hist(values, bins, weights=shares, color=colour, alpha=0.6, label=name)
+    name_values(axes, across, "share")
+    return svg(axes.figure, across)
+
+
+def reliability(bins):
+    """Accuracy over confidence, {name: (confidence, accuracy, count)} of `calibration`."""
+    axes = new_axes(height=3.4)
+    axes.plot([0, 1], [0, 1], color="#888888", linewidth=1, linestyle="--")
+    for (name, columns), colour in zip(bins.items(), COLOURS):
+        confidence, accuracy, count = np.array(columns)
+        style = {"color": colour, "label": name, "marker": "o", "markersize": 4}
+        axes.plot(confidence[count > 0], accuracy[count > 0], **style)
+    name_values(axes, "confidence", "accuracy")
+    return svg(axes.figure, "reliability")
+
+
+def heat_map(matrix, class_names, across, down, salt=""):
+    """The picture of a matrix of classes.
+
+    Args:
+      matrix: (C, C), shares of each row.
+      class_names: C names.
+      across: What columns are.
+      down: What rows are.
+      salt: Keeps its ids apart from those of a picture with the same axes.
+    """
+    C = len(class_names)
+    side = min(1.6 + 0.3 * C, 4.8) if C <= MANY else 8.2  # inches
+    axes = Figure(figsize=(side, side)).add_axes((0, 0, 1, 1))
+    image = axes.imshow(matrix, cmap=BLUE, norm=SHADES, interpolation="none")
+    name_classes(axes, class_names, across, down)
+    if C <= MOST_NUMBERED:
+        number_cells(axes, matrix)
+    else:
+        place = axes.figure.add_axes((1.02, 0.6, 0.015, 0.4))
+        bar = axes.figure.colorbar(image, cax=place, ticks=[0, 0.01, 0.1, 0.3, 1])
+        bar.ax.tick_params(labelsize=8, length=0, colors=INK)
+        bar.outline.set_visible(False)
+    return svg(axes.figure, across + down + salt)
+
+
+def name_classes(axes, class_names, across, down):
+    """Names of classes along both axes, every second or fewer where there are too many."""
+    shown = np.arange(0, len(class_names), -(-len(class_names) // MOST_NAMES))
+    names = [" ".join(str(class_names[c]).split()) for c in shown]
+    names = [n if len(n) <= LONGEST_NAME else n[: LONGEST_NAME - 1] + "…" for n in names]
+    room = axes.figure.get_figwidth() * 72 / len(shown)  # points
+    style = {"size": min(9, 0.9 * room), "parse_math": False, "color": INK}
+    upright = 6 * max(map(len, names)) < room
+    axes.set_xticks(shown, names, rotation=0 if upright else 90, **style)
+    axes.set_yticks(shown, names, **style)
+    axes.set_xlabel(across, color=INK)
+    axes.set_ylabel(down, color=INK)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+
+
+def number_cells(axes, matrix):
+    """The share in each cell that has one, in a colour that stands out from the cell's."""
+    for (row, column), share in np.ndenumerate(matrix):
+        if share >= 0.005:
+            style = {"color": "white" if SHADES(share) > 0.6 else INK, "size": 8}
+            axes.text(column, row, f"{share:.2f}", ha="center", va="center", **style)

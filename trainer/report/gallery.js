@@ -1,0 +1,97 @@
+"use strict";
+const content = JSON.parse(document.getElementById("gallery-data").textContent);
+const examples = content.rows.map((row, i) =>
+  Object.fromEntries([["picture", content.pictures[i]], ...content.columns.map((name, c) => [name, row[c]])]));
+const decisions = new Map();  // by id
+const AT_ONCE = 48;
+const ORDERS = {
+  suspicious: (a, b) => b.score - a.score,
+  trusted: (a, b) => a.score - b.score,
+  given: (a, b) => a.given.localeCompare(b.given) || b.score - a.score,
+  suggested: (a, b) => a.suggested.localeCompare(b.suggested) || b.score - a.score,
+};
+const [given, suggested, search, order, more, count, cards, saved] =
+  ["given", "suggested", "search", "order", "more", "count", "cards", "save-decisions"].map((id) => document.getElementById(id));
+let found = [], shown = 0;
+
+function element(name, text, className) {
+  const made = document.createElement(name);
+  made.textContent = text;
+  if (className) made.className = className;
+  return made;
+}
+
+function choices(select, values, chosen) {
+  for (const [value, text] of values) select.add(new Option(text, value, false, value === chosen));
+}
+
+function card(example) {
+  const item = element("li", "");
+  const picture = element("img", "");
+  picture.src = example.picture;
+  picture.alt = `given ${example.given}, suggested ${example.suggested}`;
+  picture.onload = () => picture.classList.toggle("photo", picture.naturalWidth > 64);
+  const labels = element("span", "");
+  labels.append(element("span", example.given, "given"), " → ", element("span", example.suggested, "suggested"));
+  const decision = element("select", "");
+  decision.setAttribute("aria-label", `Decision on ${example.path || example.id}`);
+  choices(decision, [["", "decide…"], ["accept", "accept suggestion"], ["reject", "keep given"],
+    ...content.classes.map((name) => [name, `it is ${name}`])], decisions.get(example.id));
+  decision.onchange = () => decide(example.id, decision.value);
+  const where = element("span", example.path ? example.path.split("/").pop() : `id ${example.id}`, "where");
+  where.title = example.path;
+  item.append(picture, labels, element("span", `score ${example.score.toFixed(3)}`), where, decision);
+  return item;
+}
+
+function decide(id, decision) {
+  if (decision) decisions.set(id, decision);
+  else decisions.delete(id);
+  saved.disabled = !decisions.size;
+  saved.textContent = `Decisions (${decisions.size})`;
+}
+
+function showMore() {
+  cards.append(...found.slice(shown, shown + AT_ONCE).map(card));
+  shown = Math.min(shown + AT_ONCE, found.length);
+  count.textContent = `${shown.toLocaleString("en")} of ${found.length.toLocaleString("en")} shown`;
+  more.hidden = shown === found.length;
+}
+
+function find() {
+  const part = search.value.trim().toLowerCase();
+  found = examples.filter((e) => (!given.selectedIndex || e.given === given.value)
+    && (!suggested.selectedIndex || e.suggested === suggested.value)
+    && (!part || `${e.id} ${e.path}`.toLowerCase().includes(part))).sort(ORDERS[order.value]);
+  shown = 0;
+  cards.replaceChildren();
+  showMore();
+}
+
+function download(name, blob) {
+  const link = element("a", "");
+  link.href = URL.createObjectURL(blob);
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60000);
+}
+
+async function saveIssues() {
+  const bytes = Uint8Array.from(atob(content.csv), (c) => c.charCodeAt(0));
+  const unpacked = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+  download("label_issues.csv", await new Response(unpacked, { headers: { "Content-Type": "text/csv" } }).blob());
+}
+
+function saveDecisions() {
+  const cell = (value) => `"${String(value).replaceAll('"', '""')}"`;
+  const lines = ["id,decision", ...[...decisions].map((row) => row.map(cell).join(","))];
+  download("decisions.csv", new Blob([lines.join("\n") + "\n"], { type: "text/csv" }));
+}
+
+for (const select of [given, suggested]) choices(select, content.classes.map((name) => [name, name]));
+for (const control of [given, suggested, order]) control.onchange = find;
+search.oninput = find;
+more.onclick = showMore;
+saved.onclick = saveDecisions;
+document.getElementById("save-issues").onclick = saveIssues;
+find();

@@ -1,0 +1,60 @@
+"""The most suspicious examples with their pictures, as data for `gallery.js`.
+
+The page has the data of all of them; the browser makes a picture when it is to be seen.
+"""
+
+import base64
+import gzip
+import io
+
+import numpy as np
+from PIL import Image
+
+from trainer.data import records
+
+PICTURES = 1000  # in all; of rare classes a few more
+OF_EACH_CLASS = 12  # at least, where there are as many
+SIDE = 112  # pixels of a thumbnail
+SMALL_FILE = 4096  # bytes up to which a file is its own thumbnail
+
+
+def data(dataset_path, issues, csv):
+    """What the gallery shows.
+
+    Args:
+      dataset_path: Directory of the prepared dataset.
+      issues: Table of a label audit, most suspicious first.
+      csv: Bytes of the same table as a file, for download.
+
+    Returns:
+      A dictionary for JSON.
+    """
+    shown = issues[chosen(issues)]
+    encoded = records.EncodedImages(dataset_path, "train", shown.id.to_numpy())
+    columns = ["id", "path", "given", "suggested", "score", "issue"]
+    return {
+        "classes": sorted(set(issues.given) | set(issues.suggested)),
+        "columns": columns,
+        "rows": shown[columns].round(4).to_numpy(object).tolist(),
+        "pictures": [thumbnail(file) for file in encoded[np.arange(len(encoded))]],
+        "csv": base64.b64encode(gzip.compress(csv, mtime=0)).decode(),
+    }
+
+
+def chosen(issues):
+    """Which examples are shown, bool (N,): the first ones, and the first of each given class."""
+    place = np.arange(len(issues))
+    return (place < PICTURES) | (issues.groupby("given").cumcount() < OF_EACH_CLASS).to_numpy()
+
+
+def thumbnail(file):
+    """A data: address of an image, bytes of a JPEG or PNG file, made smaller if it is large."""
+    if len(file) > SMALL_FILE:
+        image = Image.open(io.BytesIO(file))
+        image.draft("RGB", (SIDE, SIDE))
+        image.thumbnail((SIDE, SIDE))
+        output = io.BytesIO()
+        image.convert("RGB").save(output, "JPEG", quality=80)
+        file = output.getvalue()
+    kind = "png" if file.startswith(b"\x89PNG") else "jpeg"
+    return f"data:image/{kind};base64,{base64.b64encode(file).decode()}"

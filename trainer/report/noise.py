@@ -1,0 +1,42 @@
+"""The page on label noise: the transition matrix that was wanted, and what came of it."""
+
+from pathlib import Path
+
+import numpy as np
+
+from trainer import manifest
+from trainer.data import records
+from trainer.report import charts, page
+
+PICTURES = {"Wanted": "transition.npy", "What came of it": "realised.npy"}
+AXES = {"across": "label given", "down": "label as published"}
+
+
+def write(dataset_path, noisy_labels_path, file):
+    """Writes the page of noisy labels.
+
+    Args:
+      dataset_path: Directory of the prepared dataset.
+      noisy_labels_path: Directory of its noisy labels.
+      file: The HTML file to write.
+    """
+    dataset = records.read_manifest(dataset_path)
+    noisy = manifest.read(noisy_labels_path, manifest.NOISY_LABELS)
+    names = dataset["class_names"]
+    matrices = {caption: np.load(Path(noisy_labels_path) / f) for caption, f in PICTURES.items()}
+    page.write(
+        file,
+        "noise.html.jinja",
+        title="Label noise",
+        sentence=sentence(noisy, dataset["num_examples"]["train"]),
+        pictures={c: charts.heat_map(T, names, **AXES, salt=c) for c, T in matrices.items()},
+        large=len(names) > charts.MANY,
+    )
+
+
+def sentence(noisy, count):
+    """What noise it is and how many of `count` labels are wrong, from the manifest `noisy`."""
+    noise = f"Noise {noisy['noise']}, ratio {noisy['noise_ratio']:g}: "
+    if noisy["wrong_labels"] is None:
+        return noise + f"how many of the {count:,} labels are wrong is not known."
+    return noise + f"{noisy['wrong_labels']:.1%} of the {count:,} labels are wrong."

@@ -1,0 +1,188 @@
+"""The report of a training run: how good it is, which labels look wrong, and what was run.
+
+C classes, N audited examples.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from trainer import detection, label_audit, manifest
+from trainer.data import records
+from trainer.report import charts, gallery, page
+
+NOISE_AXES = {"across": "label given", "down": "true label"}
+OF_ARTIFACTS = ("schema_version", "kind", "made_by", "id")
+TEST_AXES = {"across": "taken for", "down": "label"}
+
+
+def write(
+    dataset_path,
+    noisy_labels_path,
+    checkpoints_path,
+    metrics_path,
+    label_audit_path,
+    exported_model_path,
+    file,
+):
+    """Writes the report.
+
+    Args:
+      dataset_path: Directory of the prepared dataset.
+      noisy_labels_path: Directory of the given labels.
+      checkpoints_path: Directory of the finished run.
+      metrics_path: Directory of its test metrics.
+      label_audit_path: Directory of its label audit.
+      exported_model_path: Directory of its exported model.
+      file: The HTML file to write.
+
+    Raises:
+      InputError: Artifacts that are not whole or do not fit.
+    """
+    kinds = {
+        manifest.PREPARED_DATASET: dataset_path,
+        manifest.NOISY_LABELS: noisy_labels_path,
+        manifest.CHECKPOINTS: checkpoints_path,
+        manifest.METRICS: metrics_path,
+        manifest.LABEL_AUDIT: label_audit_path,
+        manifest.EXPORTED_MODEL: exported_model_path,
+    }
+    made = {kind: manifest.read(path, kind) for kind, path in kinds.items()}
+    for kind in list(made)[1:]:
+        manifest.check_parent(made[kind], made[manifest.PREPARED_DATASET])
+    dataset, audit = made[manifest.PREPARED_DATASET], made[manifest.LABEL_AUDIT]
+    run, exported = made[manifest.CHECKPOINTS], made[manifest.EXPORTED_MODEL]
+    metrics = json.loads((Path(metrics_path) / "metrics.json").read_text())
+    issues = pd.read_parquet(Path(label_audit_path) / label_audit.TABLE)
+    clean = records.read_clean_labels(dataset_path)[issues.id]
+    pictures = gallery.data(
+        dataset_path, issues, (Path(label_audit_path) / label_audit.ISSUES).read_bytes()
+    )
+    names = dataset["class_names"]
+    confusion = detection.rows_of_shares(np.load(Path(metrics_path) / "confusion.npy"))
+    page.write(
+        file,
+        "training.html.jinja",
+        title=f"{run['dataset']}, {run['method']}",
+        sentence=sentence(dataset, run, metrics, audit, len(issues)),
+        headline=headline(metrics, audit, exported, len(issues)),
+        gallery=pictures,
+        shown=len(pictures["rows"]),
+        audited=len(issues),
+        folds=sum(role.startswith(manifest.CHECKPOINTS) for role in audit["parents"]) > 1,
+        large=len(names) > charts.MANY,
+        noise=noise(issues, clean, names, np.load(Path(label_audit_path) / "transition.npy")),
+        confusion=charts.heat_map(confusion, names, **TEST_AXES),
+        reliability=reliability(exported),
+        calibrated=calibrated(exported),
+        training=curves(checkpoints_path) | coefficients(issues, clean, names),
+        run=facts(checkpoints_path, made, metrics),
+    )
+
+
+def sentence(dataset, run, metrics, audit, count):
+    """The result in words."""
+    tested = dataset["num_examples"]["test"]
+    right = f"{run['method']} is right on {metrics['test/top1']:.1%} of {tested:,} test images"
+    estimate = audit["audit/noise_rate_estimated"]
+    if run["wrong_labels"]:
+        return f"{right}, although {run['wrong_labels']:.1%} of the training labels are wrong."
+    return f"{right}. Of {count:,} training labels, about {estimate:.1%} look wrong."
+
+
+def headline(metrics, audit, exported, count):
+    """The numbers to see first, by name."""
+    numbers = {
+        "test accuracy": f"{metrics['test/top1']:.1%}",
+        "labels that look wrong": f"{audit['num_issues']:,} of {count:,}",
+    }
+    if "audit/recall" in audit:
+        numbers["of the wrong labels, found"] = f"{audit['audit/recall']:.1%}"
+    if "audit/labels_right" in audit:
+        before, after = audit["audit/labels_right_before"], audit["audit/labels_right"]
+        numbers["training labels right"] = f"{before:.1%} → {after:.1%}"
+    return numbers | {"calibration error (ECE)": f"{exported['test/ece']:.3f}"}
+
+
+def noise(issues, clean, names, believed):
+    """The noise there is, where it is known, beside the noise the model believes in."""
+    found = {}
+    if (clean >= 0).all():
+        found["In the data"] = detection.transition(numbered(issues, names), clean, len(names))
+    found["As the model believes"] = believed
+    return {c: charts.heat_map(T, names, **NOISE_AXES, salt=c) for c, T in found.items()}
+
+
+def numbered(issues, names):
+    """The given labels as numbers, int (N,)."""
+    return pd.Index(names).get_indexer(issues.given)
+
+
+def reliability(exported):
+    """The diagram of the model, and of the network before calibration if there was one."""
+    diagrams = dict(exported["reliability"])
+    if not exported["calibrated_on"]:
+        diagrams = {"not calibrated": diagrams["before calibration"]}
+    return charts.reliability(diagrams)
+
+
+def calibrated(exported):
+    """How sure the model is, in words."""
+    ece, before = exported["test/ece"], exported["test/ece_before"]
+    if not exported["calibrated_on"]:
+        return f"Expected calibration error {ece:.3f}. Not calibrated: no trusted image was kept."
+    return (
+        f"Expected calibration error {before:.3f}, and {ece:.3f} after calibration on"
+        f" {exported['calibrated_on']} trusted images (temperature {exported['temperature']:.2f})."
+    )
+
+
+def curves(checkpoints_path):
+    """Accuracy and losses over the steps."""
+    history = pd.DataFrame(json.loads((Path(checkpoints_path) / "history.json").read_text()))
+    accuracy = {"averaged weights": "test/top1", "raw weights": "test/top1_raw"}
+    losses = [name for name in history if name.startswith("train/loss")]
+
+    def over_steps(columns):
+        return {name: (history.step, history[column]) for name, column in columns.items()}
+
+    losses = {name.removeprefix("train/").replace("_", ", "): name for name in losses}
+    return {
+        "Accuracy": charts.lines(over_steps(accuracy), "step", "test accuracy"),
+        "Loss": charts.lines(over_steps(losses), "step", "loss, mean since the last test"),
+    }
+
+
+def coefficients(issues, clean, names):
+    """Histograms of the score, and of what training learned of its examples."""
+    right = numbered(issues, names) == clean
+    groups = {"labels that are right": right, "labels that are wrong": ~right & (clean >= 0)}
+    if not all(mask.any() for mask in groups.values()):
+        groups = {"all labels": np.full(len(issues), True)}
+    captions = {"score": "Suspicion", "weight": "Learned weights", "lam": "Label coefficients"}
+    across = {"score": "score", "weight": "mean weight", "lam": "share of steps with given label"}
+    return {
+        caption: charts.histogram({g: issues[n][m] for g, m in groups.items()}, across[n])
+        for n, caption in captions.items()
+        if issues[n].notna().all()
+    }
+
+
+def facts(checkpoints_path, made, metrics):
+    """Settings, data, results and versions, by name."""
+    setup = json.loads((Path(checkpoints_path) / "config.json").read_text())
+    plain = {kind: manifest.scalars(content) for kind, content in made.items()}
+    counts = made[manifest.PREPARED_DATASET]["num_examples"]
+    data = {f"{split} images": number for split, number in counts.items()}
+    for kind in (manifest.PREPARED_DATASET, manifest.NOISY_LABELS):
+        data |= {name: value for name, value in plain[kind].items() if name not in OF_ARTIFACTS}
+    results = metrics | plain[manifest.LABEL_AUDIT] | plain[manifest.EXPORTED_MODEL]
+    return {
+        "Settings": setup["config"],
+        "Data": data,
+        "Results": {name: value for name, value in results.items() if "/" in name},
+        "Versions": setup["versions"],
+        "Artifacts": {kind: content["id"] for kind, content in made.items()},
+    }
