@@ -34,8 +34,9 @@ demo: $(READY)  ## supervised, L2R and IEG on digits of which 81% are labelled w
 	$(BIN)/python -m pipelines run --pipeline=sweep --output_dir=runs/demo $(ARGS)
 
 .PHONY: run
-run: $(READY)  ## one training pipeline, such as: make run ARGS="--method=l2r --noise_ratio=0.8"
-	$(BIN)/python -m pipelines run $(ARGS)
+run: $(READY)  ## own images from start to end: DATA=<folder or table> TRUSTED=<folder>, further flags in ARGS
+	$(BIN)/python -m pipelines run $(if $(DATA),--dataset=$(shell test -d "$(DATA)" && echo image_folder || echo csv) \
+	  --data="$(DATA)") $(if $(TRUSTED),--trusted="$(TRUSTED)") $(ARGS)
 
 .PHONY: compile
 compile: $(READY)  ## the YAML of every pipeline for every target, into compiled/

@@ -11,7 +11,7 @@ def export_model(
     exported_model: dsl.Output[dsl.Model],
     metrics: dsl.Output[dsl.Metrics],
     card: dsl.Output[dsl.Markdown],
-):
+) -> str:
     """Makes a model to serve: image files in, calibrated probabilities out.
 
     Args:
@@ -23,6 +23,7 @@ def export_model(
         exported_model: SavedModel that needs TensorFlow alone, and model.keras.
         metrics: Accuracy and calibration on test images, before and after.
         card: What a user of the model should know.
+        Output: Address of the SavedModel.
     """
     import shutil
     from pathlib import Path
@@ -36,3 +37,4 @@ def export_model(
     exported_model.metadata.update(facts, framework="TensorFlow")
     metrics.metadata.update({name: facts[name] for name in facts if name.startswith("test/")})
     shutil.copy(Path(exported_model.path, "model_card.md"), card.path)
+    return f"{exported_model.uri}/saved_model"

@@ -33,8 +33,15 @@ TYPES = {
 DATASET = flags.DEFINE_string(
     "dataset", "digits", f"one of {', '.join(config.DATASETS)}, tfds:<name>"
 )
-NOISE = flags.DEFINE_string("noise", "uniform", f"one of {', '.join(config.NOISES)}")
-NOISE_RATIO = flags.DEFINE_float("noise_ratio", 0.9, "probability of a redrawn or flipped label")
+NOISE = flags.DEFINE_string(
+    "noise",
+    None,
+    f"one of {', '.join(config.NOISES)}; unless given none for {', '.join(config.FILES)}, whose"
+    " labels are wrong as they come, else uniform",
+)
+NOISE_RATIO = flags.DEFINE_float(
+    "noise_ratio", None, "probability of a redrawn or flipped label; 0.9 unless given"
+)
 METHODS = flags.DEFINE_list("methods", None, "sweep: methods with commas between them")
 NOISE_RATIOS = flags.DEFINE_list("noise_ratios", None, "sweep: noise ratios, the same way")
 SEEDS = flags.DEFINE_list("seeds", None, "sweep: seeds, the same way")
@@ -47,6 +54,7 @@ CHECKPOINT_ROOT = flags.DEFINE_string(
 PARAMETERS = flags.DEFINE_string(
     "parameters", None, "YAML file of parameters by name; they win over flags"
 )
+flags.DEFINE_alias("source", "dataset")
 flags.adopt_module_key_flags(command_line)
 
 
@@ -77,9 +85,10 @@ def training(given):
     if "audit_fold" in given:
         rule = "is for one training; pipelines take --audit_folds, and train them all"
         raise InputError("--audit_fold", rule, given["audit_fold"])
+    given = {"method": config.resolve(DATASET.value, **given).method} | given
     names = ("method", "seed", "audit_folds")
     named = {name: given.pop(name) for name in names if name in given}
-    return parameters | {"noise_ratio": NOISE_RATIO.value} | named | {"settings": given}
+    return parameters | {"noise_ratio": noise()[1]} | named | {"settings": given}
 
 
 def sweep(given):
@@ -111,14 +120,26 @@ def data():
     """The parameters on the data that training and sweep share."""
     given = command_line.given(DataConfig)
     files = config.resolve_data(DATASET.value, **given)
-    config.check_data(DATASET.value, NOISE.value, NOISE_RATIO.value, files)
+    kind, ratio = noise()
+    config.check_data(DATASET.value, kind, ratio, files)
     config.resolve(DATASET.value, **command_line.given(TrainConfig))
     return {
         "dataset": DATASET.value,
-        "noise": NOISE.value,
+        "noise": kind,
         "dataset_settings": {k: v for k, v in given.items() if k not in NAMED},
         **{name: getattr(files, name) for name in NAMED},
     }
+
+
+def noise():
+    """Kind and ratio of the noise to add."""
+    kind = NOISE.value or ("none" if DATASET.value in config.FILES else "uniform")
+    if kind != "none":
+        return kind, 0.9 if NOISE_RATIO.value is None else NOISE_RATIO.value
+    if NOISE_RATIO.value:
+        rule = "is for a noise to add; --noise names it"
+        raise InputError("--noise_ratio", rule, NOISE_RATIO.value)
+    return kind, 0.0
 
 
 def sweep_runs(given):
@@ -131,7 +152,7 @@ def sweep_runs(given):
         rule = "is for one training; a sweep takes --methods"
         raise InputError("--method", rule, given["method"])
     seeds = numbers(SEEDS, int) or [given.pop("seed", 0)]
-    ratios = numbers(NOISE_RATIOS, float) or [NOISE_RATIO.value]
+    ratios = numbers(NOISE_RATIOS, float) or [noise()[1]]
     methods = METHODS.value or ["supervised", "l2r", "ieg"]
     for method, ratio, seed in itertools.product(methods, ratios, seeds):
         config.resolve(DATASET.value, method=method, seed=seed)

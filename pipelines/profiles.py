@@ -52,6 +52,13 @@ class Profile:
     )
     storage_class: str = setting("", "Kubeflow: of that volume, if not the cluster's default")
     machine_type: str = setting("", "Vertex AI: for spot machines and for several workers")
+    register_model: str = setting(
+        "", "Vertex AI: name in the Model Registry that the exported model gets"
+    )
+    serving_image: str = setting(
+        "us-docker.pkg.dev/vertex-ai/prediction/tf2-cpu.2-15:latest",
+        "Vertex AI: image that serves the registered model",
+    )
     retries: int = setting(3, "further attempts at a task that failed")
     backoff: int = setting(60, "seconds before the first of them; then twice as long each time")
     timeout_hours: int = setting(168, "time a training may take")
@@ -72,6 +79,8 @@ class Profile:
             value = getattr(self, name)
             if value and not QUANTITY.fullmatch(value):
                 raise InputError(f"--{name}", "must be a quantity such as 4, 500m or 16Gi", value)
+        if self.register_model and self.target != "vertex":
+            raise InputError("--register_model", "is for --target=vertex", self.target)
         if self.workers > 1:
             self.check_workers()
         if self.target == "vertex" and self.custom_job and not self.machine_type:

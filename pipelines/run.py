@@ -6,6 +6,8 @@
   metrics.json or summary.json     the result, of a training or a sweep
   report.html                      the same as a page; of a training also which labels look wrong
   label_issues.csv                 of a training, these labels as a table
+  clean_manifest.csv               all labels after correction, a table to train on
+  exported_model/                  of a training, the model to serve
   <pipeline>-<time>/<task>/...     the artifacts
 """
 
@@ -35,7 +37,12 @@ RESULTS = {
     "sweep": "**/summary.json",
 }
 # What is copied to where a person looks.
-KEPT = {"label_issues.csv": "**/label_issues.csv", "report.html": "**/report"}
+KEPT = {
+    "report.html": "**/report",
+    "label_issues.csv": "**/label_issues.csv",
+    "clean_manifest.csv": "**/clean_manifest.csv",
+    "exported_model": "**/exported_model",
+}
 
 
 def run(name, profile, parameters, output_dir, runner="subprocess", gpus=None):
@@ -60,7 +67,8 @@ def run(name, profile, parameters, output_dir, runner="subprocess", gpus=None):
     result = output_dir / Path(RESULTS[name]).name
     try:
         output_dir.mkdir(parents=True, exist_ok=True)
-        result.unlink(missing_ok=True)
+        for earlier in (result, *(output_dir / kept for kept in KEPT)):
+            remove(earlier)
         compiler.Compiler().compile(pipeline, str(output_dir / "pipeline.yaml"))
         log = open(output_dir / "log.txt", "w")  # noqa: SIM115, closed below
     except OSError as error:
@@ -82,11 +90,20 @@ def run(name, profile, parameters, output_dir, runner="subprocess", gpus=None):
     for file in runs[-1].glob(RESULTS[name]):
         content |= json.loads(file.read_text())
     for kept, pattern in KEPT.items():
-        for file in runs[-1].glob(pattern):
-            shutil.copy(file, output_dir / kept)
+        for made in runs[-1].glob(pattern):
+            copy = shutil.copytree if made.is_dir() else shutil.copy
+            copy(made, output_dir / kept)
     manifest.write_json(result, content)
     table = comparison.table(content if name == "sweep" else comparison.collect([content]))
     terminal.write(f"\n{table}\n\noutputs: {output_dir}\n")  # kfp leaves `print` indented
+
+
+def remove(path):
+    """A file or directory, if it is there: what an earlier run made."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def end(number, frame):

@@ -96,14 +96,32 @@ def reported(profile, data, audit, **run):
 
 
 def exported(profile, data, checkpoints):
-    """Exports a model to serve. Returns it."""
+    """Exports a model to serve, and on Vertex AI registers it if asked. Returns it."""
     task = components.export_model(
         prepared_dataset=data["prepared_dataset"],
         probe_split=data["probe_split"],
         checkpoints=checkpoints,
     )
-    task = placement.on_pool(task, profile, min(profile.accelerators, 1))
+    placement.on_pool(task, profile, min(profile.accelerators, 1))
+    if profile.register_model:
+        registered(profile, task.outputs["Output"])
     return task.outputs["exported_model"]
+
+
+def registered(profile, saved_model):
+    """Uploads the SavedModel at an address to the Model Registry of Vertex AI."""
+    from google_cloud_pipeline_components.types import artifact_types
+    from google_cloud_pipeline_components.v1.model import ModelUploadOp
+
+    served = dsl.importer(
+        artifact_uri=saved_model,
+        artifact_class=artifact_types.UnmanagedContainerModel,
+        metadata={"containerSpec": {"imageUri": profile.serving_image}},
+    )
+    task = ModelUploadOp(
+        display_name=profile.register_model, unmanaged_container_model=served.output
+    )
+    placement.retried(task, profile)
 
 
 def tested_on_imagenet(profile, checkpoints, data, imagenet_val):

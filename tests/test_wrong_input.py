@@ -43,6 +43,11 @@ WRONG = [
         "pipelines run --probe_per_class=1 --probe_dataset_hold_ratio=0.1",
         "--probe_per_class: says the same as --probe_dataset_hold_ratio; give one of them.",
     ),
+    (
+        "pipelines run --noise=none --noise_ratio=0.4",
+        "--noise_ratio: is for a noise to add; --noise names it. Received: 0.4",
+    ),
+    ("pipelines compile --register_model=a", "--register_model: is for --target=vertex."),
     ("pipelines run --bad_images=keep", "--bad_images: must be one of fail, skip."),
     ("pipelines run --beam_runner=DirectRunner", "--beam_runner: is for image_folder, csv and"),
     ("trainer --dataset=digits_matrix_1", "--noise_file: must name the file of noise matrix."),

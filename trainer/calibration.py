@@ -31,18 +31,18 @@ def reliability(P, labels):
       labels: int (M,).
 
     Returns:
-      Mean confidence, accuracy and number of examples of each bin, (BINS,); 0 in empty ones.
+      Mean confidence, accuracy and number of examples of each bin, lists of BINS; 0 in empty ones.
     """
     confidence, right = P.max(axis=1), P.argmax(axis=1) == labels
     bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
     count = np.bincount(bins, minlength=BINS)
     sums = (np.bincount(bins, values, BINS) for values in (confidence, right))
-    return *(total / np.maximum(count, 1) for total in sums), count
+    return *((total / np.maximum(count, 1)).tolist() for total in sums), count.tolist()
 
 
 def measured(z, labels):
     """Expected calibration error and negative log-likelihood of logits z (M, C)."""
-    confidence, accuracy, count = reliability(softmax(z, axis=1), labels)
+    confidence, accuracy, count = np.array(reliability(softmax(z, axis=1), labels))
     ece = (count * np.abs(confidence - accuracy)).sum() / count.sum()
     return {"ece": float(ece), "nll": nll(z, labels)}
 

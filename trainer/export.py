@@ -11,7 +11,6 @@
 from pathlib import Path
 
 import jinja2
-import numpy as np
 import tensorflow as tf
 from scipy.special import softmax
 
@@ -63,31 +62,12 @@ def export(dataset_path, probe_split_path, checkpoints_path, output_path):
     dataset = records.read_manifest(dataset_path)
     method, run = fit.restore(checkpoints_path)
     manifest.check_parent(run, dataset)
-    network, config = fit.averaged_network(method), method.config
-    names = dataset["class_names"]
     probe_ids, _, split = probe.read(probe_split_path, dataset)
-    held_out, temperature = probe.held_out(probe_ids, method, len(names)), 1.0
-    z = predictions.logits(dataset_path, method, "test")
-    labels = records.read_labels(dataset_path, "test")
-    if len(held_out):
-        trusted = records.read_clean_labels(dataset_path)[held_out]
-        trained = predictions.logits(dataset_path, method, "train")[held_out]
-        temperature = calibration.temperature(trained, trusted)
-    before, after = calibration.measured(z, labels), calibration.measured(z / temperature, labels)
-    logits = {"before calibration": z, "after calibration": z / temperature}
-    facts = {
-        "class_names": names,
-        "temperature": temperature,
-        "calibrated_on": len(held_out),
-        "test/top1": float((z.argmax(1) == labels).mean()),
-        **{f"test/{name}_before": value for name, value in before.items()},
-        **{f"test/{name}": value for name, value in after.items()},
-        "reliability": {
-            name: np.array(calibration.reliability(softmax(z, axis=1), labels)).tolist()
-            for name, z in logits.items()
-        },
-    }
-    shape, side = run["image_shape"], views.crop_side(dataset, config)
+    names = dataset["class_names"]
+    facts = {"class_names": names}
+    facts |= calibrated(dataset_path, method, probe.held_out(probe_ids, method, len(names)))
+    network, temperature = fit.averaged_network(method), facts["temperature"]
+    shape, side = run["image_shape"], views.crop_side(dataset, method.config)
     with manifest.writing(output_path) as directory:
         served = Served(network, names, shape, side, temperature)
         tf.saved_model.save(served, str(directory / "saved_model"), signatures=served.__call__)
@@ -95,6 +75,31 @@ def export(dataset_path, probe_split_path, checkpoints_path, output_path):
         (directory / "model_card.md").write_text(card(dataset, run, facts))
         parents = {m["kind"]: m for m in (dataset, split, run)}
         return manifest.finish(directory, manifest.EXPORTED_MODEL, parents, **facts)
+
+
+def calibrated(dataset_path, method, held_out):
+    """The temperature fitted on trusted images, and how right and sure the model then is."""
+    temperature, trusted = 1.0, {}
+    if len(held_out):
+        labels = records.read_clean_labels(dataset_path)[held_out]
+        z = predictions.logits(dataset_path, method, "train", held_out)
+        temperature = calibration.temperature(z, labels)
+        trusted = {"trusted/top1": float((z.argmax(1) == labels).mean())}
+    labels = records.read_labels(dataset_path, "test")
+    z = predictions.logits(dataset_path, method, "test")
+    before, after = calibration.measured(z, labels), calibration.measured(z / temperature, labels)
+    return {
+        "temperature": temperature,
+        "calibrated_on": len(held_out),
+        **trusted,
+        "test/top1": float((z.argmax(1) == labels).mean()),
+        **{f"test/{name}_before": value for name, value in before.items()},
+        **{f"test/{name}": value for name, value in after.items()},
+        "reliability": {
+            "before calibration": calibration.reliability(softmax(z, axis=1), labels),
+            "after calibration": calibration.reliability(softmax(z / temperature, axis=1), labels),
+        },
+    }
 
 
 def card(dataset, run, facts):

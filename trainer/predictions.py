@@ -8,19 +8,23 @@ from trainer import fit
 from trainer.data import views
 
 
-def logits(dataset_path, method, split):
-    """Logits of all images of a split, as they are tested, with averaged weights.
+def logits(dataset_path, method, split, ids=None):
+    """Logits of the images of a split, as they are tested, with averaged weights.
 
     Args:
       dataset_path: Directory of a prepared dataset.
       method: Of a finished run, from `trainer.fit.restore`.
       split: Name of the split.
+      ids: int64 (N,), which of its images; all unless given.
 
     Returns:
-      float32 (N, C), by id.
+      float32 (N, C), in the order of the ids.
     """
     network = fit.averaged_network(method)
-    return over(dataset_path, method.config, split, lambda images: network(images, training=False))
+    batches = views.test_batches(
+        dataset_path, method.config, method.config.val_batch_size, split, ids
+    )
+    return over(batches, lambda images: network(images, training=False))
 
 
 def probabilities(dataset_path, method, split="train"):
@@ -42,11 +46,10 @@ def probabilities(dataset_path, method, split="train"):
         seen = [images, images[:, :, ::-1]] if config.horizontal_flip else [images]
         return tf.add_n([keras.ops.softmax(network(i, training=False)) for i in seen]) / len(seen)
 
-    return over(dataset_path, config, split, predict)
+    return over(views.test_batches(dataset_path, config, config.val_batch_size, split), predict)
 
 
-def over(dataset_path, config, split, function):
-    """A function of images (B, H, W, channels) over all of a split."""
-    batches = views.test_batches(dataset_path, config, config.val_batch_size, split)
+def over(batches, function):
+    """A function of images (B, H, W, channels) over all batches."""
     function = tf.function(function, reduce_retracing=True)
     return np.concatenate([function(batch["image"]).numpy() for batch in batches])

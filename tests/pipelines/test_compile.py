@@ -109,6 +109,23 @@ def custom_job(spec):
     return spec["components"]["comp-train"]["inputDefinitions"]["parameters"]
 
 
+def test_a_model_in_the_registry_of_vertex():
+    spec, *_ = golden.compiled("training", profile("vertex-l4x1", register_model="photos"))
+    json_format.ParseDict(spec, pipeline_spec_pb2.PipelineSpec())
+    found = tasks(spec)
+    upload = found["model-upload"]["inputs"]
+    assert upload["parameters"]["display_name"]["runtimeValue"]["constant"] == "photos"
+    assert upload["artifacts"]["unmanaged_container_model"]["taskOutputArtifact"] == {
+        "outputArtifactKey": "artifact",
+        "producerTask": "importer",
+    }
+    address = found["importer"]["inputs"]["parameters"]["uri"]["taskOutputParameter"]
+    assert address == {"outputParameterKey": "Output", "producerTask": "export-model"}
+    importer = spec["deploymentSpec"]["executors"]["exec-importer"]["importer"]
+    assert importer["typeSchema"]["schemaTitle"] == "google.UnmanagedContainerModel"
+    assert "prediction/tf2" in importer["metadata"]["containerSpec"]["imageUri"]
+
+
 def test_several_workers_on_vertex():
     spec, *_ = golden.compiled("training", profile("vertex-a100x8x2"))
     pools = custom_job(spec)["worker_pool_specs"]["defaultValue"]

@@ -26,7 +26,7 @@ def test_temperature_finds_how_much_too_sure(factor):
 def test_reliability_by_hand():
     P = np.array([[0.9, 0.1], [0.9, 0.1], [0.35, 0.65], [1.0, 0.0]])
     confidence, accuracy, count = calibration.reliability(P, np.array([0, 1, 1, 0]))
-    assert count.sum() == 4
+    assert sum(count) == 4
     assert (confidence[13], accuracy[13], count[13]) == (pytest.approx(0.9), 0.5, 2)
     assert (confidence[9], accuracy[9]) == (pytest.approx(0.65), 1.0)
     assert (confidence[14], accuracy[14]) == (1.0, 1.0)

@@ -9,7 +9,8 @@
       published_order.npy   int64 (N,), places in the set as published, where label files follow it
       train_files.csv, test_files.csv   path of each example, by id, where it was a file
       left_out.csv       path and reason of files that are not in it, if there are any
-      manifest.json      source, class_names, image_shape, num_examples, labels_are_clean
+      manifest.json      source, class_names, image_shape, num_examples, labels_are_clean,
+                         test_labels_are_clean
 
 TensorFlow is imported where images are; labels need NumPy only.
 """
@@ -86,6 +87,7 @@ def write(directory, source_name, source, settings):
         image_shape=source.image_shape,
         num_examples={split: len(labels) for split, (labels, _) in written.items()},
         labels_are_clean=source.labels_are_clean,
+        test_labels_are_clean=source.test_labels_are_clean,
         left_out=len(source.left_out),
     )
 

@@ -20,12 +20,15 @@ CENTRE = 224 / 256  # of the shorter side: what a test sees of a larger image
 def crop_side(dataset, config):
     """Side of the crops that a run takes of a dataset's images; 0 if it sees them whole.
 
+    It does if all are of one size and none is larger than `image_size`, or 64 pixels unless given.
+
     Args:
       dataset: Manifest of the prepared dataset.
       config: `trainer.config.TrainConfig`.
     """
     H, W, _ = dataset["image_shape"]
-    return config.image_size or (0 if H and max(H, W) <= WHOLE_SIDE else CROP_SIDE)
+    whole = H and max(H, W) <= (config.image_size or WHOLE_SIDE)
+    return 0 if whole else config.image_size or CROP_SIDE
 
 
 def input_shape(dataset, config):
@@ -236,21 +239,23 @@ def centre_window(shape, seed=None):
     return tf.concat([(shape - side) // 2, [side, side]], axis=0)
 
 
-def test_batches(dataset_path, config, batch_size, split="test"):
-    """One pass over a split in order, the last batch as large as it comes.
+def test_batches(dataset_path, config, batch_size, split="test", ids=None):
+    """One pass over a split, or those `ids` of it, in order, the last batch as large as it comes.
 
     Args:
       dataset_path: Directory of a prepared dataset.
       config: `trainer.config.TrainConfig` of the run.
       batch_size: B.
       split: Name of the split.
+      ids: int64 (N,), all unless given.
 
     Returns:
       `tf.data.Dataset` of dictionaries: image float32 (B, H, W, channels) and label (B,).
     """
     dataset, labels = records.read_manifest(dataset_path), records.read_labels(dataset_path, split)
     side = crop_side(dataset, config)
-    encoded = records.EncodedImages(dataset_path, split)
+    encoded = records.EncodedImages(dataset_path, split, ids)
+    labels = labels[encoded.ids]
     whole = None if side else whole_images(encoded, dataset, config)
 
     def batch(positions, labels):

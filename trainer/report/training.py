@@ -67,7 +67,7 @@ def write(
         "training.html.jinja",
         title=f"{run['dataset']}, {run['method']}",
         sentence=sentence(dataset, run, metrics, audit, len(issues)),
-        headline=headline(metrics, audit, exported, len(issues)),
+        headline=headline(dataset, metrics, audit, exported, len(issues)),
         gallery=pictures,
         shown=len(pictures["rows"]),
         audited=len(issues),
@@ -76,7 +76,7 @@ def write(
         noise=noise(issues, clean, names, np.load(Path(label_audit_path) / "transition.npy")),
         confusion=charts.heat_map(confusion, names, **TEST_AXES),
         reliability=reliability(exported),
-        calibrated=calibrated(exported),
+        calibrated=calibrated(dataset, exported),
         training=curves(checkpoints_path) | coefficients(issues, clean, names),
         run=facts(checkpoints_path, made, metrics),
     )
@@ -84,20 +84,29 @@ def write(
 
 def sentence(dataset, run, metrics, audit, count):
     """The result in words."""
-    tested = dataset["num_examples"]["test"]
-    right = f"{run['method']} is right on {metrics['test/top1']:.1%} of {tested:,} test images"
-    estimate = audit["audit/noise_rate_estimated"]
+    tested, top1 = dataset["num_examples"]["test"], metrics["test/top1"]
+    said = f"{run['method']} is right on {top1:.1%} of {tested:,} test images"
+    if not dataset["test_labels_are_clean"]:
+        said = (
+            f"{run['method']} agrees with the labels of {top1:.1%} of {tested:,} test images, which"
+            " may be as wrong as those of training"
+        )
     if run["wrong_labels"]:
-        return f"{right}, although {run['wrong_labels']:.1%} of the training labels are wrong."
-    return f"{right}. Of {count:,} training labels, about {estimate:.1%} look wrong."
+        return f"{said}, although {run['wrong_labels']:.1%} of the training labels are wrong."
+    estimate = audit["audit/noise_rate_estimated"]
+    return f"{said}. Of {count:,} training labels, about {estimate:.1%} look wrong."
 
 
-def headline(metrics, audit, exported, count):
+def headline(dataset, metrics, audit, exported, count):
     """The numbers to see first, by name."""
+    clean = dataset["test_labels_are_clean"]
     numbers = {
-        "test accuracy": f"{metrics['test/top1']:.1%}",
+        "test accuracy" if clean else "agreement with test labels": f"{metrics['test/top1']:.1%}",
         "labels that look wrong": f"{audit['num_issues']:,} of {count:,}",
     }
+    if "trusted/top1" in exported:
+        trusted = f"accuracy on {exported['calibrated_on']} trusted images"
+        numbers[trusted] = f"{exported['trusted/top1']:.1%}"
     if "audit/recall" in audit:
         numbers["of the wrong labels, found"] = f"{audit['audit/recall']:.1%}"
     if "audit/labels_right" in audit:
@@ -128,15 +137,19 @@ def reliability(exported):
     return charts.reliability(diagrams)
 
 
-def calibrated(exported):
+def calibrated(dataset, exported):
     """How sure the model is, in words."""
     ece, before = exported["test/ece"], exported["test/ece_before"]
-    if not exported["calibrated_on"]:
-        return f"Expected calibration error {ece:.3f}. Not calibrated: no trusted image was kept."
-    return (
-        f"Expected calibration error {before:.3f}, and {ece:.3f} after calibration on"
-        f" {exported['calibrated_on']} trusted images (temperature {exported['temperature']:.2f})."
-    )
+    said = f"Expected calibration error {ece:.3f}. Not calibrated: no trusted image was kept."
+    if exported["calibrated_on"]:
+        said = (
+            f"Expected calibration error {before:.3f}, and {ece:.3f} after calibration on"
+            f" {exported['calibrated_on']} trusted images (temperature"
+            f" {exported['temperature']:.2f})."
+        )
+    if not dataset["test_labels_are_clean"]:
+        said += " By test labels that may be wrong, which makes it look too sure."
+    return said
 
 
 def curves(checkpoints_path):

@@ -9,7 +9,7 @@ from trainer.data import augment, records, views
 from trainer.errors import InputError
 from trainer.methods import IEG, Supervised
 
-SETTINGS = config.resolve("image_folder", network_name="convnet")
+SETTINGS = config.resolve("image_folder", image_size=0)
 SIDE = 96
 
 
@@ -46,6 +46,7 @@ def test_small_images_are_seen_whole_and_others_cropped(digits, photographs):
     assert views.input_shape(photographs, SETTINGS) == (224, 224, 3)
     smaller = config.resolve("image_folder", image_size=SIDE)
     assert views.input_shape(photographs, smaller) == (SIDE, SIDE, 3)
+    assert views.input_shape(digits, smaller) == (8, 8, 1)
 
 
 def test_crops_are_parts_of_their_image_at_a_fair_aspect(crops):

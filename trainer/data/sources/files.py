@@ -142,7 +142,8 @@ def from_files(parts, settings):
     files["clean_label"] = class_numbers(files, "clean_label", names)
     files = files.join(checked(files.path, settings))
     files, bad = without_bad_images(files, settings.bad_images)
-    if not files.test.any():
+    named = files.test.any()
+    if not named:
         files["test"] = held_out(files)
     files, repeated = without_repeated_images(files)
     train, test = files[~files.test], files[files.test]
@@ -157,6 +158,7 @@ def from_files(parts, settings):
             "test": Files(test.path, test.label.where(~known, test.clean_label), test.digest),
         },
         size=len(files),
+        test_labels_are_clean=bool(named or known.all()),
         clean_labels=clean if clean.max() >= 0 else None,
         trusted_ids=trusted if len(trusted) else None,
         paths={"train": train.path, "test": test.path},

@@ -15,6 +15,7 @@ class Source:
       splits: By split name, (encoded image, label) pairs in the order of their ids.
       size: How many there are in all splits; None if that is not known.
       labels_are_clean: Whether the labels of train are the truth.
+      test_labels_are_clean: The same of test.
       clean_labels: int32 (N,) true labels of train where labels are not, -1 where not known.
       trusted_ids: int64 ids of the training examples that the probe is drawn from; all examples
         whose true label is known unless given.
@@ -29,6 +30,7 @@ class Source:
     splits: dict
     size: int | None = None
     labels_are_clean: bool = False
+    test_labels_are_clean: bool = True
     clean_labels: np.ndarray | None = None
     trusted_ids: np.ndarray | None = None
     published_order: np.ndarray | None = None

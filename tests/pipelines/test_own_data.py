@@ -1,0 +1,81 @@
+"""A user's own images from start to end: trained, audited, reported, served, corrected, again."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).parents[2]
+FEW = ("--batch_size=8", "--max_iteration=12", "--eval_freq=12")
+
+
+def python(*arguments, cwd):
+    done = subprocess.run(
+        [sys.executable, "-m", *arguments], cwd=cwd, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def shapes(tmp_path_factory):
+    """Bright and dark pictures of several sizes, a fifth of them in the wrong folder."""
+    root = tmp_path_factory.mktemp("own photos")
+    rng = np.random.default_rng(0)
+    for folder, count in (("noisy", 40), ("trusted", 10)):
+        for number in range(2 * count):
+            name = ("bright", "dark")[number % 2]
+            wrong = folder == "noisy" and number % 10 < 2
+            given = {"bright": "dark", "dark": "bright"}[name] if wrong else name
+            pixels = rng.integers(100, size=(70 + number % 5, 80, 3)) + 150 * (name == "bright")
+            file = root / folder / given / f"{name} {number}.jpg"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels.astype(np.uint8)).save(file)
+    return root
+
+
+@pytest.fixture(scope="module")
+def out(shapes):
+    """The outputs of `make run`, with the Python of these tests."""
+    make = ["make", "-s", "run", "-o", ".venv/ready", f"BIN={Path(sys.executable).parent}"]
+    arguments = f"ARGS={' '.join(FEW)} --output_dir='{shapes}/out'"
+    make += [f"DATA={shapes}/noisy", f"TRUSTED={shapes}/trusted", arguments]
+    done = subprocess.run(make, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return shapes / "out"
+
+
+def test_labels_are_audited_as_they_came(out):
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert (metrics["noise"], metrics["noise_ratio"]) == ("none", 0)
+    assert metrics["probe_per_class"] == 10
+    issues = pd.read_csv(out / "label_issues.csv")
+    wrong = [Path(path).name.split()[0] != given for path, given in zip(issues.path, issues.given)]
+    assert np.mean(wrong) == pytest.approx(0.2, abs=0.05)
+    report = (out / "report.html").read_text()
+    assert "which may be as wrong as those of training" in report
+    assert "accuracy on 20 trusted images" in report
+
+
+def test_the_model_serves(out, shapes):
+    model = out / "exported_model"
+    files = sorted(str(file) for file in (shapes / "trusted").rglob("*.jpg"))[:3]
+    said = python("trainer", "--mode=predict", f"--model={model}", "--json", *files, cwd=out)
+    rows = [json.loads(line) for line in said.splitlines()]
+    assert [row["file"] for row in rows] == files
+    assert "may be as wrong as those of training" in (model / "model_card.md").read_text()
+
+
+def test_corrected_labels_train_again(out, shapes, tmp_path):
+    table = f"--data={out}/clean_manifest.csv"
+    arguments = ("run", "--source=csv", table, *FEW, f"--output_dir={tmp_path}/again")
+    python("pipelines", *arguments, cwd=tmp_path)
+    issues = pd.read_csv(tmp_path / "again" / "label_issues.csv").set_index("path")
+    first = pd.read_csv(out / "label_issues.csv").set_index("path")
+    expected = first.suggested.where(first.corrected == 1, first.given)
+    assert (issues.given == expected[issues.index]).all()
