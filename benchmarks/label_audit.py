@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from cleanlab.count import estimate_joint
 from cleanlab.rank import get_label_quality_scores
+from scipy.special import softmax
 from tabulate import tabulate
 
 from trainer import detection, fit, manifest, predictions
@@ -28,7 +29,7 @@ def rows(root):
     _, ids, _ = probe.read(root / manifest.PROBE_SPLIT, dataset)
     given, clean = labels[ids], records.read_clean_labels(dataset_path)[ids]
     method, _ = fit.restore(root / manifest.CHECKPOINTS)
-    P = predictions.probabilities(dataset_path, method)[ids].astype(float)
+    P = softmax(predictions.logits(dataset_path, method, "train", ids).astype(float), axis=1)
     table = pd.read_parquet(root / manifest.LABEL_AUDIT / "label_issues.parquet").set_index("id")
     transition = np.load(root / manifest.LABEL_AUDIT / "transition.npy")
     found = {"audit": (table.score[ids].to_numpy(), table.score.mean(), transition)}

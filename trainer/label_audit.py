@@ -105,7 +105,7 @@ def judged(dataset_path, dataset, ids, probe_ids, clean, checkpoints_paths):
         found = predictions.probabilities(dataset_path, method)
         held_out = probe.held_out(probe_ids, method, P.shape[1])
         if len(held_out):
-            found = calibration.bias_corrected(found[held_out], clean[held_out])(found)
+            found = calibration.dirichlet(found[held_out], clean[held_out])(found)
         P[mine] += found[ids[mine]]
         judges[mine] += 1
         means, _ = method.record.means()

@@ -30,7 +30,7 @@ def logits(dataset_path, method, split, ids=None):
 def probabilities(dataset_path, method, split="train"):
     """Class probabilities of all images of a split, with averaged weights.
 
-    Where training mirrors images, the mean over each image and its mirror image.
+    The mean over shifts, and where training mirrors images over mirror images.
 
     Args:
       dataset_path: Directory of a prepared dataset.
@@ -43,10 +43,24 @@ def probabilities(dataset_path, method, split="train"):
     config, network = method.config, fit.averaged_network(method)
 
     def predict(images):
-        seen = [images, images[:, :, ::-1]] if config.horizontal_flip else [images]
+        seen = shifted(images, config.crop_padding)
+        if config.horizontal_flip:
+            seen += [image[:, :, ::-1] for image in seen]
         return tf.add_n([keras.ops.softmax(network(i, training=False)) for i in seen]) / len(seen)
 
     return over(views.test_batches(dataset_path, config, config.val_batch_size, split), predict)
+
+
+def shifted(images, padding):
+    """Images (B, H, W, channels) as they are, and moved to each side as far as in training."""
+    _, H, W, _ = images.shape
+    black = [[0, 0], [padding, padding], [padding, padding], [0, 0]]
+    padded = tf.pad(images, black, constant_values=-1.0)
+    corners = {(1, 1), (0, 1), (2, 1), (1, 0), (1, 2)} if padding else {(1, 1)}
+    return [
+        padded[:, down * padding : down * padding + H, right * padding : right * padding + W]
+        for down, right in sorted(corners)
+    ]
 
 
 def over(batches, function):

@@ -40,11 +40,12 @@ def test_the_posterior_knows_the_noise():
     assert by_both["average_precision"] > by_image["average_precision"]
 
 
-def test_calibration_finds_scale_and_biases():
+def test_calibration_finds_scale_biases_and_confusions():
     P, _, true, _ = simulated()
-    distorted = P**3 * [1.0, 4.0, 0.5, 1.0]
+    confusion = np.eye(4) + 0.5 * np.eye(4)[[1, 0, 2, 3]]
+    distorted = (P**3 * [1.0, 4.0, 0.5, 1.0]) @ confusion
     distorted /= distorted.sum(1, keepdims=True)
-    fitted = calibration.bias_corrected(distorted[:1000], true[:1000])(distorted)
+    fitted = calibration.dirichlet(distorted[:1000], true[:1000])(distorted)
     rest = np.arange(1000, len(true))
     loss = [-np.log(p[rest, true[rest]]).mean() for p in (P, distorted, fitted)]
     assert loss[0] < loss[2] < loss[1] - 0.1
