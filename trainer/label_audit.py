@@ -28,6 +28,7 @@ COLUMNS = {
     "score": "how likely the given label is wrong: 1 - p_given",
     "p_given": "probability of the given label, knowing image and noise",
     "p_suggested": "of the suggested one",
+    "cleanlab": "label quality by cleanlab, from what the network says of the image; low: wrong",
     "weight": "mean weight in training; low for examples that did not help the trusted ones",
     "lam": "share of the steps in which training kept the given label rather than its own guess",
     "issue": "1 for the first ones, as many as are wrong by the estimated noise rate",
@@ -53,13 +54,16 @@ def audit(dataset_path, noisy_labels_path, probe_split_path, checkpoints_paths, 
     Raises:
       InputError: Artifacts that are not whole or do not fit, or a missing fold.
     """
+    from cleanlab.rank import get_label_quality_scores  # takes seconds
+
     dataset = records.read_manifest(dataset_path)
     labels, noisy_labels = noise.read(noisy_labels_path, dataset)
     probe_ids, ids, split = probe.read(probe_split_path, dataset)
     given, clean = labels[ids], records.read_clean_labels(dataset_path)
     P, coefficients, runs = judged(dataset_path, dataset, ids, probe_ids, clean, checkpoints_paths)
     Q, transition = label_posterior.posterior(P, given)
-    table = ranked(given, Q).assign(id=ids, **coefficients)
+    quality = get_label_quality_scores(given, P)
+    table = ranked(given, Q).assign(id=ids, cleanlab=quality, **coefficients)
     corrected = labels.copy()
     corrected[ids] = np.where(table.corrected, table.suggested, given)
     corrected[probe_ids] = clean[probe_ids]
@@ -144,10 +148,12 @@ def compared(table, corrected, clean, transition):
     """Metrics of an audit of examples whose true labels `clean` (N,) are known."""
     given, wrong = table.given.to_numpy(), (table.given != clean).to_numpy()
     truth = detection.transition(given, clean, len(transition))
+    by_cleanlab = detection.quality(-table.cleanlab.to_numpy(), wrong)
     metrics = {
         "noise_rate": float(wrong.mean()),
         "transition_error": float(np.abs(transition - truth).mean()),
         **detection.quality(table.score.to_numpy(), wrong),
+        **{f"cleanlab_{name}": value for name, value in by_cleanlab.items()},
         **detection.corrections(given, corrected, clean, table.issue.to_numpy()),
     }
     return {f"audit/{name}": value for name, value in metrics.items()}

@@ -143,9 +143,9 @@ def calibrated(dataset, exported):
     said = f"Expected calibration error {ece:.3f}. Not calibrated: no trusted image was kept."
     if exported["calibrated_on"]:
         said = (
-            f"Expected calibration error {before:.3f}, and {ece:.3f} after calibration on"
-            f" {exported['calibrated_on']} trusted images (temperature"
-            f" {exported['temperature']:.2f})."
+            f"Expected calibration error {before:.3f}, negative log-likelihood"
+            f" {exported['test/nll_before']:.3f}; after calibration on {exported['calibrated_on']}"
+            f" trusted images {ece:.3f} and {exported['test/nll']:.3f}."
         )
     if not dataset["test_labels_are_clean"]:
         said += " By test labels that may be wrong, which makes it look too sure."
