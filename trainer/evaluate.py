@@ -5,8 +5,8 @@
                    test/top5_raw without; and RUN_FACTS
   confusion.npy    int64 (C, C): [i, j] counts images of class i taken for class j, with averaged
                    weights
-  history.json     of the run, see `trainer.checkpoints`
-  manifest.json
+  history.json     of the run, and config.json, see `trainer.checkpoints`
+  manifest.json    class_names
 """
 
 import shutil
@@ -56,9 +56,11 @@ def evaluate(dataset_path, checkpoints_path, metrics_path, name="test"):
     parents = {manifest.PREPARED_DATASET: dataset, manifest.CHECKPOINTS: run}
     with manifest.writing(metrics_path) as directory:
         manifest.write_json(directory / "metrics.json", metrics)
-        shutil.copy(Path(checkpoints_path) / "history.json", directory)
+        for kept in ("history.json", "config.json"):
+            shutil.copy(Path(checkpoints_path) / kept, directory)
         np.save(directory / CONFUSION, method.confusion.total_cm.numpy().astype(np.int64))
-        manifest.finish(directory, manifest.METRICS, parents)
+        names = dataset["class_names"]
+        manifest.finish(directory, manifest.METRICS, parents, class_names=names)
     return metrics
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from trainer.detection import rows_of_shares
 
-STEPS = 5  # more of them follow the network's own errors; chosen in docs/results/audit.md
+STEPS = 5  # more of them follow the network's own errors
 PRIOR = 1.0  # of uniform noise, in mean class sizes
 
 

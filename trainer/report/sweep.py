@@ -3,9 +3,10 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
-from trainer import comparison
+from trainer import comparison, detection, manifest
 from trainer.report import charts, page
 
 METHOD = ["noise_ratio", "method"]
@@ -18,25 +19,55 @@ def write(metrics_paths, file):
       metrics_paths: Directories of metrics, one per run.
       file: The HTML file to write.
     """
-    runs = [json.loads((Path(path) / "metrics.json").read_text()) for path in metrics_paths]
-    histories = {
-        (run["noise_ratio"], run["method"], run["seed"]): pd.DataFrame(
-            json.loads((Path(path) / "history.json").read_text())
-        )
-        for run, path in zip(runs, metrics_paths)
-    }
-    history = pd.concat(histories, names=[*METHOD, "seed"])
+    manifests = [manifest.read(path, manifest.METRICS) for path in metrics_paths]
+    runs, setups = read(metrics_paths, "metrics.json"), read(metrics_paths, "config.json")
     summary = comparison.collect(runs)
+    settings = [setup["config"] for setup in setups]
+    common = {k: v for k, v in settings[0].items() if all(s[k] == v for s in settings)}
+    history = histories(runs, read(metrics_paths, "history.json"))
+    names = manifests[0]["class_names"]
     page.write(
         file,
         "sweep.html.jinja",
         title=f"{summary['dataset']}, {summary['noise']} noise",
         sentence=sentence(pd.DataFrame(runs)),
         rows=comparison.rows(summary),
-        pictures=over_noise(history) | over_steps(history),
+        curves=over_noise(history) | over_steps(history),
+        confusion=confusion(runs, metrics_paths, names),
+        large=len(names) > charts.MANY,
         runs=summary["runs"],
-        shared={name: summary[name] for name in comparison.SHARED},
+        facts={
+            "Data": {name: summary[name] for name in comparison.SHARED},
+            "Settings of all runs": common,
+            "Versions": setups[0]["versions"],
+        },
     )
+
+
+def read(paths, name):
+    """The content of a JSON file in each directory."""
+    return [json.loads((Path(path) / name).read_text()) for path in paths]
+
+
+def histories(runs, rows):
+    """One table of all histories, by noise ratio, method and seed."""
+    keys = [(run["noise_ratio"], run["method"], run["seed"]) for run in runs]
+    tables = [pd.DataFrame(history) for history in rows]
+    return pd.concat(tables, keys=keys, names=[*METHOD, "seed"])
+
+
+def confusion(runs, metrics_paths, names):
+    """Which classes each method takes for which at the highest noise ratio, over all seeds."""
+    noise_ratio, counts = max(run["noise_ratio"] for run in runs), {}
+    for run, path in zip(runs, metrics_paths):
+        if run["noise_ratio"] == noise_ratio:
+            found = np.load(Path(path) / "confusion.npy")
+            counts[run["method"]] = counts.get(run["method"], 0) + found
+    axes = {"across": "taken for", "down": "label"}
+    return {
+        method: charts.heat_map(detection.rows_of_shares(found), names, **axes, salt=method)
+        for method, found in counts.items()
+    }
 
 
 def sentence(runs):

@@ -1,10 +1,11 @@
 """What the report of a sweep says."""
 
-import json
 import re
 
+import numpy as np
 import pytest
 
+from trainer import manifest
 from trainer.report import sweep
 
 
@@ -21,11 +22,14 @@ def runs(tmp_path):
                 result = {"wrong_labels": ratio * 0.9, "seconds": 5.0}
                 result |= {"test/top1": top1, "test/top1_raw": top1}
                 paths.append(tmp_path / f"{method}-{ratio}-{seed}")
-                paths[-1].mkdir()
-                metrics = json.dumps(facts | shared | result)
-                (paths[-1] / "metrics.json").write_text(metrics)
+                directory = manifest.start(paths[-1])
+                setup = {"config": {"method": method, "batch_size": 7}, "versions": {"keras": "3"}}
                 rows = [{"step": 10, "test/top1": 0.1}, {"step": 20, "test/top1": top1}]
-                (paths[-1] / "history.json").write_text(json.dumps(rows))
+                manifest.write_json(directory / "metrics.json", facts | shared | result)
+                manifest.write_json(directory / "config.json", setup)
+                manifest.write_json(directory / "history.json", rows)
+                np.save(directory / "confusion.npy", np.array([[3, 1], [0, 4]]))
+                manifest.finish(directory, manifest.METRICS, class_names=["cat", "dog"])
     return paths
 
 
@@ -38,7 +42,11 @@ def test_what_it_says(runs, tmp_path):
         "Accuracy over noise",
         "Accuracy over steps, noise ratio 0.4",
         "Accuracy over steps, noise ratio 0.8",
+        *("ieg", "supervised"),
     ]
+    for name, value in (("batch_size", "7"), ("keras", "3")):
+        assert f'<th scope="row">{name}</th><td>{value}</td>' in made
+    assert '<th scope="row">method</th>' not in made
     assert "&lt;b&gt;digits" in made
     assert "<b>digits" not in made
 
@@ -46,5 +54,5 @@ def test_what_it_says(runs, tmp_path):
 def test_one_noise_ratio_and_one_seed(runs, tmp_path):
     sweep.write(runs[::4], tmp_path / "report.html")
     made = (tmp_path / "report.html").read_text()
-    captions = ["Accuracy over steps, noise ratio 0.4"]
+    captions = ["Accuracy over steps, noise ratio 0.4", "ieg", "supervised"]
     assert re.findall("<figcaption>(.*)</figcaption>", made) == captions
