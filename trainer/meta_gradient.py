@@ -12,7 +12,9 @@ for labels $\lambda y + (1 - \lambda) g$, in every $\lambda_i$, with $h = \nabla
      = -\alpha w_i \langle h, \nabla \partial l_i / \partial \lambda_i \rangle$
 
 so both are directional derivatives along $h$: one forward-mode product and no second-order graph.
-This is exact for any $w$, including the $w = 0$ of L2R and the $w = 1/B$ of IEG.
+The network's part, $\langle h, \nabla z \rangle$ of the logits, takes up the activations of the
+forward pass, as what flows back from the logits is linear in what is put in there. This is exact
+for any $w$, including the $w = 0$ of L2R and the $w = 1/B$ of IEG.
 """
 
 import tensorflow as tf
@@ -47,18 +49,36 @@ def value_and_gradient(loss, theta):
     return value, tape.gradient(value[0] if isinstance(value, tuple) else value, theta)
 
 
-def directional_derivatives(terms, theta, direction):
-    """Derivatives of every entry of `terms()` when `theta` moves along `direction`.
+def derivatives_of_logits(tape, z, theta, direction):
+    """How logits change when `theta` moves along `direction`: <direction, grad z>.
 
     Args:
-      terms: Function without arguments that computes a tensor, or a structure of tensors, from
-        the variables `theta`.
-      theta: List of `tf.Variable` (a Keras variable's `.value`).
+      tape: Persistent tape on which z was computed from `theta`.
+      z: List of logits, each (B, C).
+      theta: List of variables.
       direction: List of tensors of the shapes of `theta`.
 
     Returns:
-      The structure that `terms` returns, with <direction, grad term> in place of each entry.
+      A list like z.
     """
-    with tf.autodiff.ForwardAccumulator(theta, direction) as accumulator:
-        values = terms()
-    return accumulator.jvp(values, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+    put_in = [tf.zeros_like(logits) for logits in z]
+    with tf.GradientTape(watch_accessed_variables=False) as outer:
+        outer.watch(put_in)
+        flows_back = tape.gradient(z, theta, output_gradients=put_in)
+    return outer.gradient(flows_back, put_in, output_gradients=direction)
+
+
+def directional_derivatives(function, values, direction):
+    """How every entry of `function(*values)` changes when `values` move along `direction`.
+
+    Args:
+      function: Of as many tensors; returns a tensor, or a structure of tensors.
+      values: List of tensors.
+      direction: List of tensors of their shapes.
+
+    Returns:
+      The structure that `function` returns.
+    """
+    with tf.autodiff.ForwardAccumulator(values, direction) as accumulator:
+        found = function(*values)
+    return accumulator.jvp(found, unconnected_gradients=tf.UnconnectedGradients.ZERO)

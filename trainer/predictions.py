@@ -45,7 +45,7 @@ def probabilities(dataset_path, method, split="train"):
     def predict(images):
         seen = shifted(images, config.crop_padding)
         if config.horizontal_flip:
-            seen += [image[:, :, ::-1] for image in seen]
+            seen += [tf.reverse(image, [2]) for image in seen]
         return tf.add_n([keras.ops.softmax(network(i, training=False)) for i in seen]) / len(seen)
 
     return over(views.test_batches(dataset_path, config, config.val_batch_size, split), predict)

@@ -35,7 +35,7 @@ def weak(images, seed, padding, flip):
     images = tf.gather(images, offset[1] + tf.range(W), axis=2, batch_dims=1)
     if flip:
         mirrored = tf.random.stateless_uniform([B, 1, 1, 1], flip_seed) < 0.5
-        images = tf.where(mirrored, images[:, :, ::-1], images)
+        images = tf.where(mirrored, tf.reverse(images, [2]), images)
     return scale(images)
 
 

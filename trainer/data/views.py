@@ -146,7 +146,7 @@ class Crops:
         if not flip:
             return crops
         mirrored = tf.random.stateless_uniform([B, 1, 1, 1], flip_seed) < 0.5
-        return tf.where(mirrored, crops[:, :, ::-1], crops)
+        return tf.where(mirrored, tf.reverse(crops, [2]), crops)
 
 
 def decode_crops(images, positions, seeds, window, side):

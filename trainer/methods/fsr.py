@@ -55,11 +55,11 @@ class FSR(Method):
         with tf.GradientTape(persistent=True) as tape:
             z = self.network(images, training=True)
             ce, R = cross_entropy(q, z), self.regulariser()
-            ce_A = cross_entropy(q, self.in_full_precision(z, images))
+            z_A = self.in_full_precision(z, images)
+            ce_A = cross_entropy(q, z_A)
             A = tf.reduce_mean(ce_A) + R
             with tape.stop_recording():
-                gradients = tape.gradient(A, self.last_layer)
-                M, dM_dw, ce_ahead = self.meta_step(batch, images, q, gradients)
+                M, dM_dw, ce_ahead = self.meta_step(batch, tape, A, z_A, q)
                 w0 = tf.ones_like(ce) / tf.cast(tf.size(ce), ce.dtype)
                 w = tf.where(started, self.weigh(w0, dM_dw), w0)
             loss_pseudo = tf.cast(started, z.dtype) * self.pseudo_loss(batch["id"], z)
@@ -84,14 +84,15 @@ class FSR(Method):
             1 - self.config.label_smoothing
         ) * y + self.config.label_smoothing / self.num_classes
 
-    def meta_step(self, batch, images, q, gradients):
+    def meta_step(self, batch, tape, A, z, q):
         """How the loss on the queue depends on each example, after the lookahead.
 
         Args:
           batch: As for `train_step`.
-          images: (B, H, W, channels), blended.
+          tape: On which A and z were computed.
+          A: The lookahead loss.
+          z: Logits (B, C) of the blended images in full precision.
           q: (B, C), their labels.
-          gradients: Gradient of the lookahead loss A in the last layer.
 
         Returns:
           The loss M on the queue, dM/dw (B,) at w = 1/B, and the losses of the plain images (B,)
@@ -100,9 +101,8 @@ class FSR(Method):
         config, theta = self.config, self.last_layer
         frozen = self.theta[: -len(theta)]
         momentums = self.optimizer.momentums[-len(theta) :]
-        ahead = meta_gradient.lookahead(
-            theta, gradients, config.meta_stepsize, momentums, config.meta_momentum
-        )
+        gradients, alpha = tape.gradient(A, theta), config.meta_stepsize
+        ahead = meta_gradient.lookahead(theta, gradients, alpha, momentums, config.meta_momentum)
         slots = batch["queue_slot"]
         y_queue = self.one_hot(slots // (config.queue_capacity // self.num_classes))
         x_queue = augment.scale(tf.gather(self.queue.images, slots))
@@ -115,10 +115,9 @@ class FSR(Method):
             return M + self.weight_decay * decay, cross_entropy(self.one_hot(batch["label"]), z)
 
         (M, ce_ahead), h = meta_gradient.value_and_gradient(losses, ahead)
-        dl = meta_gradient.directional_derivatives(
-            lambda: cross_entropy(q, self.forward(images, self.theta)), theta, h
-        )
-        return M, -config.meta_stepsize * dl, ce_ahead
+        dz = meta_gradient.derivatives_of_logits(tape, [z], theta, h)
+        dl = meta_gradient.directional_derivatives(lambda z: cross_entropy(q, z), [z], dz)
+        return M, -alpha * dl, ce_ahead
 
     def weigh(self, w0, dM_dw):
         """(B,), >= 0: clipped at 0 as elsewhere, or shifted so that the lowest is w0."""

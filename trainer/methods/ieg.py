@@ -75,11 +75,12 @@ class IEG(Method):
             z = self.network(batch["image"], training=True)  # alone moves the moving statistics
             z_strong = self.side_pass(batch["strong_image"])
             z_A = self.in_full_precision(z, batch["image"])
-            g = guess_labels(z_A, self.in_full_precision(z_strong, batch["strong_image"]))
+            z_strong_A = self.in_full_precision(z_strong, batch["strong_image"])
+            g = guess_labels(z_A, z_strong_A)
             R = self.regulariser()
             A = tf.reduce_mean(cross_entropy(lam0 * y + (1 - lam0) * g, z_A)) + R
             with tape.stop_recording():
-                M, dM_dw, dM_dlam = self.meta_step(batch, tape.gradient(A, self.theta))
+                M, dM_dw, dM_dlam = self.meta_step(batch, tape, A, [z_A, z_strong_A])
                 w = example_weights(dM_dw)
                 lam = tf.cast(dM_dlam < 0, z.dtype)
                 g = tf.stop_gradient(g)
@@ -100,30 +101,32 @@ class IEG(Method):
             lam=tf.reduce_mean(lam),
         )
 
-    def meta_step(self, batch, gradients):
+    def meta_step(self, batch, tape, A, z):
         """How the probe loss after the lookahead depends on each example.
 
         Args:
           batch: As for `train_step`.
-          gradients: Gradient of the lookahead loss A, one per variable.
+          tape: On which A and z were computed.
+          A: The lookahead loss.
+          z: Logits (B, C) of both views in full precision.
 
         Returns:
           The probe loss M, dM/dw (B,) at w = 1/B and dM/dlam (B,) at lam = grad_eps_init.
         """
         config, theta = self.config, self.theta
         alpha, lam0 = config.meta_stepsize, config.grad_eps_init
-        ahead = meta_gradient.lookahead(
-            theta, gradients, alpha, self.optimizer.momentums, config.meta_momentum
-        )
+        gradients, momentums = tape.gradient(A, theta), self.optimizer.momentums
+        ahead = meta_gradient.lookahead(theta, gradients, alpha, momentums, config.meta_momentum)
         M, h = meta_gradient.value_and_gradient(partial(self.probe_loss, batch), ahead)
+        y = self.one_hot(batch["label"])
 
-        def loss_and_its_slope_in_lam():
-            z = self.forward(batch["image"], theta)
-            g = guess_labels(z, self.forward(batch["strong_image"], theta))
-            given, guessed = cross_entropy(self.one_hot(batch["label"]), z), cross_entropy(g, z)
+        def loss_and_its_slope_in_lam(z, z_strong):
+            g = guess_labels(z, z_strong)
+            given, guessed = cross_entropy(y, z), cross_entropy(g, z)
             return lam0 * given + (1 - lam0) * guessed, given - guessed
 
-        dl, dslope = meta_gradient.directional_derivatives(loss_and_its_slope_in_lam, theta, h)
+        dz = meta_gradient.derivatives_of_logits(tape, z, theta, h)
+        dl, dslope = meta_gradient.directional_derivatives(loss_and_its_slope_in_lam, z, dz)
         w0 = 1 / tf.cast(tf.size(dl), dl.dtype)
         return M, -alpha * dl, -alpha * w0 * dslope
 

@@ -21,9 +21,9 @@ class L2R(Method):
         y = self.one_hot(batch["label"])
         with tf.GradientTape(persistent=True) as tape:
             z = self.network(batch["image"], training=True)
-            R = self.regulariser()
+            z_A, R = self.in_full_precision(z, batch["image"]), self.regulariser()
             with tape.stop_recording():
-                M, dM_dw = self.meta_step(batch, self.lookahead_gradients(tape, R))
+                M, dM_dw = self.meta_step(batch, tape, z_A, R)
                 w = example_weights(dM_dw)
             loss = tf.reduce_sum(w * cross_entropy(y, z)) + R
         self.update(tape, loss)
@@ -35,22 +35,23 @@ class L2R(Method):
         """The variables that take part in the lookahead."""
         return self.theta if self.config.meta_gradient == "exact" else self.last_layer
 
-    def lookahead_gradients(self, tape, loss):
-        """Gradient of the lookahead loss; 0 where the regulariser leaves a variable alone."""
-        zero = tf.UnconnectedGradients.ZERO
-        return tape.gradient(loss, self.lookahead_theta, unconnected_gradients=zero)
+    def meta_step(self, batch, tape, z, R):
+        """Probe loss M after the lookahead, and dM/dw (B,) at w = 0.
 
-    def meta_step(self, batch, gradients):
-        """Probe loss M after the lookahead, and dM/dw (B,) at w = 0."""
+        Args:
+          batch: As for `train_step`.
+          tape: On which z and R were computed.
+          z: (B, C) logits in full precision.
+          R: The regulariser, alone in the lookahead loss; it leaves some variables alone.
+        """
         theta, alpha = self.lookahead_theta, self.config.meta_stepsize
         frozen = self.theta[: len(self.theta) - len(theta)]
+        gradients = tape.gradient(R, theta, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         M, h = meta_gradient.value_and_gradient(
             lambda ahead: self.probe_loss(batch, ahead, frozen),
             meta_gradient.lookahead(theta, gradients, alpha),
         )
-
-        def losses():
-            z = self.forward(batch["image"], self.theta)
-            return cross_entropy(self.one_hot(batch["label"]), z)
-
-        return M, -alpha * meta_gradient.directional_derivatives(losses, theta, h)
+        dz = meta_gradient.derivatives_of_logits(tape, [z], theta, h)
+        y = self.one_hot(batch["label"])
+        dl = meta_gradient.directional_derivatives(lambda z: cross_entropy(y, z), [z], dz)
+        return M, -alpha * dl

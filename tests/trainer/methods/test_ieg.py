@@ -22,14 +22,13 @@ def arrays():
     return read_golden("step_ieg")
 
 
-def lookahead_gradients(method, batch):
-    lam0 = method.config.grad_eps_init
-    with tf.GradientTape() as tape:
-        z = method.forward(batch["image"], method.theta)
-        g = ieg.guess_labels(z, method.forward(batch["strong_image"], method.theta))
-        labels = lam0 * method.one_hot(batch["label"]) + (1 - lam0) * g
-        A = tf.reduce_mean(cross_entropy(labels, z)) + method.regulariser()
-    return A, tape.gradient(A, method.theta)
+def lookahead_loss(method, batch):
+    """Its tape, the loss A and the logits of both views, as `meta_step` takes them."""
+    with tf.GradientTape(persistent=True) as tape:
+        z = [method.forward(batch[view], method.theta) for view in ("image", "strong_image")]
+        q = 0.9 * method.one_hot(batch["label"]) + 0.1 * ieg.guess_labels(*z)
+        A = tf.reduce_mean(cross_entropy(q, z[0])) + method.regulariser()
+    return tape, A, z
 
 
 @pytest.mark.parametrize("jit_compile", [False, True])
@@ -110,7 +109,8 @@ def test_golden_guess_and_mixup(arrays):
 
 def test_golden_meta_step(arrays):
     method, batch = golden_method("ieg", arrays), golden_batch(arrays)
-    A, gradients = lookahead_gradients(method, batch)
+    tape, A, z = lookahead_loss(method, batch)
+    gradients = tape.gradient(A, method.theta)
     assert_close(A, arrays["lookahead_loss"])
     ahead = meta_gradient.lookahead(method.theta, gradients, 0.1, method.optimizer.momentums, 0.9)
     names = [v.path for v in method.network.trainable_variables]
@@ -118,7 +118,7 @@ def test_golden_meta_step(arrays):
         assert_close(gradient, arrays[f"lookahead_grad/{name}"])
         assert_close(theta, arrays[f"lookahead_var/{name}"])
     assert_close(method.forward(batch["probe_image"], ahead), arrays["logits_meta"])
-    M, dM_dw, dM_dlam = method.meta_step(batch, gradients)
+    M, dM_dw, dM_dlam = method.meta_step(batch, tape, A, z)
     assert_close(M, arrays["meta_loss"])
     assert_close(dM_dw, arrays["dM_dw"])
     assert_close(dM_dlam, arrays["dM_de"])
@@ -172,7 +172,7 @@ def test_meta_step_equals_reverse_over_reverse_in_float64(in_float64):
         tape.watch([w, lam])
         expected_M = probe_loss_after_lookahead(method, batch, w, lam)
     expected = tape.gradient(expected_M, [w, lam])
-    M, *actual = method.meta_step(batch, lookahead_gradients(method, batch)[1])
+    M, *actual = method.meta_step(batch, *lookahead_loss(method, batch))
     np.testing.assert_allclose(M, expected_M, rtol=1e-12)
     np.testing.assert_allclose(actual[0], expected[0], rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(actual[1], expected[1], rtol=1e-9, atol=1e-12)
@@ -182,7 +182,7 @@ def test_meta_step_equals_finite_differences_in_float64(in_float64):
     method, batch = in_float64
     B, step = len(batch["label"]), 1e-5
     start = np.array([np.full(B, 1 / B), np.full(B, 0.9)])
-    _, *actual = method.meta_step(batch, lookahead_gradients(method, batch)[1])
+    _, *actual = method.meta_step(batch, *lookahead_loss(method, batch))
     for coefficient in (0, 1):
         for example in (0, 7, B - 1):
             change = np.zeros_like(start)

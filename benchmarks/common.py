@@ -1,0 +1,69 @@
+"""What the benchmarks share: made-up artifacts, and processes of their own."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from trainer import manifest, run_directory
+
+DISTINCT = 1000  # images, shown in turn
+
+
+def artifacts(root, name, shape, classes, train, test):
+    """Writes random images as a prepared dataset, with 40% uniform noise and 10 trusted per class.
+
+    Args:
+      root: Directory of a run.
+      name: Of the dataset, such as cifar10.
+      shape: (H, W, channels) of the images.
+      classes: C.
+      train: Number of training examples.
+      test: Number of test examples.
+    """
+    from trainer.config import DataConfig
+    from trainer.data import noise, probe, records
+    from trainer.data.sources.digits import png
+    from trainer.data.sources.source import Source
+
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(256, size=(DISTINCT, *shape)).astype(np.uint8)
+    files = [png(image.squeeze()) for image in pixels]
+
+    def examples(count):
+        return ((files[i % DISTINCT], i % classes) for i in range(count))
+
+    source = Source(
+        class_names=tuple(str(c) for c in range(classes)),
+        image_shape=shape,
+        splits={"train": examples(train), "test": examples(test)},
+        size=train + test,
+        labels_are_clean=True,
+    )
+    data, noisy_labels, split = paths(root)
+    with manifest.writing(data) as directory:
+        records.write(directory, name, source, DataConfig())
+    noise.inject(data, noisy_labels, "uniform", 0.4, seed=0)
+    probe.split(data, split, per_class=10, seed=0)
+
+
+def paths(root):
+    """Of the three artifacts that training reads."""
+    return [Path(root) / part for part in run_directory.DATA]
+
+
+def result_of(module, **flags):
+    """What `python -m <module> --<name>=<value> ...` prints as the last line, JSON."""
+    command = [sys.executable, "-m", module, *(f"--{k}={v}" for k, v in flags.items())]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"{' '.join(command)}\n{done.stderr}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def peak_memory():
+    """GB of this process; `getrusage` would count what its parent took before it started this."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024 / 1e9

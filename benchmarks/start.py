@@ -1,0 +1,184 @@
+"""Seconds until the first training step is done, and of what else comes before results.
+
+python -m benchmarks.start [--runs=3] [--network_name=resnet29]
+
+Each start is a process of its own that trains on 1,000 random images of the form of CIFAR; its
+parts are medians and need not sum up to the median of the whole. Labels are injected with uniform
+noise, and the probe is drawn, as for all of ImageNet. What kfp adds is a pipeline of tasks that do
+nothing, one after the other, less as many starts of Python.
+"""
+
+import contextlib
+import functools
+import io
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from absl import app, flags, logging
+from tabulate import tabulate
+
+from benchmarks import common
+from trainer import config, manifest
+
+RUNS = flags.DEFINE_integer("runs", 3, "how often each is measured")
+NETWORK = flags.DEFINE_enum("network_name", "resnet29", config.NETWORKS, "network")
+METHODS = flags.DEFINE_list("methods", ["supervised", "ieg"], "methods to start")
+TEST_IMAGES = flags.DEFINE_integer("test_images", 2000, "images to evaluate")
+LABELS = flags.DEFINE_integer("labels", 1_280_000, "labels to inject noise into")
+CLASSES = flags.DEFINE_integer("classes", 1000, "their classes")
+TASKS = flags.DEFINE_integer("tasks", 5, "tasks of the pipeline")
+ROOT = flags.DEFINE_string("root", None, "with the two below: a process of its own")
+HERE = flags.DEFINE_string("here", None, "start this method, or evaluate, and print JSON")
+STARTED = flags.DEFINE_float("started", 0, "when this process was started")
+
+SHAPE, CLASSES_OF_IMAGES, TRAIN = (32, 32, 3), 10, 1000
+
+
+def start():
+    """Trains until the first step is done, prints the seconds of each part and ends."""
+    marks = {"": STARTED.value, "Python": time.time()}
+    import tensorflow  # noqa: F401, to see how long it takes
+
+    marks["TensorFlow"] = time.time()
+    from trainer import fit, loop
+
+    marks["other imports"] = time.time()
+
+    class FirstStep(loop.Loop):
+        def on_train_begin(self, logs=None):
+            marks["data pipeline and network"] = time.time()
+
+        def on_train_batch_end(self, batch, logs=None):
+            assert all(np.isfinite(float(value)) for value in logs.values())
+            marks["tracing and first step"] = time.time()
+            seconds = np.diff(list(marks.values())).tolist()
+            print(json.dumps(dict(zip(list(marks)[1:], seconds))), flush=True)
+            os._exit(0)
+
+    fit.Loop = FirstStep
+    settings = config.resolve("cifar10", method=HERE.value, network_name=NETWORK.value)
+    outputs = Path(tempfile.mkdtemp(dir=ROOT.value))
+    fit.train(settings, *common.paths(ROOT.value), outputs / "checkpoints", outputs / "model")
+
+
+def starts(root):
+    """A row for each part of a start, with a column for each method."""
+    taken = {method: [] for method in METHODS.value}
+    for _ in range(RUNS.value):
+        for method, rows in taken.items():
+            parts = child(root, method, started=time.time())
+            rows.append(parts | {"in all": sum(parts.values())})
+    for part in next(iter(taken.values()))[0]:
+        medians = {m: statistics.median(row[part] for row in rows) for m, rows in taken.items()}
+        yield {"part of a start": part} | {f"{m}, seconds": s for m, s in medians.items()}
+
+
+def child(root, here, **others):
+    return common.result_of(
+        "benchmarks.start",
+        root=root,
+        here=here,
+        runs=RUNS.value,
+        network_name=NETWORK.value,
+        **others,
+    )
+
+
+def evaluate():
+    """Seconds of the first evaluation, and the median of later ones in the same process."""
+    from trainer import fit
+    from trainer.data import views
+
+    data, *_ = common.paths(ROOT.value)
+    settings = config.resolve("cifar10", method="supervised", network_name=NETWORK.value)
+    facts = manifest.read(data, manifest.PREPARED_DATASET) | {"num_examples": TRAIN}
+    method = fit.build_method(settings, facts)
+    batches = views.test_batches(data, settings, settings.val_batch_size)
+    run = functools.partial(method.evaluate, batches, return_dict=True, verbose=0)
+    first, *later = (seconds(run) for _ in range(RUNS.value + 1))
+    return {"first": first, "later": statistics.median(later)}
+
+
+def seconds(function):
+    started = time.perf_counter()
+    function()
+    return time.perf_counter() - started
+
+
+def median(function):
+    return statistics.median(seconds(function) for _ in range(RUNS.value))
+
+
+def labels(root):
+    """Seconds of injecting noise and of drawing the probe; there are no images."""
+    from trainer.data import noise, probe
+
+    data, noisy_labels, split = common.paths(root)
+    C, rng = CLASSES.value, np.random.default_rng(0)
+    directory = manifest.start(data)
+    np.save(directory / "train_labels.npy", rng.integers(C, size=LABELS.value).astype(np.int32))
+    facts = {"class_names": [str(c) for c in range(C)], "num_examples": {"train": LABELS.value}}
+    manifest.finish(directory, manifest.PREPARED_DATASET, labels_are_clean=True, **facts)
+    of = f"{LABELS.value:,} labels of {C} classes"
+    yield f"noise in {of}", median(lambda: noise.inject(data, noisy_labels, "uniform", 0.8, 0))
+    yield f"probe of {of}", median(lambda: probe.split(data, split, per_class=10, seed=0))
+
+
+def kfp_tasks(root):
+    """Seconds of a task of a pipeline, and of starting Python."""
+    from kfp import dsl, local
+
+    from components import images
+
+    @dsl.component(base_image=images.DATA, install_kfp_package=False)
+    def count(number: int) -> int:
+        return number + 1
+
+    local.init(local.SubprocessRunner(use_venv=False), pipeline_root=root)
+
+    @dsl.pipeline(name="tasks")
+    def tasks():
+        number = 0
+        for _ in range(TASKS.value):
+            number = count(number=number).output
+
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        task = median(tasks) / TASKS.value
+    python = median(lambda: subprocess.run([sys.executable, "-c", "pass"], check=True))
+    yield "task of a pipeline", task
+    yield "python -c pass", python
+    yield "what kfp adds to a task", task - python
+
+
+def compare(root):
+    images, names = root / "images", ("cifar10", SHAPE, CLASSES_OF_IMAGES)
+    common.artifacts(images, *names, TRAIN, TEST_IMAGES.value)
+    print(tabulate(starts(images), headers="keys", tablefmt="github", floatfmt=".2f"))
+    tested = child(images, "evaluate")
+    rows = [(f"{k} test of {TEST_IMAGES.value} images", s) for k, s in tested.items()]
+    rows += [*labels(root / "labels"), *kfp_tasks(str(root / "kfp"))]
+    print()
+    print(tabulate(rows, headers=("what", "seconds"), tablefmt="github", floatfmt=".3f"))
+
+
+def main(_):
+    if HERE.value == "evaluate":
+        print(json.dumps(evaluate()))
+    elif HERE.value:
+        start()
+    else:
+        logging.set_verbosity(logging.WARNING)  # kfp says much about what goes well
+        with tempfile.TemporaryDirectory() as root:
+            compare(Path(root))
+
+
+if __name__ == "__main__":
+    app.run(main)

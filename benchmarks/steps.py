@@ -1,0 +1,153 @@
+"""Training steps in turn, in one process, and as ratios: to a supervised step, and to a floor.
+
+python -m benchmarks.steps [--network_name=resnet29] [--rounds=20] [--batch_size=100]
+
+The floor of a step is what it has to compute at least, in forward passes of one batch (F): a
+backward pass takes two of them, a forward-mode product of which the primal pass is shared one more.
+Peak memory is that of a process which takes three steps of one method.
+"""
+
+import statistics
+import subprocess
+import sys
+import time
+
+import numpy as np
+import tensorflow as tf
+from absl import app, flags
+from tabulate import tabulate
+
+from benchmarks import common
+from trainer import config, fit, manifest
+from trainer.config import NETWORKS
+from trainer.data import input_pipeline, views
+from trainer.methods import METHODS
+
+NETWORK = flags.DEFINE_enum("network_name", "resnet29", NETWORKS, "network")
+ROUNDS = flags.DEFINE_integer("rounds", 20, "steps of each kind, after two that do not count")
+BATCH_SIZE = flags.DEFINE_integer("batch_size", 100, "B")
+CLASSES = flags.DEFINE_integer("classes", 10, "C")
+ONLY = flags.DEFINE_string("only", None, "take steps of this kind alone, and print peak memory")
+
+KINDS = {
+    "supervised": {"method": "supervised"},
+    "l2r": {"method": "l2r"},
+    "l2r, last layer": {"method": "l2r", "meta_gradient": "last_layer"},
+    "fsr": {"method": "fsr", "meta_start_epoch": 0},
+    "ieg": {"method": "ieg"},
+}
+# Supervised: 1 forward, 2 backward. L2R: lookahead by the regulariser alone, probe batch 3, product
+# 3. IEG: five forward and ten backward of its losses, lookahead 4, probe 3, product 4.
+FLOORS = {"forward": 1, "bare": 3, "supervised": 3, "l2r": 9, "l2r, last layer": 4, "ieg": 26}
+SIDE, EXAMPLES = 32, 1000
+
+
+def made_up_data(settings):
+    """Random images of the form of CIFAR, in memory."""
+    rng = np.random.default_rng(0)
+
+    def images(count):
+        pixels = tf.constant(rng.integers(256, size=(count, SIDE, SIDE, 3)).astype(np.uint8))
+        return views.WholeImages(lambda positions: tf.gather(pixels, positions), settings)
+
+    C = CLASSES.value
+    dataset = {"class_names": [str(c) for c in range(C)], "image_shape": (SIDE, SIDE, 3)}
+    return input_pipeline.TrainingData(
+        ids=np.arange(EXAMPLES),
+        images=images(EXAMPLES),
+        labels=rng.integers(C, size=EXAMPLES).astype(np.int32),
+        probe_images=images(10 * C),
+        probe_labels=np.tile(np.arange(C, dtype=np.int32), 10),
+        manifests={manifest.PREPARED_DATASET: dataset},
+    )
+
+
+def step_of(**chosen):
+    """A compiled training step on one batch: a function without arguments, and its method."""
+    settings = config.resolve(
+        "cifar10", network_name=NETWORK.value, batch_size=BATCH_SIZE.value, **chosen
+    )
+    data = made_up_data(settings)
+    facts = {
+        "image_shape": (SIDE, SIDE, 3),
+        "class_names": data.manifests[manifest.PREPARED_DATASET]["class_names"],
+        "num_examples": EXAMPLES,
+    }
+    method = fit.build_method(settings, facts, steps_per_epoch=10)
+    batch = next(iter(input_pipeline.training_batches(data, settings, METHODS[settings.method])))
+    step = tf.function(method.train_step)
+    return (lambda: step(batch)), method, batch
+
+
+def floors_of(method, batch):
+    """A forward pass of a network, and a plain step with momentum written out."""
+    theta = method.theta
+    slots = [tf.Variable(tf.zeros_like(t)) for t in theta]
+
+    @tf.function
+    def forward():
+        return tf.reduce_sum(method.network(batch["image"], training=True))
+
+    @tf.function
+    def bare():
+        with tf.GradientTape() as tape:
+            z = method.network(batch["image"], training=True)
+            ce = tf.nn.sparse_softmax_cross_entropy_with_logits(batch["label"], z)
+            loss = tf.reduce_mean(ce) + tf.add_n(method.network.losses)
+        for t, slot, gradient in zip(theta, slots, tape.gradient(loss, theta)):
+            slot.assign(0.9 * slot + gradient)
+            t.assign_sub(1e-4 * slot)
+        return loss
+
+    return {"forward": forward, "bare": bare}
+
+
+def seconds(step):
+    started = time.perf_counter()
+    tf.nest.map_structure(lambda value: value.numpy(), step())
+    return time.perf_counter() - started
+
+
+def compare():
+    """Median seconds of every kind, and the median of its ratios to `supervised` in each round."""
+    steps = {}
+    for name, chosen in KINDS.items():
+        steps[name], method, batch = step_of(**chosen)
+        if name == "supervised":
+            steps |= floors_of(method, batch)
+    for step in steps.values():
+        seconds(step), seconds(step)
+    times = {name: [] for name in steps}
+    for _ in range(ROUNDS.value):
+        for name, step in steps.items():
+            times[name].append(seconds(step))
+    rows = []
+    for name, taken in times.items():
+        ratios = [a / b for a, b in zip(taken, times["supervised"])]
+        passes = [a / b for a, b in zip(taken, times["forward"])]
+        row = {"step": name, "seconds": statistics.median(taken)}
+        row["to supervised"] = statistics.median(ratios)
+        row["in F"], row["floor, F"] = statistics.median(passes), FLOORS.get(name)
+        row["peak memory, GB"] = peak_memory(name) if name in KINDS else None
+        rows.append(row)
+    print(tabulate(rows, headers="keys", tablefmt="github", floatfmt=".2f"))
+
+
+def peak_memory(name):
+    """GB of a process of its own."""
+    command = [sys.executable, "-m", "benchmarks.steps", f"--only={name}"]
+    command += [f"--{f.name}={f.value}" for f in (NETWORK, BATCH_SIZE, CLASSES)]
+    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+def main(_):
+    if not ONLY.value:
+        return compare()
+    step, *_ = step_of(**KINDS[ONLY.value])
+    for _ in range(3):
+        seconds(step)
+    print(common.peak_memory())
+
+
+if __name__ == "__main__":
+    app.run(main)
