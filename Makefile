@@ -56,6 +56,10 @@ test-components: $(READY)  ## each component alone, as a subprocess
 test-docker: build-images  ## images, components and pipelines in containers; arguments as build-images
 	$(BIN)/python -m pytest -m docker $(ARGS)
 
+.PHONY: bench
+bench: $(READY)  ## speed and memory, as ratios in one run on this machine; half an hour
+	for name in steps views start growth; do $(BIN)/python -m benchmarks.$$name $(ARGS) || exit; done
+
 .PHONY: lint
 lint: $(READY)  ## ruff: rules and format
 	$(BIN)/ruff check .

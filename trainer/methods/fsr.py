@@ -64,7 +64,7 @@ class FSR(Method):
                 w = tf.where(started, self.weigh(w0, dM_dw), w0)
             loss_pseudo = tf.cast(started, z.dtype) * self.pseudo_loss(batch["id"], z)
             loss = tf.reduce_sum(w * ce) + loss_pseudo + R
-        self.update(tape, loss)
+        self.update(self.gradients(tape, loss))
         self.remember(batch["id"], fall=ce_A - ce_ahead, z=z)
         self.record.add(batch["id"], {"weight": w})
         return self.report(

@@ -87,13 +87,16 @@ class IEG(Method):
             chosen = tf.where(lam[:, tf.newaxis] == 1, y, g)
             loss_lam = tf.reduce_mean(cross_entropy(chosen, z))
             loss_w = tf.reduce_sum(w * cross_entropy(lam0 * y + (1 - lam0) * g, z))
-            loss_mixup = self.mixup_loss(batch, g)
             loss_consistency = self.config.consistency_factor * consistency(z, z_strong)
-            loss = (loss_lam + loss_w) / 2 + loss_mixup + loss_consistency + R
-        self.update(tape, loss)
+            loss = (loss_lam + loss_w) / 2 + loss_consistency + R
+        gradients = self.gradients(tape, loss)
+        # One after the other: the activations of both would take almost twice the memory.
+        with tf.control_dependencies(gradients), tf.GradientTape() as tape:
+            loss_mixup = self.mixup_loss(batch, g)
+        self.update(gradients, self.gradients(tape, loss_mixup))
         self.record.add(batch["id"], {"weight": w, "lam": lam})
         return self.report(
-            loss=loss,
+            loss=loss + loss_mixup,
             loss_probe=M,
             loss_mixup=loss_mixup,
             loss_consistency=loss_consistency,

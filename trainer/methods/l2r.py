@@ -26,7 +26,7 @@ class L2R(Method):
                 M, dM_dw = self.meta_step(batch, tape, z_A, R)
                 w = example_weights(dM_dw)
             loss = tf.reduce_sum(w * cross_entropy(y, z)) + R
-        self.update(tape, loss)
+        self.update(self.gradients(tape, loss))
         self.record.add(batch["id"], {"weight": w})
         return self.report(loss=loss, loss_probe=M, zero_weights=share(w == 0))
 

@@ -175,12 +175,15 @@ class Method(keras.Model):
     def one_hot(self, labels):
         return tf.one_hot(labels, self.num_classes, dtype=self.network.output.dtype)
 
-    def update(self, tape, loss):
-        """One step of the optimiser, which sums gradients over replicas: hence the share."""
+    def gradients(self, tape, loss):
+        """Of the loss, scaled for the optimiser, which sums them over replicas: hence the share."""
         share = tf.ones_like(loss) / self.distribute_strategy.num_replicas_in_sync
-        share = self.optimizer.scale_loss(share)
-        gradients = tape.gradient(loss, self.theta, output_gradients=share)
-        self.optimizer.apply(gradients, self.network.trainable_variables)
+        return tape.gradient(loss, self.theta, output_gradients=self.optimizer.scale_loss(share))
+
+    def update(self, *gradients):
+        """One step of the optimiser along the sum of the gradients of several losses."""
+        total = [tf.add_n(parts) for parts in zip(*gradients, strict=True)]
+        self.optimizer.apply(total, self.network.trainable_variables)
 
     def report(self, **values):
         """Takes the scalars of a step into their means. Returns what `fit` is to show."""

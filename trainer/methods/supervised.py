@@ -13,5 +13,5 @@ class Supervised(Method):
         with tf.GradientTape() as tape:
             z = self.network(batch["image"], training=True)
             loss = tf.reduce_mean(cross_entropy(y, z)) + self.regulariser()
-        self.update(tape, loss)
+        self.update(self.gradients(tape, loss))
         return self.report(loss=loss)
