@@ -17,7 +17,7 @@ import tensorflow as tf
 from absl import app, flags
 from tabulate import tabulate
 
-from benchmarks import common, steps
+from benchmarks import harness, steps
 from trainer import config, fit
 from trainer.data import input_pipeline
 from trainer.methods import METHODS
@@ -68,7 +68,7 @@ def measure_step():
 
 def measure_writing():
     started = time.perf_counter()
-    common.artifacts(ROOT.value, "digits", SHAPE, CLASSES, SIZE.value, TEST)
+    harness.artifacts(ROOT.value, "digits", SHAPE, CLASSES, SIZE.value, TEST)
     return {"seconds": time.perf_counter() - started}
 
 
@@ -76,7 +76,7 @@ def measure_loading():
     """Seconds of loading, and from then to the first batch."""
     settings = config.resolve("digits", method=METHOD.value, batch_size=BATCH)
     started = time.perf_counter()
-    data = fit.load(settings, *common.paths(ROOT.value))
+    data = fit.load(settings, *harness.paths(ROOT.value))
     loaded = time.perf_counter()
     next(iter(input_pipeline.training_batches(data, settings, METHODS[settings.method])))
     return {"load, s": loaded - started, "first batch, s": time.perf_counter() - loaded}
@@ -84,7 +84,7 @@ def measure_loading():
 
 def child(here, **others):
     """What is measured in a process of its own, with its peak memory."""
-    return common.result_of("benchmarks.growth", here=here, **others)
+    return harness.result_of("benchmarks.growth", here=here, **others)
 
 
 def step_rows():
@@ -116,7 +116,7 @@ def data_rows():
 def main(_):
     if HERE.value:
         measured = {"step": measure_step, "write": measure_writing, "load": measure_loading}
-        return print(json.dumps(measured[HERE.value]() | {"GB": common.peak_memory()}))
+        return print(json.dumps(measured[HERE.value]() | {"GB": harness.peak_memory()}))
     print(tabulate(step_rows(), headers="keys", tablefmt="github", floatfmt=".3f"), end="\n\n")
     print(tabulate(data_rows(), headers="keys", tablefmt="github", floatfmt=".2f"))
 

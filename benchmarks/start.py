@@ -24,7 +24,7 @@ import numpy as np
 from absl import app, flags, logging
 from tabulate import tabulate
 
-from benchmarks import common
+from benchmarks import harness
 from trainer import config, manifest
 
 RUNS = flags.DEFINE_integer("runs", 3, "how often each is measured")
@@ -65,7 +65,7 @@ def start():
     fit.Loop = FirstStep
     settings = config.resolve("cifar10", method=HERE.value, network_name=NETWORK.value)
     outputs = Path(tempfile.mkdtemp(dir=ROOT.value))
-    fit.train(settings, *common.paths(ROOT.value), outputs / "checkpoints", outputs / "model")
+    fit.train(settings, *harness.paths(ROOT.value), outputs / "checkpoints", outputs / "model")
 
 
 def starts(root):
@@ -81,7 +81,7 @@ def starts(root):
 
 
 def child(root, here, **others):
-    return common.result_of(
+    return harness.result_of(
         "benchmarks.start",
         root=root,
         here=here,
@@ -96,7 +96,7 @@ def evaluate():
     from trainer import fit
     from trainer.data import views
 
-    data, *_ = common.paths(ROOT.value)
+    data, *_ = harness.paths(ROOT.value)
     settings = config.resolve("cifar10", method="supervised", network_name=NETWORK.value)
     facts = manifest.read(data, manifest.PREPARED_DATASET) | {"num_examples": TRAIN}
     method = fit.build_method(settings, facts)
@@ -120,7 +120,7 @@ def labels(root):
     """Seconds of injecting noise and of drawing the probe; there are no images."""
     from trainer.data import noise, probe
 
-    data, noisy_labels, split = common.paths(root)
+    data, noisy_labels, split = harness.paths(root)
     C, rng = CLASSES.value, np.random.default_rng(0)
     directory = manifest.start(data)
     np.save(directory / "train_labels.npy", rng.integers(C, size=LABELS.value).astype(np.int32))
@@ -160,7 +160,7 @@ def kfp_tasks(root):
 
 def compare(root):
     images, names = root / "images", ("cifar10", SHAPE, CLASSES_OF_IMAGES)
-    common.artifacts(images, *names, TRAIN, TEST_IMAGES.value)
+    harness.artifacts(images, *names, TRAIN, TEST_IMAGES.value)
     print(tabulate(starts(images), headers="keys", tablefmt="github", floatfmt=".2f"))
     tested = child(images, "evaluate")
     rows = [(f"{k} test of {TEST_IMAGES.value} images", s) for k, s in tested.items()]

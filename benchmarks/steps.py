@@ -17,7 +17,7 @@ import tensorflow as tf
 from absl import app, flags
 from tabulate import tabulate
 
-from benchmarks import common
+from benchmarks import harness
 from trainer import config, fit, manifest
 from trainer.config import NETWORKS
 from trainer.data import input_pipeline, views
@@ -147,7 +147,7 @@ def main(_):
     step, *_ = step_of(**KINDS[ONLY.value])
     for _ in range(3):
         seconds(step)
-    print(common.peak_memory())
+    print(harness.peak_memory())
 
 
 if __name__ == "__main__":

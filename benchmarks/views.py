@@ -23,7 +23,7 @@ from absl import app, flags
 from PIL import Image
 from tabulate import tabulate
 
-from benchmarks import common, steps
+from benchmarks import harness, steps
 from trainer import config
 from trainer.data import (
     augment,
@@ -68,7 +68,7 @@ def small():
 def large(root):
     """Batches of views of 224 x 224, by name, and those of the published recipe."""
     pictures(root / "pictures")
-    data, noisy_labels, split = common.paths(root)
+    data, noisy_labels, split = harness.paths(root)
     records.prepare("image_folder", data, config.DataConfig(data=str(root / "pictures")))
     noise.inject(data, noisy_labels, "none", 0, seed=0)
     probe.split(data, split, per_class=0, seed=0)
@@ -181,7 +181,9 @@ def main(_):
     chosen = {flag.name: flag.value for flag in same}
     table = {}
     for cores in CORES.value:
-        for side, name, images, ratio in common.result_of("benchmarks.views", here=cores, **chosen):
+        for side, name, images, ratio in harness.result_of(
+            "benchmarks.views", here=cores, **chosen
+        ):
             row = table.setdefault((side, name), {"side": side, "views": name})
             row[f"images/s, cores={cores}"] = round(images)
             row[f"ratio, cores={cores}"] = ratio

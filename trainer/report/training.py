@@ -49,9 +49,7 @@ def write(
         manifest.LABEL_AUDIT: label_audit_path,
         manifest.EXPORTED_MODEL: exported_model_path,
     }
-    made = {kind: manifest.read(path, kind) for kind, path in kinds.items()}
-    for kind in list(made)[1:]:
-        manifest.check_parent(made[kind], made[manifest.PREPARED_DATASET])
+    made = read_manifests(kinds)
     dataset, audit = made[manifest.PREPARED_DATASET], made[manifest.LABEL_AUDIT]
     run, exported = made[manifest.CHECKPOINTS], made[manifest.EXPORTED_MODEL]
     metrics = json.loads((Path(metrics_path) / "metrics.json").read_text())
@@ -80,6 +78,15 @@ def write(
         training=curves(checkpoints_path) | coefficients(issues, clean, names),
         run=facts(checkpoints_path, made, metrics),
     )
+
+
+def read_manifests(paths):
+    """The manifests of artifacts that were made from the same dataset, by kind."""
+    made = {kind: manifest.read(path, kind) for kind, path in paths.items()}
+    dataset, *others = made.values()
+    for other in others:
+        manifest.check_parent(other, dataset)
+    return made
 
 
 def sentence(dataset, run, metrics, audit, count):
