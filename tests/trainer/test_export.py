@@ -154,7 +154,9 @@ def test_files_that_are_no_images(exported, tmp_path):
     write_images(tmp_path / "images", 1)
     (tmp_path / "x.png").write_text("no image")
     for name in ("x.png", "none.png"):
-        with pytest.raises(InputError, match="image: must be a JPEG or PNG file there is"):
+        with pytest.raises(
+            InputError, match="image: must be a JPEG or PNG file; it cannot be decoded"
+        ):
             predict.predict(exported, [str(tmp_path / name)])
     with pytest.raises(InputError, match="arguments: must name image files"):
         predict.predict(exported, [])
