@@ -106,7 +106,7 @@ def as_released(encoded):
     """Both views of one JPEG file: float32 (224, 224, 3) each."""
     again = tf.io.encode_jpeg(tf.io.decode_jpeg(encoded, 3), quality=95)
     image = tf.cast(random_crop(again), tf.uint8)[tf.newaxis]
-    policies = [partial(take_pair, autoaugment.with_alpha(image), pair) for pair in IMAGENET_V0]
+    policies = [partial(take_pair, image_ops.with_alpha(image), pair) for pair in IMAGENET_V0]
     image = tf.switch_case(tf.random.uniform([], 0, len(policies), tf.int32), policies)
     centre = tf.random.uniform([1, 2], 0, SIDE, tf.int32)
     image = image_ops.cutout(image, centre, autoaugment.CUTOUT, autoaugment.BLACK)

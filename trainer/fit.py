@@ -121,6 +121,8 @@ def make_repeatable(config):
     keras.utils.set_random_seed(config.seed)
     if not config.jit_compile:  # Keras would turn XLA off
         tf.config.experimental.enable_op_determinism()
+    if not tf.config.list_physical_devices("GPU"):  # it takes seconds, and on a CPU gains nothing
+        tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 
 
 def take_steps(method, data, checkpoints, epoch_steps, dataset_path):
@@ -131,7 +133,8 @@ def take_steps(method, data, checkpoints, epoch_steps, dataset_path):
     batch_size = config.val_batch_size * strategy.num_replicas_in_sync
     test_batches = views.test_batches(dataset_path, config, batch_size)
     clean_labels = records.read_clean_labels(dataset_path)[data.ids]
-    loop = Loop(config, checkpoints, test_batches, data.labels, clean_labels)
+    names = data.manifests[manifest.PREPARED_DATASET]["class_names"]
+    loop = Loop(config, checkpoints, test_batches, data.labels, clean_labels, names)
     with contextlib.closing(loop):
         method.fit(
             input_pipeline.distributed_batches(data, config, method, strategy, first),

@@ -7,11 +7,13 @@ import time
 
 import keras
 import tensorflow as tf
+from absl import logging
 from sklearn.metrics import roc_auc_score
 from tqdm import tqdm
 
 from trainer import workers
 from trainer.errors import Preempted, TrainingError
+from trainer.methods import collapse
 from trainer.schedule import cycle_ends
 
 
@@ -27,14 +29,16 @@ class Loop(keras.callbacks.Callback):
       test_batches: Dataset for `evaluate`.
       labels: int32 (N,), the given labels.
       clean_labels: int32 (N,), the true ones, -1 where not known; for the history only.
+      class_names: C names.
     """
 
-    def __init__(self, config, checkpoints, test_batches, labels, clean_labels):
+    def __init__(self, config, checkpoints, test_batches, labels, clean_labels, class_names):
         super().__init__()
         self.config = config
         self.checkpoints = checkpoints
         self.test_batches = test_batches
         self.wrong, self.known = labels != clean_labels, clean_labels >= 0
+        self.class_names, self.collapsed = class_names, False
         self.further_tests = cycle_ends(config) | {config.max_iteration}
         self.preempted = threading.Event()
         self.handler = None
@@ -84,12 +88,23 @@ class Loop(keras.callbacks.Callback):
         }
         accuracies = self.model.evaluate(self.test_batches, return_dict=True, verbose=0)
         row |= {f"test/{name}": float(value) for name, value in accuracies.items()}
+        row |= {f"test/{name}": value for name, value in self.spread().items()}
         for mean in means.values():
             mean.reset_state()
         row |= noise_detection(self.model.record, self.wrong, self.known)
         self.checkpoints.add(row)
         self.show(row)
         self.bar.set_postfix(loss=row["train/loss"], top1=row["test/top1"], refresh=False)
+
+    def spread(self):
+        """How evenly the test images are taken for the classes; warns once of each collapse."""
+        confusion = self.model.confusion.total_cm.numpy()
+        found = collapse.scalars(self.model.mean_prediction.result(), confusion)
+        warning = collapse.warning(found, confusion, self.class_names)
+        if warning and not self.collapsed and self.checkpoints.chief:
+            logging.warning("step %d: %s", self.step, warning)
+        self.collapsed = bool(warning)
+        return found
 
     def show(self, row):
         """Writes a row of the history, learning rate and speed as TensorBoard scalars."""

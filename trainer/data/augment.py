@@ -30,13 +30,13 @@ def weak(images, seed, padding, flip):
     B, H, W, _ = images.shape
     crop_seed, flip_seed = tf.unstack(tf.random.split(seed))
     offset = tf.random.stateless_uniform([2, B, 1], crop_seed, 0, 2 * padding + 1, tf.int32)
-    images = tf.pad(images, [[0, 0], [padding, padding], [padding, padding], [0, 0]])
-    images = tf.gather(images, offset[0] + tf.range(H), axis=1, batch_dims=1)
-    images = tf.gather(images, offset[1] + tf.range(W), axis=2, batch_dims=1)
+    rows, columns = offset[0] + tf.range(H), offset[1] + tf.range(W)
     if flip:
-        mirrored = tf.random.stateless_uniform([B, 1, 1, 1], flip_seed) < 0.5
-        images = tf.where(mirrored, tf.reverse(images, [2]), images)
-    return scale(images)
+        mirrored = tf.random.stateless_uniform([B, 1], flip_seed) < 0.5
+        columns = tf.where(mirrored, tf.reverse(columns, [1]), columns)
+    images = tf.pad(images, [[0, 0], [padding, padding], [padding, padding], [0, 0]])
+    images = tf.gather(images, rows, axis=1, batch_dims=1)
+    return scale(tf.gather(images, columns, axis=2, batch_dims=1))
 
 
 def strong(images, seed):
@@ -51,7 +51,7 @@ def strong(images, seed):
     """
     affine_seed, colour_seed, cutout_seed = tf.unstack(tf.random.split(seed, 3))
     images = affine(images, affine_seed)
-    draws = tf.random.stateless_uniform([2, len(images), 1, 1, 1], colour_seed, -1, 1)
+    draws = tf.random.stateless_uniform([2, images.shape[0], 1, 1, 1], colour_seed, -1, 1)
     images = tf.clip_by_value(images * (1 + CONTRAST * draws[0]) + BRIGHTNESS * draws[1], -1, 1)
     return cutout(images, cutout_seed)
 

@@ -68,7 +68,7 @@ def imagenet_strong(images, seed):
     )
     rows = choose_pairs(IMAGENET_V0, B, choice_seed)
     draws = draw_steps(B, H, W, step_seed)
-    images = policy_steps.take(with_alpha(images), steps, rows, draws)
+    images = policy_steps.take(image_ops.with_alpha(images), steps, rows, draws)
     centre = draw_pixels([B], H, W, cutout_seed)
     return augment.scale(image_ops.cutout(images, centre, CUTOUT, BLACK)[..., :3])
 
@@ -80,7 +80,7 @@ def cifar_view(images, policy, rows, seed):
     steps = policy_steps.encode(
         policy, policy_steps.CIFAR_OPERATORS, policy_steps.CIFAR_LEVELS, H, W
     )
-    images = with_alpha(tf.cast(tf.round((images + 1) * 127.5), tf.uint8))
+    images = image_ops.with_alpha(tf.cast(tf.round((images + 1) * 127.5), tf.uint8))
     images = policy_steps.take(images, steps, rows, draw_steps(B, H, W, step_seed))
     # The release never draws the last offset.
     offset = tf.random.stateless_uniform([B, 2], crop_seed, 0, 2 * CROP_PADDING, tf.int32)
@@ -106,7 +106,8 @@ def finish(images, offset, mirrored, centre):
     sign, right = tf.where(mirrored, -one, one), tf.where(mirrored, W + right, right)
     images = image_ops.affine(images, tf.stack([sign, zero, right, zero, one, down], axis=1))
     images = image_ops.cutout(images, centre, CUTOUT)
-    return tf.where(images[..., 3:] == 0, 0.0, augment.scale(images[..., :3]))
+    covered = tf.cast(images[..., 3:] > 0, tf.float32)
+    return covered * augment.scale(images[..., :3])
 
 
 def flatten(pairs):
@@ -131,8 +132,3 @@ def draw_steps(B, H, W, seed):
 def draw_pixels(shape, H, W, seed):
     """Column and row of random pixels: int32 (*shape, 2)."""
     return tf.cast(tf.random.stateless_uniform([*shape, 2], seed) * [W, H], tf.int32)
-
-
-def with_alpha(images):
-    """Adds an alpha channel of 255."""
-    return tf.pad(images, [[0, 0], [0, 0], [0, 0], [0, 1]], constant_values=255)

@@ -5,16 +5,38 @@ more) and 255 elsewhere. n may be 0, H and W are static, and numbers such as `fa
 (n,), one for each image.
 
 As in Pillow, operators that know no alpha make the image `opaque`: what was a gap is then a colour.
+
+Where whole pixels are chosen or changed, an image is `packed`: int32 (n, H, W), one number for each
+pixel, which is up to twenty times faster than four. Alpha is in the highest bits.
 """
 
 import tensorflow as tf
 
 GREY_WEIGHTS = (19595.0, 38470.0, 7471.0, 0.0)  # ITU-R 601-2 luma, in 1/65536
 NOTHING = (0, 0, 0, 0)
+ALPHA = -(2**24)  # the bits of a packed pixel's alpha, as int32
+
+
+def packed(images):
+    return tf.bitcast(images, tf.int32)
+
+
+def unpacked(pixels):
+    return tf.bitcast(pixels, tf.uint8)
+
+
+def packed_colour(colour):
+    return packed(tf.constant(colour, tf.uint8))
+
+
+def with_alpha(images):
+    """Adds an alpha channel of 255 to images (n, H, W, 3)."""
+    red, green, blue = tf.unstack(tf.cast(images, tf.int32), axis=-1)
+    return unpacked(red + 256 * green + 65536 * blue + ALPHA)
 
 
 def opaque(images):
-    return images | tf.constant([0, 0, 0, 255], tf.uint8)
+    return unpacked(packed(images) | ALPHA)
 
 
 def invert(images):
@@ -29,39 +51,51 @@ def posterize(images, bits):
 
 def solarize(images, threshold):
     """Inverts values from `threshold` on, which may be 256."""
-    return opaque(tf.where(tf.cast(images, tf.int32) < per_image(threshold), images, 255 - images))
+    inverted = tf.cast(images, tf.int32) >= per_image(threshold)
+    return opaque(images ^ (255 * tf.cast(inverted, tf.uint8)))
 
 
 def solarize_add(images, addition):
     """Adds to values below 128."""
-    added = tf.minimum(tf.cast(images, tf.int32) + per_image(addition), 255)
-    return opaque(tf.where(images < 128, tf.cast(added, tf.uint8), images))
+    values = tf.cast(images, tf.int32)
+    added = values + per_image(addition) * tf.cast(values < 128, tf.int32)
+    return opaque(tf.cast(tf.minimum(added, 255), tf.uint8))
 
 
 def autocontrast(images):
     """Stretches each channel to the range 0 to 255; one with a single level stays as it is."""
-    low = tf.cast(tf.reduce_min(images, axis=(1, 2), keepdims=True), tf.float64)
-    high = tf.cast(tf.reduce_max(images, axis=(1, 2), keepdims=True), tf.float64)
+    low = tf.cast(tf.reduce_min(images, axis=(1, 2)), tf.float64)[..., tf.newaxis]
+    high = tf.cast(tf.reduce_max(images, axis=(1, 2)), tf.float64)[..., tf.newaxis]
+    level = tf.range(256, dtype=tf.float64)
     # Pillow's very operations: algebra that saves one changes some values that are whole numbers.
     factor = 255 / tf.maximum(high - low, 1)
-    stretched = tf.cast(images, tf.float64) * factor + -low * factor
-    return opaque(tf.where(high > low, tf.cast(stretched, tf.uint8), images))
+    curve = tf.clip_by_value(level * factor + -low * factor, 0, 255)
+    return along_curves(numbered_levels(images), tf.where(high > low, curve, level))
 
 
 def equalize(images):
     """Makes the histogram of each channel as flat as a map of grey levels can."""
-    n, (H, W) = tf.shape(images)[0], images.shape[1:3]
-    channels = 256 * tf.reshape(tf.range(4 * n), [n, 1, 1, 4])
-    levels = tf.cast(images, tf.int32) + channels  # numbered through all channels of all images
+    n = tf.shape(images)[0]
+    levels = numbered_levels(images)
     count = tf.math.bincount(tf.reshape(levels, [-1]), minlength=1024 * n, maxlength=1024 * n)
-    count = tf.reshape(count, [4 * n, 256])
-    darker = tf.cumsum(count, axis=1, exclusive=True)
-    darker_than_brightest = tf.reduce_max(tf.where(count > 0, darker, 0), axis=1, keepdims=True)
+    count = tf.reshape(count, [n, 4, 256])
+    darker = tf.cumsum(count, axis=2, exclusive=True)
+    darker_than_brightest = tf.reduce_max(tf.where(count > 0, darker, 0), axis=2, keepdims=True)
     step = darker_than_brightest // 255
     curve = tf.minimum((darker + step // 2) // tf.maximum(step, 1), 255)
-    curve = tf.where(step > 0, curve, tf.range(256))
-    images = tf.gather(tf.reshape(tf.cast(curve, tf.uint8), [-1]), levels)
-    return opaque(tf.ensure_shape(images, [None, H, W, 4]))
+    return along_curves(levels, tf.where(step > 0, curve, tf.range(256)))
+
+
+def numbered_levels(images):
+    """Grey levels numbered through all channels of all images: int32 (n, H, W, 4)."""
+    channels = 256 * tf.reshape(tf.range(4 * tf.shape(images)[0]), [-1, 1, 1, 4])
+    return tf.cast(images, tf.int32) + channels
+
+
+def along_curves(levels, curves):
+    """Opaque images from `numbered_levels` by the value for each level, (n, 4, 256) in 0..255."""
+    values = tf.reshape(tf.cast(curves, tf.uint8), [-1])
+    return opaque(tf.ensure_shape(tf.gather(values, levels), levels.shape))
 
 
 def color(images, factor):
@@ -100,8 +134,9 @@ def smooth(images):
     total = values[:, :-2] + values[:, 1:-1] + values[:, 2:]
     total = total[:, :, :-2] + total[:, :, 1:-1] + total[:, :, 2:] + 4 * values[:, 1:-1, 1:-1]
     border = [[0, 0], [1, 1], [1, 1], [0, 0]]
-    inner = tf.pad(tf.ones([1, H - 2, W - 2, 1], tf.bool), border)
-    return tf.where(inner, tf.pad(tf.cast((2 * total + 13) // 26, tf.uint8), border), images)
+    inner = tf.pad(tf.ones([1, H - 2, W - 2], tf.bool), border[:3])
+    smoothed = tf.pad(tf.cast((2 * total + 13) // 26, tf.uint8), border)
+    return unpacked(tf.where(inner, packed(smoothed), packed(images)))
 
 
 def blend(degenerate, images, factor):
@@ -114,8 +149,8 @@ def blend(degenerate, images, factor):
     """
     values = tf.cast(images, tf.float32)
     values = degenerate + per_image(factor, tf.float32) * (values - degenerate)
-    blended = tf.cast(tf.clip_by_value(values, 0, 255), tf.uint8)
-    return tf.where([True, True, True, False], blended, images)
+    blended = packed(tf.cast(tf.clip_by_value(values, 0, 255), tf.uint8))
+    return unpacked((blended & ~ALPHA) | (packed(images) & ALPHA))
 
 
 def affine(images, coefficients, fill=NOTHING):
@@ -145,10 +180,8 @@ def affine(images, coefficients, fill=NOTHING):
     inside = (x >= 0) & (x < W) & (y >= 0) & (y < H)
     first = H * W * tf.range(tf.shape(images)[0])[:, tf.newaxis, tf.newaxis]
     index = tf.where(inside, first + W * y + x, 0)
-    # One int32 for the four values of a pixel: one element to gather.
-    pixels = tf.reshape(tf.bitcast(images, tf.int32), [-1])
-    fill = tf.bitcast(tf.constant(fill, tf.uint8), tf.int32)
-    return tf.bitcast(tf.where(inside, tf.gather(pixels, index), fill), tf.uint8)
+    pixels = tf.gather(tf.reshape(packed(images), [-1]), index)
+    return unpacked(tf.where(inside, pixels, packed_colour(fill)))
 
 
 def cutout(images, centre, half, fill=NOTHING):
@@ -167,7 +200,7 @@ def cutout(images, centre, half, fill=NOTHING):
     columns = (columns >= -half) & (columns < half)
     rows = (rows >= -half) & (rows < half)
     square = rows[:, :, tf.newaxis] & columns[:, tf.newaxis, :]
-    return tf.where(square[..., tf.newaxis], tf.constant(fill, tf.uint8), images)
+    return unpacked(tf.where(square, packed_colour(fill), packed(images)))
 
 
 def per_image(numbers, dtype=tf.int32):

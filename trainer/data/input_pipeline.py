@@ -106,6 +106,7 @@ def training_batches(data, config, method, first_step=0, mine=range(1), replicas
     N, M = len(data.labels), len(data.probe_labels)
     C = len(data.manifests[manifest.PREPARED_DATASET]["class_names"])
 
+    @tf.autograph.experimental.do_not_convert  # there is nothing to convert, which takes seconds
     def batch(count):
         step, replica = first_step + count // len(mine), mine.start + count % len(mine)
         index = step * replicas + replica

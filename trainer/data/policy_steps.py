@@ -5,6 +5,7 @@ Label Noise", Zhang et al., CVPR 2020). An operator runs once on all images that
 than on each image. B batch, H W image.
 """
 
+from functools import partial
 from math import cos, radians, sin
 from typing import NamedTuple
 
@@ -141,11 +142,12 @@ def take(images, steps, rows, draws):
     Returns:
       uint8 (B, H, W, 4).
     """
+    apply_traced_once = tf.function(partial(apply, steps.operators), autograph=False)
     for row, uniform, negative, pixel in zip(*map(tf.unstack, (rows, *draws))):
         taken = uniform < tf.gather(steps.probability, row)
         kind = tf.where(taken, tf.gather(steps.kind, row), 0)
         numbers = tf.gather_nd(steps.numbers, tf.stack([row, tf.cast(negative, tf.int32)], axis=1))
-        images = apply(steps.operators, kind, images, numbers, pixel)
+        images = apply_traced_once(kind, images, numbers, pixel)
     return images
 
 

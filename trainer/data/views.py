@@ -139,32 +139,30 @@ class Crops:
 
     def random_crops(self, positions, seed):
         """uint8 (B, S, S, 3)."""
-        B, flip = positions.shape[0], self.config.horizontal_flip
+        B = positions.shape[0]
         crop_seed, flip_seed = tf.unstack(tf.random.split(seed))
-        seeds = tf.random.split(crop_seed, B)
-        crops = decode_crops(self.images, positions, seeds, random_window, self.side)
-        if not flip:
-            return crops
-        mirrored = tf.random.stateless_uniform([B, 1, 1, 1], flip_seed) < 0.5
-        return tf.where(mirrored, tf.reverse(crops, [2]), crops)
+        seeds, mirrored = tf.random.split(crop_seed, B), tf.zeros([B], tf.bool)
+        if self.config.horizontal_flip:
+            mirrored = tf.random.stateless_uniform([B], flip_seed) < 0.5
+        return decode_crops(self.images, positions, random_window, self.side, seeds, mirrored)
 
 
-def decode_crops(images, positions, seeds, window, side):
+def decode_crops(images, positions, window, side, *draws):
     """One crop of each image, resized: uint8 (B, S, S, 3).
 
     Args:
       images: `trainer.data.records.EncodedImages`.
       positions: int64 (B,).
-      seeds: int32 (B, 2).
       window: Function of (H, W) and a seed that says what to crop: top, left, height, width.
       side: S.
+      *draws: If crops are random, seeds int32 (B, 2), and which are mirrored, bool (B,).
     """
     crops = tf.TensorSpec([side, side, 3], tf.uint8)
-    arguments = read_encoded(images, positions), seeds
-    return tf.map_fn(lambda a: crop(*a, window, side), arguments, fn_output_signature=crops)
+    arguments = read_encoded(images, positions), *draws
+    return tf.map_fn(lambda a: crop(window, side, *a), arguments, fn_output_signature=crops)
 
 
-def crop(encoded, seed, window, side):
+def crop(window, side, encoded, seed=None, mirrored=None):
     """One crop of an encoded image, resized: uint8 (S, S, 3)."""
     part = tf.cond(
         tf.io.is_jpeg(encoded),
@@ -173,7 +171,10 @@ def crop(encoded, seed, window, side):
         ),
         lambda: decode_and_crop_png(encoded, window, seed),
     )
-    return tf.cast(tf.round(tf.image.resize(part, [side, side])), tf.uint8)
+    resized = tf.cast(tf.round(tf.image.resize(part, [side, side])), tf.uint8)
+    if mirrored is None:
+        return resized
+    return tf.cond(mirrored, lambda: tf.reverse(resized, [1]), lambda: resized)
 
 
 def as_tested(encoded, shape, side):
@@ -188,7 +189,7 @@ def as_tested(encoded, shape, side):
 
     def view(content):
         if side:
-            return crop(content, tf.zeros(2, tf.int32), centre_window, side)
+            return crop(centre_window, side, content)
         image = tf.io.decode_image(content, channels, expand_animations=False)
         image = tf.ensure_shape(image, [None, None, channels])
         same = tf.reduce_all(tf.shape(image)[:2] == [H, W])
@@ -261,8 +262,7 @@ def test_batches(dataset_path, config, batch_size, split="test", ids=None):
     def batch(positions, labels):
         if whole:
             return {"image": augment.scale(whole(positions)), "label": labels}
-        seeds = tf.zeros([tf.size(positions), 2], tf.int32)
-        crops = decode_crops(encoded, positions, seeds, centre_window, side)
+        crops = decode_crops(encoded, positions, centre_window, side)
         return {"image": augment.scale(crops), "label": labels}
 
     positions = tf.data.Dataset.from_tensor_slices((tf.range(len(labels)), labels))

@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from trainer.errors import InputError
+from trainer.methods.collapse import MeanPrediction
 from trainer.methods.example_record import ExampleRecord
 
 
@@ -90,6 +91,7 @@ class Method(keras.Model):
         }
         # Keras keeps a confusion matrix, `total_cm`, in this metric only.
         self.confusion = keras.metrics.MeanIoU(self.num_classes, sparse_y_pred=False)
+        self.mean_prediction = MeanPrediction(self.num_classes)
         self.build(network.input_shape)
 
     def build(self, input_shape):
@@ -126,7 +128,7 @@ class Method(keras.Model):
     def metrics(self):
         """What `evaluate` starts anew. The means of training are not among them."""
         accuracies = [accuracy for pair in self.accuracies.values() for accuracy in pair]
-        return [*accuracies, self.confusion]
+        return [*accuracies, self.confusion, self.mean_prediction]
 
     def call(self, images, training=False):
         return self.network(images, training=training)
@@ -201,6 +203,7 @@ class Method(keras.Model):
         """Accuracy of the averaged weights and of the raw ones, in one pass over the images."""
         averaged = self.forward(batch["image"], self.optimizer.averages, training=False)
         self.confusion.update_state(batch["label"], averaged)
+        self.mean_prediction.update_state(averaged)
         raw = self.forward(batch["image"], self.theta, training=False)
         for weights, logits in (("", averaged), ("_raw", raw)):
             for accuracy in self.accuracies[weights]:

@@ -42,14 +42,19 @@ def normalise_by_batch(x, gamma, beta, epsilon):
                 is_training=True,
             )[:3]
 
+        # It takes what it depends on, or TensorFlow would search the whole graph for variables.
         @tf.custom_gradient
-        def backward(dy):
+        def backward(dy, *constants):
             def along(u_x, u_gamma, u_beta):
-                return times_derivative(u_x)[0] + normalise(x, u_gamma, u_beta, epsilon)[0]
+                along_dy = times_derivative(u_x)[0] + normalise(x, u_gamma, u_beta, epsilon)[0]
+                return along_dy, *[None] * len(constants)
 
             return times_derivative(dy), along
 
-        return (y, mean, variance), lambda dy, *of_statistics: backward(dy)
+        def gradient(dy, *of_statistics):
+            return backward(dy, x, gamma, *saved)
+
+        return (y, mean, variance), gradient
 
     return forward(x, gamma, beta)
 

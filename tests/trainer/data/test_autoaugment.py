@@ -35,7 +35,7 @@ def take(images, policy, rows, **draws):
     steps = policy_steps.encode(
         policy, policy_steps.CIFAR_OPERATORS, policy_steps.CIFAR_LEVELS, H, W
     )
-    images = autoaugment.with_alpha(tf.constant(images))
+    images = image_ops.with_alpha(tf.constant(images))
     return policy_steps.take(images, steps, np.int32(rows), policy_steps.Draws(**draws))
 
 
@@ -61,7 +61,7 @@ def test_golden_cifar_operators(golden, key):
 
 
 def test_golden_smooth(golden):
-    smooth = image_ops.smooth(autoaugment.with_alpha(tf.constant(golden["cifar/images"])))
+    smooth = image_ops.smooth(image_ops.with_alpha(tf.constant(golden["cifar/images"])))
     np.testing.assert_array_equal(smooth, golden["cifar/op/Smooth"][:, 0])
 
 
@@ -105,7 +105,7 @@ def test_golden_cifar_views(golden, key):
 )
 def test_golden_imagenet_operators(golden, name):
     """Equal, or one level off where the release computes in float32 and truncates."""
-    images = autoaugment.with_alpha(tf.constant(golden["imagenet/images"]))
+    images = image_ops.with_alpha(tf.constant(golden["imagenet/images"]))
     arguments = golden.get(f"imagenet/arg/{name}", [0])
     for i, level in enumerate([0, 2, 5, 8, 10][: len(arguments)]):
         meaning = policy_steps.IMAGENET_LEVELS.get(name, lambda level: 0)(level)
@@ -124,7 +124,7 @@ def test_golden_imagenet_cutout(golden):
     centres = golden["imagenet/cutout/centres"][:, ::-1]
     expected = golden["imagenet/cutout/output"]
     image = golden["imagenet/images"][0]
-    images = autoaugment.with_alpha(tf.constant(np.stack([image] * len(centres))))
+    images = image_ops.with_alpha(tf.constant(np.stack([image] * len(centres))))
     result = image_ops.cutout(images, centres, autoaugment.CUTOUT, autoaugment.BLACK)
     np.testing.assert_array_equal(result[..., :3], expected)
 

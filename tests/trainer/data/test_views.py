@@ -98,7 +98,8 @@ def test_png_and_jpeg_are_cropped_alike(tmp_path):
     assert {file[:2] for file in files} == {b"\xff\xd8", b"\x89P"}
     seeds = tf.tile([[4, 2]], [len(encoded), 1])
     positions = tf.constant(encoded.ids)
-    seen = views.decode_crops(encoded, positions, seeds, views.random_window, 32).numpy()
+    draws = seeds, tf.ones(len(encoded), tf.bool)
+    seen = views.decode_crops(encoded, positions, views.random_window, 32, *draws).numpy()
     assert np.abs(seen.astype(int) - seen[:1])[..., :2].max() <= 6
 
 
