@@ -65,8 +65,11 @@ class TrainConfig:
     meta_stepsize: float = setting(0.1, "l2r, fsr, ieg: step size of the lookahead", low=0)
     meta_gradient: str = setting(
         "exact",
-        "l2r: let all variables or only the last layer take part in the lookahead",
+        "l2r, ieg: let all variables or only the last layer take part in the lookahead",
         choices=("exact", "last_layer"),
+    )
+    stop_guess: bool = setting(
+        False, "ieg: take guessed labels for constants in the lookahead, which is faster"
     )
     jit_compile: bool = setting(False, "compile the step with XLA")
     mixed_precision: str = setting(

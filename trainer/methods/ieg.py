@@ -1,7 +1,5 @@
 """IEG: Distilling Effective Supervision from Severe Label Noise (Zhang et al., CVPR 2020)."""
 
-from functools import partial
-
 import tensorflow as tf
 
 from trainer import meta_gradient
@@ -77,6 +75,8 @@ class IEG(Method):
             z_A = self.in_full_precision(z, batch["image"])
             z_strong_A = self.in_full_precision(z_strong, batch["strong_image"])
             g = guess_labels(z_A, z_strong_A)
+            if self.config.stop_guess:
+                g = tf.stop_gradient(g)
             R = self.regulariser()
             A = tf.reduce_mean(cross_entropy(lam0 * y + (1 - lam0) * g, z_A)) + R
             with tape.stop_recording():
@@ -116,20 +116,23 @@ class IEG(Method):
         Returns:
           The probe loss M, dM/dw (B,) at w = 1/B and dM/dlam (B,) at lam = grad_eps_init.
         """
-        config, theta = self.config, self.theta
+        config, (frozen, theta) = self.config, self.lookahead_theta
         alpha, lam0 = config.meta_stepsize, config.grad_eps_init
-        gradients, momentums = tape.gradient(A, theta), self.optimizer.momentums
+        gradients, momentums = tape.gradient(A, theta), self.optimizer.momentums[-len(theta) :]
         ahead = meta_gradient.lookahead(theta, gradients, alpha, momentums, config.meta_momentum)
-        M, h = meta_gradient.value_and_gradient(partial(self.probe_loss, batch), ahead)
-        y = self.one_hot(batch["label"])
+        M, h = meta_gradient.value_and_gradient(
+            lambda ahead: self.probe_loss(batch, ahead, frozen), ahead
+        )
+        y, g = self.one_hot(batch["label"]), guess_labels(*z)
+        views = z[:1] if config.stop_guess else z
 
-        def loss_and_its_slope_in_lam(z, z_strong):
-            g = guess_labels(z, z_strong)
-            given, guessed = cross_entropy(y, z), cross_entropy(g, z)
+        def loss_and_its_slope_in_lam(*views):
+            guess = g if config.stop_guess else guess_labels(*views)
+            given, guessed = cross_entropy(y, views[0]), cross_entropy(guess, views[0])
             return lam0 * given + (1 - lam0) * guessed, given - guessed
 
-        dz = meta_gradient.derivatives_of_logits(tape, z, theta, h)
-        dl, dslope = meta_gradient.directional_derivatives(loss_and_its_slope_in_lam, z, dz)
+        dz = meta_gradient.derivatives_of_logits(tape, views, theta, h)
+        dl, dslope = meta_gradient.directional_derivatives(loss_and_its_slope_in_lam, views, dz)
         w0 = 1 / tf.cast(tf.size(dl), dl.dtype)
         return M, -alpha * dl, -alpha * w0 * dslope
 

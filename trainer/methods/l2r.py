@@ -30,11 +30,6 @@ class L2R(Method):
         self.record.add(batch["id"], {"weight": w})
         return self.report(loss=loss, loss_probe=M, zero_weights=share(w == 0))
 
-    @property
-    def lookahead_theta(self):
-        """The variables that take part in the lookahead."""
-        return self.theta if self.config.meta_gradient == "exact" else self.last_layer
-
     def meta_step(self, batch, tape, z, R):
         """Probe loss M after the lookahead, and dM/dw (B,) at w = 0.
 
@@ -44,8 +39,7 @@ class L2R(Method):
           z: (B, C) logits in full precision.
           R: The regulariser, alone in the lookahead loss; it leaves some variables alone.
         """
-        theta, alpha = self.lookahead_theta, self.config.meta_stepsize
-        frozen = self.theta[: len(self.theta) - len(theta)]
+        (frozen, theta), alpha = self.lookahead_theta, self.config.meta_stepsize
         gradients = tape.gradient(R, theta, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         M, h = meta_gradient.value_and_gradient(
             lambda ahead: self.probe_loss(batch, ahead, frozen),

@@ -139,6 +139,12 @@ class Method(keras.Model):
         return [variable.value for variable in self.network.trainable_variables]
 
     @property
+    def lookahead_theta(self):
+        """The variables that the lookahead leaves alone, and those that take part in it."""
+        count = len(self.theta if self.config.meta_gradient == "exact" else self.last_layer)
+        return self.theta[:-count], self.theta[-count:]
+
+    @property
     def last_layer(self):
         """The variables of the last dense layer, which are the last ones of theta."""
         return [variable.value for variable in self.network.layers[-1].trainable_variables]

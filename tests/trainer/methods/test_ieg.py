@@ -26,7 +26,9 @@ def lookahead_loss(method, batch):
     """Its tape, the loss A and the logits of both views, as `meta_step` takes them."""
     with tf.GradientTape(persistent=True) as tape:
         z = [method.forward(batch[view], method.theta) for view in ("image", "strong_image")]
-        q = 0.9 * method.one_hot(batch["label"]) + 0.1 * ieg.guess_labels(*z)
+        g = ieg.guess_labels(*z)
+        g = tf.stop_gradient(g) if method.config.stop_guess else g
+        q = 0.9 * method.one_hot(batch["label"]) + 0.1 * g
         A = tf.reduce_mean(cross_entropy(q, z[0])) + method.regulariser()
     return tape, A, z
 
@@ -126,11 +128,19 @@ def test_golden_meta_step(arrays):
     assert_close(example_weights(dM_dw), arrays["weights"])
 
 
-@pytest.fixture
-def in_float64(arrays):
+VARIANTS = {
+    "exact": {},
+    "stopped": {"stop_guess": True},
+    "last layer": {"meta_gradient": "last_layer"},
+    "both": {"stop_guess": True, "meta_gradient": "last_layer"},
+}
+
+
+@pytest.fixture(params=VARIANTS)
+def in_float64(arrays, request):
     """The same method and batch in float64, with Keras's batch norm, which has that type."""
     keras.config.set_dtype_policy("float64")
-    method = golden_method("ieg", arrays, decayed_keras_batch_norm)
+    method = golden_method("ieg", arrays, decayed_keras_batch_norm, **VARIANTS[request.param])
     yield method, golden_batch(arrays, np.float64)
     keras.config.set_dtype_policy("float32")
 
@@ -145,19 +155,21 @@ def decayed_keras_batch_norm(name):
 def probe_loss_after_lookahead(method, batch, w, lam):
     """M(theta'(w, lam)), differentiable in w and lam: what the meta step avoids to build."""
     y, config = method.one_hot(batch["label"]), method.config
+    frozen, theta = method.lookahead_theta
+    momentums = method.optimizer.momentums[len(frozen) :]
     with tf.GradientTape() as tape:
         z = method.forward(batch["image"], method.theta)
         g = ieg.guess_labels(z, method.forward(batch["strong_image"], method.theta))
+        g = tf.stop_gradient(g) if config.stop_guess else g
         mixed = lam[:, tf.newaxis] * y + (1 - lam[:, tf.newaxis]) * g
         A = tf.reduce_sum(w * cross_entropy(mixed, z)) + method.regulariser()
-    gradients = tape.gradient(A, method.theta)
+    gradients = tape.gradient(A, theta)
     theta = [
         t - config.meta_stepsize * (config.meta_momentum * m + d)
-        for t, d, m in zip(method.theta, gradients, method.optimizer.momentums, strict=True)
+        for t, d, m in zip(theta, gradients, momentums, strict=True)
     ]
-    ce = cross_entropy(
-        method.one_hot(batch["probe_label"]), method.forward(batch["probe_image"], theta)
-    )
+    z = method.forward(batch["probe_image"], [*frozen, *theta])
+    ce = cross_entropy(method.one_hot(batch["probe_label"]), z)
     return tf.reduce_mean(ce) + WEIGHT_DECAY * tf.add_n([tf.nn.l2_loss(t) for t in theta])
 
 

@@ -33,7 +33,7 @@ def test_golden_meta_step(meta_gradient):
     with tf.GradientTape(persistent=True) as tape:
         z, R = method.forward(batch["image"], method.theta), method.regulariser()
     zero = tf.UnconnectedGradients.ZERO
-    gradients = tape.gradient(R, method.lookahead_theta, unconnected_gradients=zero)
+    gradients = tape.gradient(R, method.lookahead_theta[1], unconnected_gradients=zero)
     names = [v.path for v in method.network.trainable_variables][-len(gradients) :]
     for name, gradient in zip(names, gradients, strict=True):
         assert_close(gradient, arrays[f"lookahead_grad/{name}"])

@@ -1,0 +1,115 @@
+"""The cheaper meta steps of IEG against the exact one: what they agree in, and what they cost.
+
+python -m benchmarks.meta_steps [--dataset=digits_uniform_0.9] [--seeds=0,1,2] [trainer flags]
+
+In runs of the exact method each variant computes the coefficients of the same batches from the same
+weights. Said of them are the rank correlation (Spearman) of dM/dw and of dM/dlam with the exact
+ones, and the share of equal decisions, lam = 1 or 0, in the mean over all steps. The accuracy is
+that of a run of each variant by itself, at the last step.
+"""
+
+import dataclasses
+import json
+import statistics
+import tempfile
+from pathlib import Path
+
+import tensorflow as tf
+from absl import flags
+from tabulate import tabulate
+
+from trainer import command_line, config, run_directory
+from trainer.config import DataConfig, TrainConfig
+from trainer.methods import METHODS, ieg
+from trainer.methods.method import cross_entropy, share
+
+DATASET = flags.DEFINE_string("dataset", "digits_uniform_0.9", "as for python -m trainer")
+SEEDS = flags.DEFINE_list("seeds", ["0", "1", "2"], "a run of each kind for each")
+
+VARIANTS = {
+    "exact": {},
+    "guess stopped": {"stop_guess": True},
+    "last layer": {"meta_gradient": "last_layer"},
+}
+AGREEMENTS = ("rank of w", "rank of lam", "equal lam")
+
+
+def ranks(values):
+    return tf.cast(tf.argsort(tf.argsort(values)), tf.float32)
+
+
+def rank_correlation(a, b):
+    """Spearman's, of float32 (B,) without ties."""
+    a, b = (ranks(values) - tf.reduce_mean(ranks(values)) for values in (a, b))
+    return tf.reduce_sum(a * b) / (tf.norm(a) * tf.norm(b))
+
+
+class Compared(ieg.IEG):
+    """The exact method, which reports how far the variants agree with it."""
+
+    scalars = (*ieg.IEG.scalars, *(f"{v}, {a}" for v in VARIANTS for a in AGREEMENTS))
+
+    def meta_step(self, batch, tape, A, z):
+        exact, own_config = super().meta_step(batch, tape, A, z), self.config
+        for name, variant in VARIANTS.items():
+            self.config = dataclasses.replace(own_config, **variant)
+            _, *found = super().meta_step(batch, *self.lookahead_loss(batch))
+            _, w, lam = exact
+            agreements = (
+                rank_correlation(w, found[0]),
+                rank_correlation(lam, found[1]),
+                share((lam < 0) == (found[1] < 0)),
+            )
+            for kind, value in zip(AGREEMENTS, agreements):
+                self.means[f"{name}, {kind}"].update_state(value)
+        self.config = own_config
+        return exact
+
+    def lookahead_loss(self, batch):
+        """Its tape, A, and the logits of both views, as in the training step."""
+        lam0 = self.config.grad_eps_init
+        with tf.GradientTape(persistent=True) as tape:
+            z = [self.forward(batch[view], self.theta) for view in ("image", "strong_image")]
+            g = ieg.guess_labels(*z)
+            g = tf.stop_gradient(g) if self.config.stop_guess else g
+            y = self.one_hot(batch["label"])
+            A = tf.reduce_mean(cross_entropy(lam0 * y + (1 - lam0) * g, z[0])) + self.regulariser()
+        return tape, A, z
+
+
+def train(method, **settings):
+    """The history of a run by the flags and these settings, and how many seconds it took."""
+    METHODS["ieg"] = method
+    dataset, noise, noise_ratio = config.parse_dataset(DATASET.value)
+    files = config.resolve_data(DATASET.value, **command_line.given(DataConfig))
+    settings = command_line.given(TrainConfig) | {"method": "ieg"} | settings
+    settings = config.resolve(dataset, **settings)
+    with tempfile.TemporaryDirectory() as root:
+        rest = dataset, noise, noise_ratio, files, settings, 0, lambda part: None
+        run_directory.train(Path(root), *rest)
+        checkpoints = Path(root) / "checkpoints"
+        run = json.loads((checkpoints / "manifest.json").read_text())
+        return json.loads((checkpoints / "history.json").read_text()), run["seconds"]
+
+
+def row(name, agreements, runs):
+    last, seconds = [history[-1]["test/top1"] for history, _ in runs], [s for _, s in runs]
+    found = {kind: statistics.mean(agreements[f"{name}, {kind}"]) for kind in AGREEMENTS}
+    accuracy = f"{100 * statistics.mean(last):.1f} +- {100 * statistics.stdev(last):.1f}"
+    return {"meta step": name} | found | {"accuracy, %": accuracy, "s": statistics.median(seconds)}
+
+
+def main(_):
+    seeds = [int(seed) for seed in SEEDS.value]
+    agreements = {}
+    for seed in seeds:
+        for line in train(Compared, seed=seed)[0]:
+            for key in Compared.scalars:
+                agreements.setdefault(key, []).append(line[f"train/{key}"])
+    runs = {v: [train(ieg.IEG, seed=seed, **VARIANTS[v]) for seed in seeds] for v in VARIANTS}
+    rows = [row(name, agreements, runs[name]) for name in VARIANTS]
+    print(tabulate(rows, headers="keys", tablefmt="github", floatfmt=".3f"))
+
+
+if __name__ == "__main__":
+    command_line.run(main)
