@@ -5,7 +5,8 @@ python -m benchmarks.start [--runs=3] [--network_name=resnet29]
 Each start is a process of its own that trains on 1,000 random images of the form of CIFAR; its
 parts are medians and need not sum up to the median of the whole. Labels are injected with uniform
 noise, and the probe is drawn, as for all of ImageNet. What kfp adds is a pipeline of tasks that do
-nothing, one after the other, less as many starts of Python.
+nothing, one after the other, less as many starts of Python. The floor of a test is what its
+forward passes would take at the rate of a product of matrices.
 """
 
 import contextlib
@@ -103,7 +104,32 @@ def evaluate():
     batches = views.test_batches(data, settings, settings.val_batch_size)
     run = functools.partial(method.evaluate, batches, return_dict=True, verbose=0)
     first, *later = (seconds(run) for _ in range(RUNS.value + 1))
-    return {"first": first, "later": statistics.median(later)}
+    operations = 2 * TEST_IMAGES.value * operations_of_an_image(method.network)
+    of = f"test of {TEST_IMAGES.value} images"
+    return {
+        f"first {of}": first,
+        f"later {of}": statistics.median(later),
+        f"the {operations / 1e9:.0f} GFLOP of it in a multiplication": operations / multiply_rate(),
+    }
+
+
+def operations_of_an_image(network):
+    """Floating point operations of a forward pass, as TensorFlow counts them."""
+    import tensorflow as tf
+
+    one = tf.TensorSpec([1, *SHAPE])
+    graph = tf.function(lambda image: network(image, training=False)).get_concrete_function(one)
+    options = tf.compat.v1.profiler.ProfileOptionBuilder.float_operation()
+    options["output"] = "none"
+    return tf.compat.v1.profiler.profile(graph.graph, options=options).total_float_ops
+
+
+def multiply_rate(n=2048):
+    """Floating point operations per second in products of matrices."""
+    import tensorflow as tf
+
+    a = tf.random.normal([n, n])
+    return 2 * n**3 / median(lambda: tf.matmul(a, a).numpy())
 
 
 def seconds(function):
@@ -163,8 +189,7 @@ def compare(root):
     harness.artifacts(images, *names, TRAIN, TEST_IMAGES.value)
     print(tabulate(starts(images), headers="keys", tablefmt="github", floatfmt=".2f"))
     tested = child(images, "evaluate")
-    rows = [(f"{k} test of {TEST_IMAGES.value} images", s) for k, s in tested.items()]
-    rows += [*labels(root / "labels"), *kfp_tasks(str(root / "kfp"))]
+    rows = [*tested.items(), *labels(root / "labels"), *kfp_tasks(str(root / "kfp"))]
     print()
     print(tabulate(rows, headers=("what", "seconds"), tablefmt="github", floatfmt=".3f"))
 
