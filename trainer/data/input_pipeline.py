@@ -115,9 +115,11 @@ def training_batches(data, config, method, first_step=0, mine=range(1), replicas
         ids = tf.random.experimental.index_shuffle(position, [config.seed, epoch], N - 1)
         seeds = tf.unstack(tf.random.split(tf.random.fold_in([config.seed, 1], index), 6))
         parts = {"id": ids, "label": tf.gather(labels, ids)}
-        parts["image"] = data.images.weak(ids, seeds[0])
         if method.uses_strong_view:
-            parts["strong_image"] = data.images.strong(ids, parts["image"], seeds[1])
+            weak, strong = data.images.weak_and_strong(ids, seeds[0], seeds[1])
+            parts |= {"image": weak, "strong_image": strong}
+        else:
+            parts["image"] = data.images.weak(ids, seeds[0])
         if method.uses_probe:
             next_ids = (index * B + rows) % M
             parts["probe_image"] = data.probe_images.weak(next_ids, seeds[2])

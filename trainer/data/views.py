@@ -1,8 +1,8 @@
 """What networks see of an image: weak and strong views in training, one fixed view in testing.
 
 Small images are seen whole, and kept decoded if they fit into memory. Of larger ones, or those of
-different sizes, each view is a crop of its own, and only the cropped part of a JPEG is decoded.
-B batch, S side of a crop.
+different sizes, each view is a crop of its own. A JPEG is decoded once for both, and only as far as
+they show it. B batch, S side of a crop.
 """
 
 import math
@@ -10,11 +10,10 @@ from functools import partial
 
 import tensorflow as tf
 
-from trainer.data import augment, autoaugment, records
+from trainer.data import augment, autoaugment, crops, records
 from trainer.errors import InputError
 
 WHOLE_SIDE, CROP_SIDE = 64, 224  # largest side that is seen whole, side of crops of others
-CENTRE = 224 / 256  # of the shorter side: what a test sees of a larger image
 
 
 def crop_side(dataset, config):
@@ -103,10 +102,10 @@ class WholeImages:
         images = self.images(positions)
         return augment.weak(images, seed, self.config.crop_padding, self.config.horizontal_flip)
 
-    def strong(self, positions, weak_view, seed):
-        """A strong view of each image, from the weak one unless that is to be another weak one."""
-        make = COLOURED[self.config.aug_type]
-        return make(weak_view, seed) if make else self.weak(positions, seed)
+    def weak_and_strong(self, positions, weak_seed, strong_seed):
+        """Both views; the strong one of the weak one unless it is to be another weak one."""
+        weak, make = self.weak(positions, weak_seed), COLOURED[self.config.aug_type]
+        return weak, make(weak, strong_seed) if make else self.weak(positions, strong_seed)
 
 
 class Crops:
@@ -125,56 +124,34 @@ class Crops:
 
     def weak(self, positions, seed):
         """A random crop of each image, maybe mirrored: float32 (B, S, S, 3)."""
-        return augment.scale(self.random_crops(positions, seed))
+        (crop,) = self.random_crops(positions, seed)
+        return augment.scale(crop)
 
-    def strong(self, positions, weak_view, seed):
-        """AutoAugment on a crop of its own, an affine view of the weak one, or another crop."""
+    def weak_and_strong(self, positions, weak_seed, strong_seed):
+        """Both views: AutoAugment on another crop, an affine view of the weak one, or a crop."""
         make = CROPS[self.config.aug_type]
         if make:
-            return make(weak_view, seed)
+            weak = self.weak(positions, weak_seed)
+            return weak, make(weak, strong_seed)
+        crop_seed, strong_seed = tf.unstack(tf.random.split(strong_seed))
+        weak, strong = self.random_crops(positions, weak_seed, crop_seed)
         if self.config.aug_type == "default":
-            return self.weak(positions, seed)
-        crop_seed, seed = tf.unstack(tf.random.split(seed))
-        return autoaugment.imagenet_strong(self.random_crops(positions, crop_seed), seed)
+            return augment.scale(weak), augment.scale(strong)
+        return augment.scale(weak), autoaugment.imagenet_strong(strong, strong_seed)
 
-    def random_crops(self, positions, seed):
-        """uint8 (B, S, S, 3)."""
-        B = positions.shape[0]
-        crop_seed, flip_seed = tf.unstack(tf.random.split(seed))
-        seeds, mirrored = tf.random.split(crop_seed, B), tf.zeros([B], tf.bool)
-        if self.config.horizontal_flip:
-            mirrored = tf.random.stateless_uniform([B], flip_seed) < 0.5
-        return decode_crops(self.images, positions, random_window, self.side, seeds, mirrored)
-
-
-def decode_crops(images, positions, window, side, *draws):
-    """One crop of each image, resized: uint8 (B, S, S, 3).
-
-    Args:
-      images: `trainer.data.records.EncodedImages`.
-      positions: int64 (B,).
-      window: Function of (H, W) and a seed that says what to crop: top, left, height, width.
-      side: S.
-      *draws: If crops are random, seeds int32 (B, 2), and which are mirrored, bool (B,).
-    """
-    crops = tf.TensorSpec([side, side, 3], tf.uint8)
-    arguments = read_encoded(images, positions), *draws
-    return tf.map_fn(lambda a: crop(window, side, *a), arguments, fn_output_signature=crops)
-
-
-def crop(window, side, encoded, seed=None, mirrored=None):
-    """One crop of an encoded image, resized: uint8 (S, S, 3)."""
-    part = tf.cond(
-        tf.io.is_jpeg(encoded),
-        lambda: tf.io.decode_and_crop_jpeg(
-            encoded, window(tf.io.extract_jpeg_shape(encoded)[:2], seed), channels=3
-        ),
-        lambda: decode_and_crop_png(encoded, window, seed),
-    )
-    resized = tf.cast(tf.round(tf.image.resize(part, [side, side])), tf.uint8)
-    if mirrored is None:
-        return resized
-    return tf.cond(mirrored, lambda: tf.reverse(resized, [1]), lambda: resized)
+    def random_crops(self, positions, *seeds):
+        """A list of uint8 (B, S, S, 3), one for each seed."""
+        B, draws = positions.shape[0], []
+        for seed in seeds:
+            crop_seed, flip_seed = tf.unstack(tf.random.split(seed))
+            mirrored = tf.zeros([B], tf.bool)
+            if self.config.horizontal_flip:
+                mirrored = tf.random.stateless_uniform([B], flip_seed) < 0.5
+            draws.append((tf.random.split(crop_seed, B), mirrored))
+        windows, mirrored = (tf.stack(parts, axis=1) for parts in zip(*draws))
+        files = read_encoded(self.images, positions)
+        made = crops.of_files(files, crops.random_window, self.side, windows, mirrored)
+        return tf.unstack(made, axis=1)
 
 
 def as_tested(encoded, shape, side):
@@ -189,7 +166,7 @@ def as_tested(encoded, shape, side):
 
     def view(content):
         if side:
-            return crop(centre_window, side, content)
+            return crops.middle(content, side)
         image = tf.io.decode_image(content, channels, expand_animations=False)
         image = tf.ensure_shape(image, [None, None, channels])
         same = tf.reduce_all(tf.shape(image)[:2] == [H, W])
@@ -209,35 +186,6 @@ def read_encoded(images, positions):
         lambda positions: images[positions], [positions], tf.string, stateful=False
     )
     return tf.ensure_shape(files, positions.shape)
-
-
-def decode_and_crop_png(encoded, window, seed):
-    image = tf.io.decode_png(encoded, channels=3)
-    top, left, height, width = tf.unstack(window(tf.shape(image)[:2], seed))
-    return image[top : top + height, left : left + width]
-
-
-def random_window(shape, seed):
-    """8% to 100% of the area at an aspect of 3:4 to 4:3; the centre if ten draws do not fit."""
-    whole = tf.constant([[[0.0, 0.0, 1.0, 1.0]]])
-    start, size, _ = tf.image.stateless_sample_distorted_bounding_box(
-        tf.concat([shape, [3]], axis=0),
-        whole,
-        seed,
-        min_object_covered=0.1,
-        aspect_ratio_range=(3 / 4, 4 / 3),
-        area_range=(0.08, 1.0),
-        max_attempts=10,
-    )
-    drawn = tf.concat([start[:2], size[:2]], axis=0)
-    return tf.where(tf.reduce_all(size[:2] == shape), centre_window(shape), drawn)
-
-
-def centre_window(shape, seed=None):
-    """The middle square of CENTRE of the shorter side."""
-    side = tf.cast(tf.round(CENTRE * tf.cast(tf.reduce_min(shape), tf.float32)), tf.int32)
-    side = tf.maximum(side, 1)
-    return tf.concat([(shape - side) // 2, [side, side]], axis=0)
 
 
 def test_batches(dataset_path, config, batch_size, split="test", ids=None):
@@ -262,8 +210,8 @@ def test_batches(dataset_path, config, batch_size, split="test", ids=None):
     def batch(positions, labels):
         if whole:
             return {"image": augment.scale(whole(positions)), "label": labels}
-        crops = decode_crops(encoded, positions, centre_window, side)
-        return {"image": augment.scale(crops), "label": labels}
+        files = read_encoded(encoded, positions)
+        return {"image": as_tested(files, (side, side, 3), side), "label": labels}
 
     positions = tf.data.Dataset.from_tensor_slices((tf.range(len(labels)), labels))
     batches = positions.batch(batch_size).map(batch, num_parallel_calls=tf.data.AUTOTUNE)
