@@ -8,8 +8,8 @@ import keras
 import numpy as np
 
 ADVICE = (
-    "a lower --learning_rate, lower --ce_factor and --consistency_factor, or --recipe=robust may"
-    " help"
+    "a lower --learning_rate, for ieg lower --ce_factor and --consistency_factor, or"
+    " --method=supervised may help"
 )
 
 
