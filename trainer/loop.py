@@ -2,12 +2,12 @@
 
 import math
 import signal
+import sys
 import threading
 import time
 
 import keras
 import tensorflow as tf
-from absl import logging
 from sklearn.metrics import roc_auc_score
 from tqdm import tqdm
 
@@ -102,7 +102,7 @@ class Loop(keras.callbacks.Callback):
         found = collapse.scalars(self.model.mean_prediction.result(), confusion)
         warning = collapse.warning(found, confusion, self.class_names)
         if warning and not self.collapsed and self.checkpoints.chief:
-            logging.warning("step %d: %s", self.step, warning)
+            tqdm.write(f"warning: step {self.step}: {warning}", file=sys.stderr)
         self.collapsed = bool(warning)
         return found
 

@@ -48,14 +48,14 @@ def test_a_rare_class_is_no_collapse():
 
 
 def test_a_run_that_falls_onto_one_class_says_so_once(
-    digits, noisy_labels, probe_split, tmp_path, caplog
+    digits, noisy_labels, probe_split, tmp_path, capsys
 ):
     settings = {"method": "supervised", "learning_rate": 20.0, "max_iteration": 8, "eval_freq": 2}
     settings = config.resolve("digits", **settings)
     paths = tmp_path / "checkpoints", tmp_path / "model"
     fit.train(settings, digits, noisy_labels, probe_split, *paths)
-    said = [record.message for record in caplog.records if "test images" in record.message]
-    assert len(said) == 1 and said[0].startswith("step 2: ")
+    said = [line for line in capsys.readouterr().err.splitlines() if "test images" in line]
+    assert len(said) == 1 and "warning: step 2: " in said[0]
     for row in json.loads((paths[0] / "history.json").read_text()):
         assert row["test/largest_predicted_share"] > 0.55
         assert 0 <= row["test/prediction_entropy"] <= np.log(10)
