@@ -229,11 +229,11 @@ def test_the_history_says_how_well_wrong_labels_are_told(run):
 def test_fsr_tells_wrong_labels_without_a_probe(digits, tmp_path):
     noise.inject(digits, tmp_path / "labels", "uniform", 0.4, seed=0)
     probe.split(digits, tmp_path / "split", per_class=0, seed=0)
-    settings = config.resolve("digits", method="fsr", max_iteration=150, eval_freq=150)
+    settings = config.resolve("digits", method="fsr", max_iteration=200, eval_freq=200)
     paths = tmp_path / "checkpoints", tmp_path / "model"
     fit.train(settings, digits, tmp_path / "labels", tmp_path / "split", *paths)
     (row,) = json.loads((paths[0] / "history.json").read_text())
-    assert row["train/weight_auroc"] > 0.85
+    assert row["train/weight_auroc"] > 0.9
     assert row["test/top1"] > 0.8
     settings = config.resolve("digits", method="ieg")
     with pytest.raises(InputError, match="--probe_per_class: must be 1 or more for ieg; fsr and"):
