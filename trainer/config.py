@@ -20,7 +20,7 @@ TFDS = "tfds:"  # before the name of any set of TensorFlow Datasets
 WEBVISION = r"webvisionmini_\d+"
 WEBVISION_RELEASE = "gs://gresearch/ieg/webvisionmini2.zip"
 NOISES = ("none", "uniform", "asymmetric", "pair", "instance", "matrix", "human")
-METHODS = ("supervised", "l2r", "fsr", "ieg")
+METHODS = ("supervised", "robust", "l2r", "fsr", "ieg")
 NETWORKS = ("convnet", "resnet29", "wrn28-10", "resnet50")
 
 
@@ -40,7 +40,9 @@ class TrainConfig:
         0, "seed of noise, probe, weights, order and augmentation", low=0, high=2**31 - 1
     )
     max_iteration: int = setting(200_000, "training steps", low=1)
-    batch_size: int = setting(100, "training examples per step and replica", low=1)
+    batch_size: int = setting(
+        100, "training examples per step and replica, or all if they are fewer", low=1
+    )
     val_batch_size: int = setting(100, "test examples per step", low=1)
     max_epoch: int = setting(0, "epochs to train instead of max_iteration steps", low=0)
     eval_freq: int = setting(500, "steps between tests, with a checkpoint each", low=1)
@@ -61,6 +63,9 @@ class TrainConfig:
     cos_m_mul: float = setting(0.9, "cosine: factor on a cycle's peak", low=0)
     warmup_epochs: int = setting(0, "epochs over which the learning rate rises from 0", low=0)
     momentum: float = setting(0.9, "momentum of SGD", low=0, high=1)
+    ema_decay: float = setting(
+        0.999, "largest share of the old in the average of the weights", low=0, high=1
+    )
     meta_momentum: float = setting(0.9, "fsr, ieg: momentum in the lookahead", low=0, high=1)
     meta_stepsize: float = setting(0.1, "l2r, fsr, ieg: step size of the lookahead", low=0)
     meta_gradient: str = setting(
@@ -77,6 +82,12 @@ class TrainConfig:
         "what the network is trained in; the meta step and tests stay in float32",
         choices=("float32", "bfloat16", "float16"),
     )
+    trusted_share: float = setting(
+        0.2, "robust: trusted images in a step, for each of the batch", low=0, high=1
+    )
+    turn_factor: float = setting(
+        3.0, "robust: weight of the loss on which way up an image is; 0: without it", low=0
+    )
     ce_factor: float = setting(5.0, "ieg: weight of the MixUp loss on guessed labels", low=0)
     consistency_factor: float = setting(20.0, "ieg: weight of the consistency loss", low=0)
     grad_eps_init: float = setting(
@@ -84,7 +95,7 @@ class TrainConfig:
     )
     aug_type: str = setting(
         "autoaug",
-        "ieg: the strong view; default is another weak one",
+        "ieg, robust: the strong view; default is another weak one",
         choices=("autoaug", "randaug", "affine", "default"),
     )
     use_mixup: bool = setting(True, "fsr: blend the images of a batch")
@@ -183,9 +194,9 @@ class DataConfig:
     )
 
 
-# Own images, in minutes on a laptop: what did best in docs/results/photographs.md.
+# Own images, in minutes on a laptop: what did best in docs/results/robust.md.
 OWN = {
-    "method": "supervised",
+    "method": "robust",
     "network_name": "convnet",
     "max_iteration": 1200,
     "learning_rate": 0.05,
@@ -195,7 +206,7 @@ OWN = {
     "eval_freq": 100,
     "image_size": 64,
 }
-# What differs from the defaults above, by dataset.
+# What differs from the defaults above, by dataset and by method; the method's comes last.
 RECIPES = {
     "image_folder": OWN,
     "csv": OWN,
@@ -209,9 +220,18 @@ RECIPES = {
         "aug_type": "affine",
         "crop_padding": 1,
         "horizontal_flip": False,
+        "turn_factor": 0.0,
         "queue_capacity": 500,
         "queue_bs": 100,
         "meta_start_epoch": 5,
+    },
+    # Large batches outvote wrong labels, and allow for large steps.
+    "robust": {
+        "batch_size": 300,
+        "learning_rate": 0.3,
+        "lr_schedule": "cosine_one",
+        "warmup_epochs": 3,
+        "ema_decay": 0.99,
     },
 }
 
@@ -227,7 +247,7 @@ def probe_per_class(name):
 
 
 def resolve(dataset, **overrides):
-    """The settings for a dataset: defaults, its recipe, then `overrides`.
+    """The settings for a dataset: defaults, its recipe, that of the method, then `overrides`.
 
     Args:
       dataset: Name of the source, such as `digits`.
@@ -238,7 +258,9 @@ def resolve(dataset, **overrides):
       InputError: An unknown dataset or setting, or a value that its rule forbids.
     """
     check_dataset(dataset)
-    return changed(TrainConfig(**RECIPES.get(dataset, {})), overrides)
+    recipe = RECIPES.get(dataset, {})
+    method = overrides.get("method", recipe.get("method"))
+    return changed(TrainConfig(**recipe | RECIPES.get(method, {})), overrides)
 
 
 def resolve_data(name, **given):

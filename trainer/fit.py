@@ -75,6 +75,7 @@ def train(
     workers.mean(strategy, 0)  # others wait here while the chief prepares the data
     chief = workers.this_worker()[0] == 0
     data = load(config, dataset_path, noisy_labels_path, probe_split_path)
+    config = input_pipeline.with_batches_of(data, config, strategy.num_replicas_in_sync)
     epoch_steps = input_pipeline.steps_per_epoch(data, config, strategy.num_replicas_in_sync)
     config = in_steps(config, epoch_steps)
     directory = claim(checkpoints_path, config, data.manifests, chief)
@@ -194,10 +195,11 @@ def build_method(config, facts, steps_per_epoch=1):
         facts["num_examples"],
         steps_per_epoch,
     )
-    optimizer = AveragedMomentum(learning_rate(config, steps_per_epoch), config.momentum)
+    rate = learning_rate(config, steps_per_epoch)
+    optimizer = AveragedMomentum(rate, config.momentum, config.ema_decay)
     if config.mixed_precision == "float16":
         optimizer = LossScale(optimizer)
-    optimizer.build(method.network.trainable_variables)
+    optimizer.build(method.trained)
     method.compile(optimizer, jit_compile=config.jit_compile)
     return method
 
@@ -214,6 +216,6 @@ def averaged_network(method):
     """A copy of the network with averaged weights, in full precision."""
     network = keras.models.clone_model(method.full_network)
     network.set_weights(method.network.get_weights())
-    for variable, average in zip(network.trainable_variables, method.optimizer.averages):
+    for variable, average in zip(network.trainable_variables, method.averages, strict=True):
         variable.assign(average)
     return network

@@ -3,6 +3,7 @@
 B batch size, H W image, N training examples, M probe examples.
 """
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,12 +56,18 @@ def load(dataset_path, noisy_labels_path, probe_split_path, config):
     )
 
 
+def with_batches_of(data, config, replicas=1):
+    """`config` with a smaller batch if there are fewer training examples than it takes."""
+    most = max(1, len(data.labels) // replicas)
+    return dataclasses.replace(config, batch_size=min(config.batch_size, most))
+
+
 def steps_per_epoch(data, config, replicas=1):
     """Full batches in one pass over the training examples."""
     steps = len(data.labels) // (config.batch_size * replicas)
     if steps == 0:
-        rule = f"times {replicas} replicas must be at most {len(data.labels)} training examples"
-        raise InputError("--batch_size", rule, config.batch_size)
+        rule = f"must leave one training example or more to each of {replicas} replicas"
+        raise InputError("--dataset", rule, f"{len(data.labels)} examples")
     return steps
 
 
@@ -96,14 +103,15 @@ def training_batches(data, config, method, first_step=0, mine=range(1), replicas
         id (B,), image (B, H, W, channels) and label (B,): a weak view of training examples, and
           their position among them;
         strong_image: a strong view made from the weak one, if the method uses it;
-        probe_image, probe_label: the next B of the probe, if the method uses it;
-        mix_uniform, mix_permutation: random numbers for MixUp of B images, or of 3B if the method
-          uses both probe and strong view; then also probe_draw (B,), drawn from the probe batch;
+        probe_image, probe_label: the next `probe_size` of the probe, if the method uses it;
+        mix_uniform, mix_permutation: random numbers for MixUp, of 3B images if the method
+          `uses_mixup`, then with probe_draw (B,), drawn from the probe batch; of B beside a queue;
         queue_slot (queue_bs,): drawn from the slots of the queue, the same number of each class.
     """
     B, epoch_batches = config.batch_size, steps_per_epoch(data, config, replicas) * replicas
     labels, probe_labels = tf.constant(data.labels), tf.constant(data.probe_labels)
     N, M = len(data.labels), len(data.probe_labels)
+    probe_size = method.probe_size(config) if M else 0
     C = len(data.manifests[manifest.PREPARED_DATASET]["class_names"])
 
     @tf.autograph.experimental.do_not_convert  # there is nothing to convert, which takes seconds
@@ -121,10 +129,10 @@ def training_batches(data, config, method, first_step=0, mine=range(1), replicas
         else:
             parts["image"] = data.images.weak(ids, seeds[0])
         if method.uses_probe:
-            next_ids = (index * B + rows) % M
+            next_ids = (index * probe_size + tf.range(probe_size, dtype=index.dtype)) % M
             parts["probe_image"] = data.probe_images.weak(next_ids, seeds[2])
             parts["probe_label"] = tf.gather(probe_labels, next_ids)
-        if method.uses_strong_view and method.uses_probe:
+        if method.uses_mixup:
             parts |= mixup_draws(3 * B, seeds[3:5])
             parts["probe_draw"] = tf.random.stateless_uniform([B], seeds[5], 0, B, tf.int32)
         if method.uses_queue:

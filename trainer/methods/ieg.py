@@ -64,6 +64,7 @@ class IEG(Method):
 
     uses_probe = True
     uses_strong_view = True
+    uses_mixup = True
     scalars = ("loss", "loss_probe", "loss_mixup", "loss_consistency", "zero_weights", "lam")
     coefficients = ("weight", "lam")
 

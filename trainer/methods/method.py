@@ -68,6 +68,7 @@ class Method(keras.Model):
 
     uses_probe = False
     uses_strong_view = False
+    uses_mixup = False
     uses_queue = False
     scalars = ("loss",)
     coefficients = ()
@@ -113,6 +114,11 @@ class Method(keras.Model):
             rule = f"must be 1 or more for {config.method}; fsr and supervised need no probe"
             raise InputError("--probe_per_class", rule, 0)
 
+    @classmethod
+    def probe_size(cls, config):
+        """How many of the probe are in a batch, if there is a probe."""
+        return config.batch_size if cls.uses_probe else 0
+
     def callbacks(self, data, epoch_steps):
         """What else is to be done between steps: a list of Keras callbacks."""
         return []
@@ -137,6 +143,16 @@ class Method(keras.Model):
     def theta(self):
         """Trainable variables, as TensorFlow's."""
         return [variable.value for variable in self.network.trainable_variables]
+
+    @property
+    def trained(self):
+        """What the optimiser changes: the variables of the network, and others after them."""
+        return self.network.trainable_variables
+
+    @property
+    def averages(self):
+        """theta, averaged over the steps."""
+        return self.optimizer.averages[: len(self.theta)]
 
     @property
     def lookahead_theta(self):
@@ -186,12 +202,13 @@ class Method(keras.Model):
     def gradients(self, tape, loss):
         """Of the loss, scaled for the optimiser, which sums them over replicas: hence the share."""
         share = tf.ones_like(loss) / self.distribute_strategy.num_replicas_in_sync
-        return tape.gradient(loss, self.theta, output_gradients=self.optimizer.scale_loss(share))
+        trained = [variable.value for variable in self.trained]
+        return tape.gradient(loss, trained, output_gradients=self.optimizer.scale_loss(share))
 
     def update(self, *gradients):
         """One step of the optimiser along the sum of the gradients of several losses."""
         total = [tf.add_n(parts) for parts in zip(*gradients, strict=True)]
-        self.optimizer.apply(total, self.network.trainable_variables)
+        self.optimizer.apply(total, self.trained)
 
     def report(self, **values):
         """Takes the scalars of a step into their means. Returns what `fit` is to show."""
@@ -207,7 +224,7 @@ class Method(keras.Model):
 
     def test_step(self, batch):
         """Accuracy of the averaged weights and of the raw ones, in one pass over the images."""
-        averaged = self.forward(batch["image"], self.optimizer.averages, training=False)
+        averaged = self.forward(batch["image"], self.averages, training=False)
         self.confusion.update_state(batch["label"], averaged)
         self.mean_prediction.update_state(averaged)
         raw = self.forward(batch["image"], self.theta, training=False)

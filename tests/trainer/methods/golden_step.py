@@ -52,7 +52,7 @@ def golden_method(method, arrays, batch_norm=decayed_batch_norm, **overrides):
     )
     model = METHODS[method](tiny_network(batch_norm), config, WEIGHT_DECAY, len(arrays["y"]))
     optimizer = AveragedMomentum(lambda: cfg["learning_rate"], cfg["momentum"])
-    optimizer.build(model.network.trainable_variables)
+    optimizer.build(model.trained)
     model.compile(optimizer, jit_compile=False)
     for prefix, variables in state(model).items():
         for name, variable in variables.items():
@@ -66,8 +66,8 @@ def state(model):
     trained = [variable.path for variable in network.trainable_variables]
     return {
         "var": {variable.path: variable for variable in network.variables},
-        "mom": dict(zip(trained, optimizer.momentums, strict=True)),
-        "ema": dict(zip(trained, optimizer.averages, strict=True)),
+        "mom": dict(zip(trained, optimizer.momentums)),
+        "ema": dict(zip(trained, model.averages, strict=True)),
     }
 
 

@@ -1,0 +1,117 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.trainer.methods.golden_step import (
+    WEIGHT_DECAY,
+    assert_close,
+    assert_state_after_step,
+    golden_batch,
+    golden_method,
+    read_golden,
+)
+from trainer.config import TrainConfig
+from trainer.label_posterior import uniform_noise
+from trainer.methods.robust import Robust, forward_cross_entropy, turned
+from trainer.networks import convnet
+
+RNG = np.random.default_rng(0)
+
+
+def without_probe(arrays):
+    """The golden batch of supervised, with which the strong view is the weak one."""
+    batch = golden_batch(arrays)
+    empty = {"probe_image": batch["image"][:0], "probe_label": batch["label"][:0]}
+    return batch | {"strong_image": batch["image"]} | empty
+
+
+def test_with_right_labels_it_is_the_golden_supervised_step():
+    arrays = read_golden("step_supervised")
+    method = golden_method("robust", arrays, turn_factor=0.0, trusted_share=0.0)
+    method.J.assign(tf.eye(10) / 10)
+    logs = tf.function(method.train_step)(without_probe(arrays))
+    assert_close(logs["loss"], arrays["total_loss"])
+    assert_state_after_step(method, arrays, average_after_update=False)
+
+
+def test_the_given_label_has_the_probability_that_the_noise_gives_it():
+    z, y = RNG.normal(size=(6, 4)).astype(np.float32), np.array([0, 1, 2, 3, 3, 0])
+    T = RNG.dirichlet(np.ones(4), size=4).astype(np.float32)
+    p = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+    expected = -np.log((p @ T)[range(6), y])
+    np.testing.assert_allclose(forward_cross_entropy(z, T.T[y]), expected, rtol=1e-5)
+
+
+def test_the_loss_is_lowest_at_the_true_class_though_labels_are_noisy():
+    """Minimised over one distribution for many noisy labels of one class, it finds the class."""
+    T = tf.constant(0.5 * np.eye(3, k=1) + 0.5 * np.eye(3) + 0.5 * np.eye(3, k=-2), tf.float32)
+    y = RNG.choice(3, p=T[0].numpy(), size=400)
+    z = tf.Variable(tf.zeros([3]))
+    for _ in range(300):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean(
+                forward_cross_entropy(tf.tile(z[None], [400, 1]), tf.gather(tf.transpose(T), y))
+            )
+        z.assign_sub(2 * tape.gradient(loss, z))
+    assert tf.nn.softmax(z)[0] > 0.9
+
+
+@pytest.mark.parametrize("kind", ["uniform", "pair"])
+def test_the_noise_is_found_from_the_labels(kind):
+    """Of an image that the network knows, up to one in ten, the noise follows from its labels."""
+    C, B = 5, 200
+    T = (
+        uniform_noise(0.4, C)
+        if kind == "uniform"
+        else 0.6 * np.eye(C) + 0.4 * np.roll(np.eye(C), 1, 1)
+    )
+    method = robust(C, steps_per_epoch=20)
+    for _ in range(200):
+        true = RNG.integers(C, size=B)
+        given = np.array([RNG.choice(C, p=T[j]) for j in true])
+        z = np.log(uniform_noise(0.1, C))[true].astype(np.float32)
+        T_given = tf.gather(tf.transpose(method.transition()), given)
+        method.learn_noise(tf.constant(given), tf.constant(z), T_given)
+    np.testing.assert_allclose(method.transition(), T, atol=0.08)
+    np.testing.assert_allclose(tf.reduce_sum(method.J), 1, atol=1e-5)
+
+
+def test_right_is_the_posterior_of_the_given_label():
+    method = robust(3)
+    T = method.transition().numpy()
+    z, y = RNG.normal(size=(4, 3)).astype(np.float32), np.array([0, 1, 2, 0])
+    p = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+    expected = p[range(4), y] * T[y, y] / (p @ T)[range(4), y]
+    right = method.learn_noise(tf.constant(y), tf.constant(z), tf.gather(tf.transpose(T), y))
+    np.testing.assert_allclose(right, expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("shape", "quarters"), [((4, 4, 1), {0, 1, 2, 3}), ((4, 6, 1), {0, 2})])
+def test_images_are_turned_as_said(shape, quarters):
+    images = RNG.normal(size=(10, *shape)).astype(np.float32)
+    x, turns = turned(tf.constant(images))
+    assert x.shape == images.shape
+    assert set(turns.numpy()) == quarters
+    back = [np.rot90(image, -k) for image, k in zip(x.numpy(), turns.numpy(), strict=True)]
+    key = lambda image: image.tolist()  # noqa: E731
+    np.testing.assert_array_equal(sorted(back, key=key), sorted(images, key=key))
+
+
+def test_the_turn_alone_teaches_the_network():
+    """Without labels that say anything, it still learns which way up images are."""
+    arrays = read_golden("step_ieg")
+    method = golden_method("robust", arrays, turn_factor=3.0)
+    ramp = np.linspace(-1, 1, 12, dtype=np.float32)[None, :, None, None]
+    images = tf.constant(
+        np.tile(ramp, (16, 1, 12, 3)) + 0.1 * RNG.normal(size=(16, 12, 12, 3)).astype(np.float32)
+    )
+    batch = without_probe(arrays) | {"image": images, "strong_image": images}
+    batch |= {"label": tf.range(16) % 10, "id": tf.range(16, dtype=tf.int64) % len(arrays["y"])}
+    step = tf.function(method.train_step)
+    losses = [float(step(batch)["loss_turned"]) for _ in range(40)]
+    assert losses[-1] < 0.5 * losses[0]
+
+
+def robust(C, steps_per_epoch=1):
+    config = TrainConfig(method="robust")
+    return Robust(convnet.build((12, 12, 3), C), config, WEIGHT_DECAY, 10, steps_per_epoch)

@@ -1,0 +1,136 @@
+"""Training that allows for wrong labels, on a small budget: the recipe for one's own images."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from trainer.label_posterior import uniform_noise
+from trainer.methods.method import Method, cross_entropy
+
+FIRST_RATE = 0.5  # of the uniform noise that is assumed before training has found any
+PRIOR = 0.1  # of uniform noise, in mean class sizes
+TURNED_SHARE = 1 / 3  # of the batch
+
+
+def forward_cross_entropy(z, T_given):
+    """-log P(given k | x), where P(given k | x) = sum_j softmax(z)_j T[j, k].
+
+    Forward correction of Patrini et al., "Making Deep Neural Networks Robust to Label Noise"
+    (CVPR 2017): z are logits of the true class, though the labels are noisy.
+
+    Args:
+      z: (B, C) logits.
+      T_given: (B, C), T[:, k] for the given label k of each example.
+
+    Returns:
+      (B,).
+    """
+    return -tf.reduce_logsumexp(tf.nn.log_softmax(z) + tf.math.log(T_given), axis=1)
+
+
+def turned(images):
+    """Each image with one of the turns that keep its shape: four quarters, or two halves.
+
+    Args:
+      images: (n, H, W, channels).
+
+    Returns:
+      Turned images, in another order, and their quarter turns, int32 (n,).
+    """
+    n, H, W, _ = images.shape
+    quarters = range(4) if H == W else (0, 2)
+    parts = [images[i :: len(quarters)] for i in range(len(quarters))]
+    turns = np.concatenate(
+        [[k] * len(range(n)[i :: len(quarters)]) for i, k in enumerate(quarters)]
+    )
+    x = [tf.image.rot90(part, k) if k else part for part, k in zip(parts, quarters)]
+    return tf.concat(x, axis=0), tf.constant(turns, tf.int32)
+
+
+class Robust(Method):
+    """Allows for noise that it finds itself, and has more to learn from than the given labels.
+
+      L = 1/B (sum_i -log P(y_i | x_i) + sum_m CE(t_m, z_m) + turn_factor sum_n CE(r_n, v_n))
+          + R(theta)
+
+    i are B examples, m are trusted images, `trusted_share` B of them, if there are any. The noise
+    T[j, k] = P(given k | true j) is found on the way: J[j, k], the joint probability of true and
+    given class, follows the mean posterior of the batches, and T has its rows. These are small
+    steps of expectation and maximisation (Dawid and Skene, 1979). n are images of the batch turned
+    by r_n quarters, which a second head on the features of the network has to tell, with logits
+    v_n: a task without labels (Gidaris et al., ICLR 2018).
+    """
+
+    uses_probe = True
+    uses_strong_view = True
+    scalars = ("loss", "loss_trusted", "loss_turned", "right")
+    coefficients = ("right",)
+
+    def __init__(self, network, config, weight_decay, num_examples, steps_per_epoch=1):
+        super().__init__(network, config, weight_decay, num_examples, steps_per_epoch)
+        first = uniform_noise(FIRST_RATE, self.num_classes) / self.num_classes
+        self.J = tf.Variable(
+            tf.cast(first, tf.float32), trainable=False, aggregation=tf.VariableAggregation.MEAN
+        )
+        self.pace = 1 / max(steps_per_epoch, 2)  # of J, so that it remembers an epoch
+
+    def build(self, input_shape):
+        self.head = self.network.layers[-1]
+        self.features = keras.Model(self.network.input, self.head.input)
+        self.turn_head = keras.layers.Dense(4, dtype="float32")
+        self.turn_head.build(self.head.input.shape)
+        super().build(input_shape)
+
+    @classmethod
+    def check(cls, config, data, num_classes):
+        """Trusted images help, but there may be none."""
+
+    @classmethod
+    def probe_size(cls, config):
+        return round(config.trusted_share * config.batch_size)
+
+    @property
+    def trained(self):
+        return super().trained + self.turn_head.trainable_variables
+
+    @property
+    def state(self):
+        return super().state | {"J": self.J, "turn_head": self.turn_head}
+
+    def train_step(self, batch):
+        y, t = batch["label"], batch["probe_label"]
+        B, M, factor = y.shape[0], t.shape[0], self.config.turn_factor
+        x_turned, r = turned(batch["image"][: round(TURNED_SHARE * B) if factor else 0])
+        x = tf.concat([batch["strong_image"], batch["probe_image"], x_turned], axis=0)
+        T_given = tf.gather(tf.transpose(self.transition()), y)
+        with tf.GradientTape() as tape:
+            features = self.features(x, training=True)
+            z, z_trusted = tf.split(self.head(features[: B + M]), [B, M])
+            loss_given = tf.reduce_mean(forward_cross_entropy(z, T_given))
+            loss_trusted = tf.reduce_sum(cross_entropy(self.one_hot(t), z_trusted)) / B
+            z_turned = self.turn_head(features[B + M :])
+            loss_turned = factor * tf.reduce_sum(cross_entropy(tf.one_hot(r, 4), z_turned)) / B
+            loss = loss_given + loss_trusted + loss_turned + self.regulariser()
+        self.update(self.gradients(tape, loss))
+        right = self.learn_noise(y, z, T_given)
+        self.record.add(batch["id"], {"right": right})
+        return self.report(
+            loss=loss,
+            loss_trusted=loss_trusted,
+            loss_turned=loss_turned,
+            right=tf.reduce_mean(right),
+        )
+
+    def transition(self):
+        """T (C, C): the rows of J with a little of uniform noise at the same rate."""
+        C, right = self.num_classes, tf.linalg.trace(self.J)
+        prior = right * tf.eye(C) + (1 - right) / (C - 1) * (1 - tf.eye(C))
+        counts = self.J + PRIOR / C * prior
+        return counts / tf.reduce_sum(counts, axis=1, keepdims=True)
+
+    def learn_noise(self, y, z, T_given):
+        """A small step of J towards this batch. Returns P(y_i is right | x_i, y_i), (B,)."""
+        posterior = tf.nn.softmax(tf.nn.log_softmax(z) + tf.math.log(T_given))
+        joint = tf.transpose(tf.math.unsorted_segment_sum(posterior, y, self.num_classes))
+        self.J.assign_add(self.pace * (joint / y.shape[0] - self.J))
+        return tf.gather(posterior, y, axis=1, batch_dims=1)
