@@ -82,11 +82,14 @@ class TrainConfig:
         "what the network is trained in; the meta step and tests stay in float32",
         choices=("float32", "bfloat16", "float16"),
     )
+    correct_noise: bool = setting(
+        True, "robust: find the noise and allow for it; else labels are believed"
+    )
     trusted_share: float = setting(
         0.2, "robust: trusted images in a step, for each of the batch", low=0, high=1
     )
     turn_factor: float = setting(
-        3.0, "robust: weight of the loss on which way up an image is; 0: without it", low=0
+        1.0, "robust: weight of the loss on which way up an image is; 0: without it", low=0
     )
     ce_factor: float = setting(5.0, "ieg: weight of the MixUp loss on guessed labels", low=0)
     consistency_factor: float = setting(20.0, "ieg: weight of the consistency loss", low=0)

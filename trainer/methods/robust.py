@@ -9,7 +9,6 @@ from trainer.methods.method import Method, cross_entropy
 
 FIRST_RATE = 0.5  # of the uniform noise that is assumed before training has found any
 PRIOR = 0.1  # of uniform noise, in mean class sizes
-TURNED_SHARE = 1 / 3  # of the batch
 
 
 def forward_cross_entropy(z, T_given):
@@ -100,7 +99,7 @@ class Robust(Method):
     def train_step(self, batch):
         y, t = batch["label"], batch["probe_label"]
         B, M, factor = y.shape[0], t.shape[0], self.config.turn_factor
-        x_turned, r = turned(batch["image"][: round(TURNED_SHARE * B) if factor else 0])
+        x_turned, r = turned(batch["image"][: B if factor else 0])
         x = tf.concat([batch["strong_image"], batch["probe_image"], x_turned], axis=0)
         T_given = tf.gather(tf.transpose(self.transition()), y)
         with tf.GradientTape() as tape:
@@ -124,6 +123,8 @@ class Robust(Method):
     def transition(self):
         """T (C, C): the rows of J with a little of uniform noise at the same rate."""
         C, right = self.num_classes, tf.linalg.trace(self.J)
+        if not self.config.correct_noise:
+            return tf.eye(C)
         prior = right * tf.eye(C) + (1 - right) / (C - 1) * (1 - tf.eye(C))
         counts = self.J + PRIOR / C * prior
         return counts / tf.reduce_sum(counts, axis=1, keepdims=True)

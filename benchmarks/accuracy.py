@@ -1,0 +1,105 @@
+"""Accuracy of the methods on photographs with wrong labels, over seeds, beside what they take.
+
+python -m benchmarks.accuracy --photos=DIR --out=DIR [--rows=supervised,robust] [--labels=worst]
+    [--seeds=0,1,2] [trainer flags]
+
+DIR has train_labels.csv, with the columns path, label (true), worst and aggre (human labels), and
+test/<class>/. Every run is a command of its own, which is shown; a finished one in --out is not run
+again. The table has the accuracy of the averaged weights at the last step, mean and standard
+deviation, and the median of the seconds.
+"""
+
+import itertools
+import json
+import shlex
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+from absl import flags
+from tabulate import tabulate
+
+from trainer import command_line
+from trainer.config import TrainConfig
+
+PHOTOS = flags.DEFINE_string("photos", None, "directory of the photographs", required=True)
+OUT = flags.DEFINE_string("out", None, "directory for the runs", required=True)
+ROWS = flags.DEFINE_list("rows", [], "rows of the table, all unless given")
+LABELS = flags.DEFINE_list("labels", [], "its columns, all unless given")
+SEEDS = flags.DEFINE_list("seeds", ["0", "1", "2"], "a run for each")
+
+# The rate is the best of 0.05, 0.15 and 0.3, on held-out training images.
+PLAIN = "--method=supervised --learning_rate=0.3 --warmup_epochs=1"
+TABLE = {
+    "supervised": PLAIN,
+    "supervised, large batch": f"{PLAIN} --batch_size=300 --warmup_epochs=3 --ema_decay=0.99",
+    "l2r": "--method=l2r",
+    "fsr": "--method=fsr",
+    "ieg": "--method=ieg",
+    "robust": "--method=robust",
+    "robust, labels believed": "--method=robust --correct_noise=false",
+    "robust, no trusted images": "--method=robust --trusted_share=0",
+    "robust, no turned images": "--method=robust --turn_factor=0",
+    "robust, weak view": "--method=robust --aug_type=default",
+    "robust, batch of 100": "--method=robust --batch_size=100 --learning_rate=0.1",
+    "robust, long average": "--method=robust --ema_decay=0.999",
+}
+NOISE = {
+    "80% uniform": "--dataset=csv_uniform_0.8",
+    "40% uniform": "--dataset=csv_uniform_0.4",
+    "40% asymmetric": "--dataset=csv_asymmetric_0.4 --noise_file={out}/map.json",
+    "worst": "--dataset=csv --label_column=worst",
+    "aggre": "--dataset=csv --label_column=aggre",
+}
+
+
+# The pairs that look alike, as in `trainer.data.noise_models`.
+ALIKE = {
+    "truck": "automobile",
+    "bird": "airplane",
+    "deer": "horse",
+    "cat": "dog",
+    "dog": "cat",
+}
+
+
+def run(name, arguments):
+    """The last row of the history of a run of these flags, and how many seconds it took."""
+    place = Path(OUT.value) / name
+    checkpoints = place / "checkpoints"
+    if not (checkpoints / "manifest.json").is_file():
+        photos = Path(PHOTOS.value)
+        files = [f"--data={photos}/train_labels.csv", f"--test={photos}/test"]
+        command = [sys.executable, "-m", "trainer", *arguments, "--clean_label_column=label"]
+        command += [*files, f"--checkpoint_path={place}"]
+        print(shlex.join(command), file=sys.stderr)
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    history = json.loads((checkpoints / "history.json").read_text())
+    return history[-1], json.loads((checkpoints / "manifest.json").read_text())["seconds"]
+
+
+def cell(row, labels, rest):
+    """Accuracy over the seeds, in %, and the median of the seconds."""
+    arguments = [*TABLE[row].split(), *NOISE[labels].format(out=OUT.value).split(), *rest]
+    runs = [run(f"{row}, {labels}, {seed}", [*arguments, f"--seed={seed}"]) for seed in SEEDS.value]
+    top1, seconds = [100 * last["test/top1"] for last, _ in runs], [s for _, s in runs]
+    spread = f" ± {statistics.stdev(top1):.1f}" if len(top1) > 1 else ""
+    return f"{statistics.mean(top1):.1f}{spread}", statistics.median(seconds)
+
+
+def main(_):
+    rest = [f"--{name}={value}" for name, value in command_line.given(TrainConfig).items()]
+    Path(OUT.value).mkdir(parents=True, exist_ok=True)
+    (Path(OUT.value) / "map.json").write_text(json.dumps(ALIKE))
+    rows, columns = ROWS.value or list(TABLE), LABELS.value or list(NOISE)
+    found = {key: cell(*key, rest) for key in itertools.product(rows, columns)}
+    table = []
+    for row in rows:
+        accuracies, seconds = zip(*(found[row, labels] for labels in columns))
+        table.append([row, *accuracies, round(statistics.median(seconds))])
+    print(tabulate(table, ["", *columns, "s"], tablefmt="github"))
+
+
+if __name__ == "__main__":
+    command_line.run(main)
