@@ -25,7 +25,7 @@ def train(
         prepared_dataset: TFDS directory.
         noisy_labels: Given labels by example id.
         probe_split: Ids of the trusted examples.
-        method: supervised, l2r, fsr or ieg.
+        method: supervised, robust, l2r, fsr or ieg.
         seed: Of weights, order and augmentation.
         settings: Further settings by the name of their flag, such as {"max_iteration": 1000};
             what is left out is as the recipe of the dataset has it.

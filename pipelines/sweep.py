@@ -38,8 +38,8 @@ def pipeline(profile):
             noise: none, uniform, asymmetric, pair, instance, matrix or human.
             probe_per_class: Trusted examples of each class.
             probe_dataset_hold_ratio: The same as a share of the training examples; 0 for none.
-            runs: Method (supervised, l2r, fsr or ieg), noise_ratio (probability with which a label
-                is redrawn or flipped) and seed of each run.
+            runs: Method (supervised, robust, l2r, fsr or ieg), noise_ratio (probability with
+                which a label is redrawn or flipped) and seed of each run.
             data: For image_folder the directory of class folders, for csv the file.
             trusted: Directory of class folders whose labels are right.
             test: Directory of class folders to test on; otherwise a fifth is held out.

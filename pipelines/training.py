@@ -38,7 +38,7 @@ def pipeline(profile):
             noise_ratio: Probability with which a label is redrawn or flipped, in [0, 1].
             probe_per_class: Trusted examples of each class.
             probe_dataset_hold_ratio: The same as a share of the training examples; 0 for none.
-            method: supervised, l2r, fsr or ieg.
+            method: supervised, robust, l2r, fsr or ieg.
             seed: Of everything random.
             data: For image_folder the directory of class folders, for csv the file.
             trusted: Directory of class folders whose labels are right.

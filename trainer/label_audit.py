@@ -31,6 +31,7 @@ COLUMNS = {
     "cleanlab": "label quality by cleanlab, from what the network says of the image; low: wrong",
     "weight": "mean weight in training; low for examples that did not help the trusted ones",
     "lam": "share of the steps in which training kept the given label rather than its own guess",
+    "right": "mean probability in training that the given label is right",
     "issue": "1 for the first ones, as many as are wrong by the estimated noise rate",
     "corrected": "1 if the suggestion is more likely right, and stands in corrected_labels.npy",
     "decision": "for a reviewer: accept (the suggestion), reject (it), or the right class",

@@ -181,11 +181,15 @@ def coefficients(issues, clean, names):
     groups = {"labels that are right": right, "labels that are wrong": ~right & (clean >= 0)}
     if not all(mask.any() for mask in groups.values()):
         groups = {"all labels": np.full(len(issues), True)}
-    captions = {"score": "Suspicion", "weight": "Learned weights", "lam": "Label coefficients"}
-    across = {"score": "score", "weight": "mean weight", "lam": "share of steps with given label"}
+    captions = {
+        "score": ("Suspicion", "score"),
+        "weight": ("Learned weights", "mean weight"),
+        "lam": ("Label coefficients", "share of steps with given label"),
+        "right": ("Trust in training", "mean probability that the label is right"),
+    }
     return {
-        caption: charts.histogram({g: issues[n][m] for g, m in groups.items()}, across[n])
-        for n, caption in captions.items()
+        caption: charts.histogram({g: issues[n][m] for g, m in groups.items()}, across)
+        for n, (caption, across) in captions.items()
         if issues[n].notna().all()
     }
 
