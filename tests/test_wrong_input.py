@@ -9,7 +9,7 @@ import pytest
 WRONG = [
     (
         "trainer --method=iegg",
-        "--method: must be one of supervised, l2r, fsr, ieg.",
+        "--method: must be one of supervised, robust, l2r, fsr, ieg.",
     ),
     (
         "trainer --network_name=vgg",
@@ -74,7 +74,7 @@ WRONG = [
         "pipelines run --runner=moon",
         "--runner: must be one of subprocess, docker. Received: 'moon'",
     ),
-    ("pipelines run --method=iegg", "--method: must be one of supervised, l2r, fsr, ieg."),
+    ("pipelines run --method=iegg", "--method: must be one of supervised, robust, l2r, fsr, ieg."),
     ("pipelines run --seeds=1,2", "--seeds: is for a sweep; one training takes --seed."),
     ("pipelines run --pipeline=sweep --noise_ratios=a", "--noise_ratios: must be numbers with"),
     ("pipelines run --pipeline=sweep --noise_ratios=2", "--noise_ratios: must be 1 or less."),

@@ -66,8 +66,8 @@ def steps_per_epoch(data, config, replicas=1):
     """Full batches in one pass over the training examples."""
     steps = len(data.labels) // (config.batch_size * replicas)
     if steps == 0:
-        rule = f"must leave one training example or more to each of {replicas} replicas"
-        raise InputError("--dataset", rule, f"{len(data.labels)} examples")
+        rule = f"times {replicas} replicas must be at most {len(data.labels)} training examples"
+        raise InputError("--batch_size", rule, config.batch_size)
     return steps
 
 

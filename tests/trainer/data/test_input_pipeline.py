@@ -175,6 +175,13 @@ def test_a_batch_larger_than_the_training_set(data):
         take(data, Supervised, 1, settings=dataclasses.replace(SETTINGS, batch_size=1338))
 
 
+def test_a_run_takes_the_largest_batch_that_there_is(data):
+    large = dataclasses.replace(SETTINGS, batch_size=1338)
+    assert input_pipeline.with_batches_of(data, large).batch_size == 1337
+    assert input_pipeline.with_batches_of(data, large, replicas=2).batch_size == 668
+    assert input_pipeline.with_batches_of(data, SETTINGS) == SETTINGS
+
+
 def test_artifacts_of_different_datasets_are_refused(digits, noisy_labels, tmp_path, monkeypatch):
     def fewer():
         source = sources.digits()
