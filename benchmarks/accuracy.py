@@ -34,6 +34,7 @@ PLAIN = "--method=supervised --learning_rate=0.3 --warmup_epochs=1"
 TABLE = {
     "supervised": PLAIN,
     "supervised, large batch": f"{PLAIN} --batch_size=300 --warmup_epochs=3 --ema_decay=0.99",
+    "supervised, muon": f"{PLAIN} --optimizer=muon",
     "l2r": "--method=l2r",
     "fsr": "--method=fsr",
     "ieg": "--method=ieg",
@@ -41,7 +42,8 @@ TABLE = {
     "robust, labels believed": "--method=robust --correct_noise=false",
     "robust, no trusted images": "--method=robust --trusted_share=0",
     "robust, no turned images": "--method=robust --turn_factor=0",
-    "robust, weak view": "--method=robust --aug_type=default",
+    "robust, weak views": "--method=robust --strong_share=0",
+    "robust, momentum": "--method=robust --optimizer=momentum",
     "robust, batch of 100": "--method=robust --batch_size=100 --learning_rate=0.1",
     "robust, long average": "--method=robust --ema_decay=0.999",
 }

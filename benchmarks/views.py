@@ -6,7 +6,8 @@ Images of 32 x 32 are kept in memory, decoded. JPEG files of 500 x 375 become tw
 each, beside the recipe of the IEG release in plain TensorFlow, which takes one image at a time: it
 encodes each image as JPEG once more, decodes both crops from that, and draws one of 25 sub-policies
 for the second. The release has its files in records, here they are in memory. Ratios are medians of
-those in each round, to the weak view of 32 x 32 and to that recipe.
+those in each round, to the weak view of 32 x 32 and to that recipe. What both views of 224 x 224
+consist of is timed part by part, in one thread.
 """
 
 import json
@@ -23,20 +24,20 @@ from absl import app, flags
 from PIL import Image
 from tabulate import tabulate
 
-from benchmarks import harness, steps
+from benchmarks import harness, released_views, steps
+from benchmarks.released_views import SIDE
 from trainer import config
 from trainer.data import (
-    augment,
     autoaugment,
+    crops,
     image_ops,
     input_pipeline,
     noise,
-    policy_steps,
     probe,
     records,
 )
-from trainer.data.policies import IMAGENET_V0
 from trainer.methods import IEG, Supervised
+from trainer.methods.method import Method
 
 CORES = flags.DEFINE_list("cores", ["1", "2"], "numbers of cores")
 BATCHES = flags.DEFINE_integer(
@@ -47,14 +48,14 @@ PICTURES = flags.DEFINE_integer("pictures", 120, "JPEG files, at least one batch
 HERE = flags.DEFINE_integer("here", 0, "measure in this process, on so many cores, and print JSON")
 flags.set_default(steps.ROUNDS, 5)
 
-SIDE, SIZE, QUALITY = 224, (500, 375), 90
+SIZE, QUALITY = (500, 375), 90
 WEAK, BOTH, WHOLE, RECIPE = "weak", "weak and strong", "IEG batch", "weak and strong, as released"
 
 
-class BothViews:
-    """A method that uses the two views and nothing else."""
+class BothViews(Method):
+    """Uses the two views and nothing else."""
 
-    uses_probe, uses_strong_view, uses_queue = False, True, False
+    uses_strong_view = True
 
 
 def small():
@@ -66,7 +67,7 @@ def small():
 
 
 def large(root):
-    """Batches of views of 224 x 224, by name, and those of the published recipe."""
+    """Batches of views of 224 x 224, by name, and those of the published recipe; JPEG files."""
     pictures(root / "pictures")
     data, noisy_labels, split = harness.paths(root)
     records.prepare("image_folder", data, config.DataConfig(data=str(root / "pictures")))
@@ -79,9 +80,11 @@ def large(root):
     methods = {WEAK: Supervised, BOTH: BothViews}
     made = {k: input_pipeline.training_batches(loaded, settings, m) for k, m in methods.items()}
     encoded = records.EncodedImages(data, "train")
-    files = tf.data.Dataset.from_tensor_slices(encoded[np.arange(len(encoded))]).repeat()
-    released = files.map(as_released, num_parallel_calls=tf.data.AUTOTUNE)
-    return made | {RECIPE: released.batch(settings.batch_size).prefetch(tf.data.AUTOTUNE)}
+    files = encoded[np.arange(len(encoded))]
+    released = tf.data.Dataset.from_tensor_slices(files).repeat()
+    released = released.map(released_views.views, num_parallel_calls=tf.data.AUTOTUNE)
+    made[RECIPE] = released.batch(settings.batch_size).prefetch(tf.data.AUTOTUNE)
+    return made, files
 
 
 def pictures(root):
@@ -100,50 +103,6 @@ def picture(rng):
         grid = rng.integers(256, size=(3 * n, 4 * n, 3)).astype(np.uint8)
         total += share / 15 * np.asarray(Image.fromarray(grid).resize(SIZE, Image.BICUBIC))
     return Image.fromarray(total.astype(np.uint8))
-
-
-def as_released(encoded):
-    """Both views of one JPEG file: float32 (224, 224, 3) each."""
-    again = tf.io.encode_jpeg(tf.io.decode_jpeg(encoded, 3), quality=95)
-    image = tf.cast(random_crop(again), tf.uint8)[tf.newaxis]
-    policies = [partial(take_pair, image_ops.with_alpha(image), pair) for pair in IMAGENET_V0]
-    image = tf.switch_case(tf.random.uniform([], 0, len(policies), tf.int32), policies)
-    centre = tf.random.uniform([1, 2], 0, SIDE, tf.int32)
-    image = image_ops.cutout(image, centre, autoaugment.CUTOUT, autoaugment.BLACK)
-    return augment.scale(random_crop(again)), augment.scale(image[0, ..., :3])
-
-
-def random_crop(encoded):
-    """8% to 100% of the area, resized, maybe mirrored: float32 (224, 224, 3), grey levels."""
-    start, size, _ = tf.image.sample_distorted_bounding_box(
-        tf.io.extract_jpeg_shape(encoded),
-        tf.constant([[[0.0, 0.0, 1.0, 1.0]]]),
-        min_object_covered=0.1,
-        aspect_ratio_range=(3 / 4, 4 / 3),
-        area_range=(0.08, 1.0),
-        max_attempts=10,
-    )
-    window = tf.concat([start[:2], size[:2]], axis=0)
-    crop = tf.io.decode_and_crop_jpeg(encoded, window, channels=3)
-    return tf.image.random_flip_left_right(tf.image.resize(crop, [SIDE, SIDE]))
-
-
-def take_pair(image, pair):
-    """Two steps on an image (1, 224, 224, 4)."""
-    for step in pair:
-        image = take(image, step)
-    return image
-
-
-def take(image, step):
-    encoded = policy_steps.encode(
-        [step], policy_steps.IMAGENET_OPERATORS, policy_steps.IMAGENET_LEVELS, SIDE, SIDE
-    )
-    operator = encoded.operators[encoded.kind[0]]
-    numbers = tf.gather(encoded.numbers[0], tf.random.uniform([1], 0, 2, tf.int32))
-    pixel = tf.zeros([1, 2], tf.int32)  # for Cutout, which is in none of the 25
-    taken = tf.random.uniform([]) < encoded.probability[0]
-    return tf.cond(taken, lambda: operator(image, numbers, pixel), lambda: image)
 
 
 def rate(dataset, count):
@@ -165,13 +124,49 @@ def compare(datasets, reference, count):
         yield name, statistics.median(r[name] for r in rounds), statistics.median(ratios)
 
 
+def parts(files):
+    """Rows of what is done to an image of 224 x 224 and the milliseconds of it, in one thread."""
+    n = len(files)
+    seeds = tf.random.stateless_uniform([n, 2, 2], [0, 0], 0, 99, tf.int32)
+    crop = partial(crops.of_files, files, crops.random_window, SIDE, seeds, seeds[..., 0] % 2 > 0)
+    images = crop()[:, 0]
+
+    def each(function, dtype=tf.uint8):
+        return lambda: tf.map_fn(function, files, fn_output_signature=dtype)
+
+    def both_crops(file):
+        return tf.stack([released_views.random_crop(file) for _ in range(2)])
+
+    work = {
+        "a file decoded": each(lambda file: tf.io.decode_jpeg(file, 3)[:SIDE, :SIDE]),
+        "both crops of a file, decoded once": crop,
+        "AutoAugment": partial(autoaugment.imagenet_strong, images, [0, 0]),
+        "Equalize": partial(image_ops.equalize, image_ops.with_alpha(images)),
+        "as released: a file decoded and encoded": each(released_views.encoded_again, tf.string),
+        "as released: both crops, a file decoded twice": each(both_crops, tf.float32),
+    }
+    for name, function in work.items():
+        compiled = tf.function(function)
+        compiled()
+        taken = statistics.median(seconds(compiled) for _ in range(steps.ROUNDS.value))
+        yield name, 1000 * taken / n
+
+
+def seconds(function):
+    started = time.perf_counter()
+    function()
+    return time.perf_counter() - started
+
+
 def measure():
     """Rows of side, name, rate and ratio, on the first cores that this process may run on."""
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: HERE.value])
     with tempfile.TemporaryDirectory() as root:
         small_rows = compare(small(), WEAK, 10 * BATCHES.value)
-        large_rows = compare(large(Path(root)), RECIPE, BATCHES.value)
-        return [(steps.SIDE, *row) for row in small_rows] + [(SIDE, *row) for row in large_rows]
+        datasets, files = large(Path(root))
+        large_rows = compare(datasets, RECIPE, BATCHES.value)
+        rates = [(steps.SIDE, *row) for row in small_rows] + [(SIDE, *row) for row in large_rows]
+        return {"rates": rates, "parts": list(parts(files)) if HERE.value == 1 else []}
 
 
 def main(_):
@@ -179,15 +174,17 @@ def main(_):
         return print(json.dumps(measure()))
     same = (steps.BATCH_SIZE, steps.ROUNDS, BATCHES, WARM_UP, PICTURES)
     chosen = {flag.name: flag.value for flag in same}
-    table = {}
+    table, parts = {}, []
     for cores in CORES.value:
-        for side, name, images, ratio in harness.result_of(
-            "benchmarks.views", here=cores, **chosen
-        ):
+        measured = harness.result_of("benchmarks.views", here=cores, **chosen)
+        parts += measured["parts"]
+        for side, name, images, ratio in measured["rates"]:
             row = table.setdefault((side, name), {"side": side, "views": name})
             row[f"images/s, cores={cores}"] = round(images)
             row[f"ratio, cores={cores}"] = ratio
     print(tabulate(table.values(), headers="keys", tablefmt="github", floatfmt=".2f"))
+    print()
+    print(tabulate(parts, ("224 x 224", "ms"), tablefmt="github", floatfmt=".2f"))
 
 
 if __name__ == "__main__":

@@ -62,6 +62,11 @@ class TrainConfig:
     cos_t_mul: float = setting(1.5, "cosine: growth of a cycle's length", low=1)
     cos_m_mul: float = setting(0.9, "cosine: factor on a cycle's peak", low=0)
     warmup_epochs: int = setting(0, "epochs over which the learning rate rises from 0", low=0)
+    optimizer: str = setting(
+        "momentum",
+        "momentum: SGD; muon: it changes all directions of a convolution's kernel by as much",
+        choices=("momentum", "muon"),
+    )
     momentum: float = setting(0.9, "momentum of SGD", low=0, high=1)
     ema_decay: float = setting(
         0.999, "largest share of the old in the average of the weights", low=0, high=1
@@ -100,6 +105,9 @@ class TrainConfig:
         "autoaug",
         "ieg, robust: the strong view; default is another weak one",
         choices=("autoaug", "randaug", "affine", "default"),
+    )
+    strong_share: float = setting(
+        0.5, "robust: share of a batch whose strong view it sees", low=0, high=1
     )
     use_mixup: bool = setting(True, "fsr: blend the images of a batch")
     label_smoothing: float = setting(
@@ -224,6 +232,7 @@ RECIPES = {
         "crop_padding": 1,
         "horizontal_flip": False,
         "turn_factor": 0.0,
+        "strong_share": 1.0,
         "queue_capacity": 500,
         "queue_bs": 100,
         "meta_start_epoch": 5,
@@ -235,6 +244,7 @@ RECIPES = {
         "lr_schedule": "cosine_one",
         "warmup_epochs": 3,
         "ema_decay": 0.99,
+        "optimizer": "muon",
     },
 }
 

@@ -23,7 +23,7 @@ from trainer.errors import InputError, TrainingError
 from trainer.loop import Loop
 from trainer.methods import METHODS
 from trainer.networks import NETWORKS
-from trainer.optimizer import AveragedMomentum, LossScale
+from trainer.optimizer import OPTIMIZERS, LossScale
 from trainer.schedule import learning_rate
 
 
@@ -196,7 +196,7 @@ def build_method(config, facts, steps_per_epoch=1):
         steps_per_epoch,
     )
     rate = learning_rate(config, steps_per_epoch)
-    optimizer = AveragedMomentum(rate, config.momentum, config.ema_decay)
+    optimizer = OPTIMIZERS[config.optimizer](rate, config.momentum, config.ema_decay)
     if config.mixed_precision == "float16":
         optimizer = LossScale(optimizer)
     optimizer.build(method.trained)

@@ -1,7 +1,8 @@
 import numpy as np
+import pytest
 import tensorflow as tf
 
-from trainer.optimizer import AveragedMomentum, LossScale
+from trainer.optimizer import AveragedMomentum, AveragedMuon, LossScale, orthogonal
 
 
 def test_momentum_keeps_gradients_and_not_steps():
@@ -30,6 +31,43 @@ def test_the_decay_is_bounded():
     optimizer.iterations.assign(10**6)
     optimizer.apply([tf.constant(1.0)], [weight])
     np.testing.assert_allclose(optimizer.averages[0], 0.5)
+
+
+@pytest.mark.parametrize("shape", [(18, 8), (3, 16), (4, 4)])
+def test_a_matrix_is_made_orthogonal_nearly(shape):
+    matrix = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    U, _, V = np.linalg.svd(matrix, full_matrices=False)
+    found = U.T @ orthogonal(tf.constant(matrix)).numpy() @ V.T
+    singular = np.diag(found)
+    np.testing.assert_allclose(found, np.diag(singular), atol=1e-4)
+    assert np.all((singular > 0.6) & (singular < 1.3))
+
+
+def test_muon_turns_kernels_by_the_rate_and_not_by_the_size_of_the_gradient():
+    rng = np.random.default_rng(0)
+    kernel, gradient = (rng.normal(size=(3, 3, 4, 8)).astype(np.float32) for _ in range(2))
+    ends = []
+    for factor in (1.0, 1000.0):
+        optimizer, k = AveragedMuon(0.3), tf.Variable(kernel)
+        optimizer.build([k])
+        optimizer.apply([tf.constant(factor * gradient)], [k])
+        ends.append(k.numpy())
+    np.testing.assert_allclose(*ends, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(np.linalg.norm(ends[0]), np.linalg.norm(kernel), rtol=1e-5)
+    turned = np.linalg.norm(ends[0] - kernel) / np.linalg.norm(kernel)
+    assert turned == pytest.approx(0.05, rel=0.05)
+    assert np.sum((ends[0] - kernel) * gradient) < 0
+
+
+def test_muon_moves_other_variables_as_momentum_does():
+    ends = []
+    for kind in (AveragedMomentum, AveragedMuon):
+        optimizer, weight = kind(0.1), tf.Variable([[1.0, 2.0]])
+        optimizer.build([weight])
+        for _ in range(3):
+            optimizer.apply([tf.constant([[0.5, -1.0]])], [weight])
+        ends.append(weight.numpy())
+    np.testing.assert_array_equal(*ends)
 
 
 def test_gradients_that_overflow_are_skipped_on_all_replicas_and_counted(two_replicas):

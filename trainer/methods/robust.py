@@ -100,7 +100,9 @@ class Robust(Method):
         y, t = batch["label"], batch["probe_label"]
         B, M, factor = y.shape[0], t.shape[0], self.config.turn_factor
         x_turned, r = turned(batch["image"][: B if factor else 0])
-        x = tf.concat([batch["strong_image"], batch["probe_image"], x_turned], axis=0)
+        strong = round(self.config.strong_share * B)
+        seen = batch["strong_image"][:strong], batch["image"][strong:]
+        x = tf.concat([*seen, batch["probe_image"], x_turned], axis=0)
         T_given = tf.gather(tf.transpose(self.transition()), y)
         with tf.GradientTape() as tape:
             features = self.features(x, training=True)
