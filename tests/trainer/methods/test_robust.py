@@ -34,6 +34,21 @@ def test_without_its_parts_it_is_the_golden_supervised_step():
     assert_state_after_step(method, arrays, average_after_update=False)
 
 
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_the_strong_view_is_that_of_the_first_part_of_the_batch(share):
+    arrays = read_golden("step_supervised")
+    batch, B = without_probe(arrays), len(arrays["y"])
+
+    def loss(changed):
+        method = golden_method("robust", arrays, strong_share=share, turn_factor=0.0)
+        strong = tf.where(changed[:, None, None, None], -1.0, batch["strong_image"])
+        return float(method.train_step(batch | {"strong_image": strong})["loss"])
+
+    first = np.arange(B) < share * B
+    assert loss(~first) == loss(np.full(B, False))
+    assert share == 0 or loss(first) != loss(np.full(B, False))
+
+
 def test_the_given_label_has_the_probability_that_the_noise_gives_it():
     z, y = RNG.normal(size=(6, 4)).astype(np.float32), np.array([0, 1, 2, 3, 3, 0])
     T = RNG.dirichlet(np.ones(4), size=4).astype(np.float32)
