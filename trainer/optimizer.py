@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 KERNEL_SHARE = 1 / 6  # of the learning rate: how far Muon turns a kernel in a step
+TINY = 1e-7
 
 
 class AveragedMomentum(keras.optimizers.Optimizer):
@@ -64,7 +65,7 @@ class AveragedMuon(AveragedMomentum):
         direction = tf.reshape(gradient + self.momentum * m, [-1, k.shape[-1]])
         o = tf.reshape(orthogonal(direction), k.shape)
         size = tf.norm(k)
-        moved = k - KERNEL_SHARE * learning_rate * size * o / tf.norm(o)
+        moved = k - KERNEL_SHARE * learning_rate * size * o / (tf.norm(o) + TINY)
         self.assign(variable, size * moved / tf.norm(moved))
 
 
@@ -75,7 +76,7 @@ def orthogonal(matrix):
     """
     wide = matrix.shape[0] <= matrix.shape[1]
     x = matrix if wide else tf.transpose(matrix)
-    x /= tf.norm(x) + 1e-7
+    x /= tf.norm(x) + TINY
     for _ in range(5):
         square = tf.matmul(x, x, transpose_b=True)
         x = 3.4445 * x + tf.matmul(-4.775 * square + 2.0315 * tf.matmul(square, square), x)

@@ -59,6 +59,13 @@ def test_muon_turns_kernels_by_the_rate_and_not_by_the_size_of_the_gradient():
     assert np.sum((ends[0] - kernel) * gradient) < 0
 
 
+def test_without_a_gradient_muon_stays():
+    optimizer, k = AveragedMuon(0.3), tf.Variable(np.ones((3, 3, 1, 2), np.float32))
+    optimizer.build([k])
+    optimizer.apply([tf.zeros_like(k)], [k])
+    np.testing.assert_allclose(k, 1, rtol=1e-6)
+
+
 def test_muon_moves_other_variables_as_momentum_does():
     ends = []
     for kind in (AveragedMomentum, AveragedMuon):
