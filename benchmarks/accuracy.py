@@ -35,24 +35,24 @@ PLAIN = "--method=supervised --learning_rate=0.3"
 BELIEVED = "--method=robust --correct_noise=false"
 TABLE = {
     "supervised": PLAIN,
-    "supervised, low rate": "--method=supervised",
-    "supervised, trusted images and strong views": (
+    "supervised at a low rate": "--method=supervised",
+    "supervised with trusted images and strong views": (
         f"{BELIEVED} --turn_factor=0 --optimizer=momentum"
         " --batch_size=100 --learning_rate=0.1 --warmup_epochs=1 --ema_decay=0.999"
     ),
-    "supervised, large batch": f"{PLAIN} --batch_size=300 --warmup_epochs=3 --ema_decay=0.99",
-    "supervised, muon": f"{PLAIN} --optimizer=muon",
+    "supervised in large batches": f"{PLAIN} --batch_size=300 --warmup_epochs=3 --ema_decay=0.99",
+    "supervised by muon": f"{PLAIN} --optimizer=muon",
     "l2r": "--method=l2r",
     "fsr": "--method=fsr",
     "ieg": "--method=ieg",
     "robust": "--method=robust",
-    "robust, labels believed": BELIEVED,
-    "robust, no trusted images": "--method=robust --trusted_share=0",
-    "robust, no turned images": "--method=robust --turn_factor=0",
-    "robust, weak views": "--method=robust --strong_share=0",
-    "robust, momentum": "--method=robust --optimizer=momentum",
-    "robust, batch of 100": "--method=robust --batch_size=100 --learning_rate=0.1",
-    "robust, long average": "--method=robust --ema_decay=0.999",
+    "robust believing labels": BELIEVED,
+    "robust without trusted images": "--method=robust --trusted_share=0",
+    "robust without turned images": "--method=robust --turn_factor=0",
+    "robust with weak views": "--method=robust --strong_share=0",
+    "robust by momentum": "--method=robust --optimizer=momentum",
+    "robust in batches of 100": "--method=robust --batch_size=100 --learning_rate=0.1",
+    "robust with a long average": "--method=robust --ema_decay=0.999",
 }
 NOISE = {
     "80% uniform": "--dataset=csv_uniform_0.8",
