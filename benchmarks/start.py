@@ -4,10 +4,10 @@ python -m benchmarks.start [--runs=3] [--network_name=resnet29]
 
 Each start is a process of its own that trains on 1,000 random images of the form of CIFAR; its
 parts are medians and need not sum up to the median of the whole. The second step is what the first
-would take without tracing and set-up. Labels are injected with uniform
-noise, and the probe is drawn, as for all of ImageNet. What kfp adds is a pipeline of tasks that do
-nothing, one after the other, less as many starts of Python. The floor of a test is what its
-forward passes would take at the rate of a product of matrices.
+would take without tracing and set-up. Labels are injected with uniform noise, and the probe is
+drawn, as for all of ImageNet. What kfp adds is a pipeline of tasks that do nothing, one after the
+other, less as many starts of Python. The floor of a test is what its forward passes would take at
+the rate of a product of matrices.
 """
 
 import contextlib
