@@ -243,7 +243,7 @@ RECIPES = {
         "learning_rate": 0.3,
         "lr_schedule": "cosine_one",
         "warmup_epochs": 3,
-        "ema_decay": 0.99,
+        "ema_decay": 0.95,
         "optimizer": "muon",
     },
 }
