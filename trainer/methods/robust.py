@@ -11,20 +11,20 @@ FIRST_RATE = 0.5  # of the uniform noise that is assumed before training has fou
 PRIOR = 0.1  # of uniform noise, in mean class sizes
 
 
-def forward_cross_entropy(z, T_given):
-    """-log P(given k | x), where P(given k | x) = sum_j softmax(z)_j T[j, k].
+def forward_cross_entropy(log_p, T_given):
+    """-log P(given k | x), where P(given k | x) = sum_j P(true j | x) T[j, k].
 
     Forward correction of Patrini et al., "Making Deep Neural Networks Robust to Label Noise"
-    (CVPR 2017): z are logits of the true class, though the labels are noisy.
+    (CVPR 2017): the network tells the true class, though the labels are noisy.
 
     Args:
-      z: (B, C) logits.
+      log_p: (B, C), log P(true j | x).
       T_given: (B, C), T[:, k] for the given label k of each example.
 
     Returns:
       (B,).
     """
-    return -tf.reduce_logsumexp(tf.nn.log_softmax(z) + tf.math.log(T_given), axis=1)
+    return -tf.reduce_logsumexp(log_p + tf.math.log(T_given), axis=1)
 
 
 def turned(images):
@@ -34,30 +34,28 @@ def turned(images):
       images: (n, H, W, channels).
 
     Returns:
-      Turned images, in another order, and their quarter turns, int32 (n,).
+      Turned images, in the same order, and their quarter turns, int32 (n,).
     """
     n, H, W, _ = images.shape
-    quarters = range(4) if H == W else (0, 2)
-    parts = [images[i :: len(quarters)] for i in range(len(quarters))]
-    turns = np.concatenate(
-        [[k] * len(range(n)[i :: len(quarters)]) for i, k in enumerate(quarters)]
-    )
-    x = [tf.image.rot90(part, k) if k else part for part, k in zip(parts, quarters)]
-    return tf.concat(x, axis=0), tf.constant(turns, tf.int32)
+    quarters = np.int32([0, 1, 2, 3] if H == W else [0, 2])
+    sizes = [len(part) for part in np.array_split(range(n), len(quarters))]
+    parts = zip(tf.split(images, sizes), quarters, strict=True)
+    x = tf.concat([tf.image.rot90(part, k) for part, k in parts], axis=0)
+    return x, tf.constant(np.repeat(quarters, sizes))
 
 
 class Robust(Method):
     """Allows for noise that it finds itself, and has more to learn from than the given labels.
 
-      L = 1/B (sum_i -log P(y_i | x_i) + sum_m CE(t_m, z_m) + turn_factor sum_n CE(r_n, v_n))
-          + R(theta)
+      L = 1/B (sum_i -log P(y_i | x_i) + sum_m CE(t_m, z_m)
+               + turn_factor sum_i -log P(y_i, r_i | x'_i)) + R(theta)
 
     i are B examples, m are trusted images, `trusted_share` B of them, if there are any. The noise
     T[j, k] = P(given k | true j) is found on the way: J[j, k], the joint probability of true and
     given class, follows the mean posterior of the batches, and T has its rows. These are small
-    steps of expectation and maximisation (Dawid and Skene, 1979). n are images of the batch turned
-    by r_n quarters, which a second head on the features of the network has to tell, with logits
-    v_n: a task without labels (Gidaris et al., ICLR 2018).
+    steps of expectation and maximisation (Dawid and Skene, 1979). x' is another view of x, turned
+    by r quarters: a second head on the features of the network has to tell both class and turn
+    (Lee et al., "Self-supervised Label Augmentation via Input Transformations", ICML 2020).
     """
 
     uses_probe = True
@@ -76,7 +74,7 @@ class Robust(Method):
     def build(self, input_shape):
         self.head = self.network.layers[-1]
         self.features = keras.Model(self.network.input, self.head.input)
-        self.turn_head = keras.layers.Dense(4, dtype="float32")
+        self.turn_head = keras.layers.Dense(4 * self.num_classes, dtype="float32")
         self.turn_head.build(self.head.input.shape)
         super().build(input_shape)
 
@@ -107,13 +105,15 @@ class Robust(Method):
         with tf.GradientTape() as tape:
             features = self.features(x, training=True)
             z, z_trusted = tf.split(self.head(features[: B + M]), [B, M])
-            loss_given = tf.reduce_mean(forward_cross_entropy(z, T_given))
+            log_p = tf.nn.log_softmax(z)
+            loss_given = tf.reduce_mean(forward_cross_entropy(log_p, T_given))
             loss_trusted = tf.reduce_sum(cross_entropy(self.one_hot(t), z_trusted)) / B
-            z_turned = self.turn_head(features[B + M :])
-            loss_turned = factor * tf.reduce_sum(cross_entropy(tf.one_hot(r, 4), z_turned)) / B
+            log_p_turned = self.class_and_turn(features[B + M :], r)
+            nll_turned = forward_cross_entropy(log_p_turned, T_given[: len(r)])
+            loss_turned = factor * tf.reduce_sum(nll_turned) / B
             loss = loss_given + loss_trusted + loss_turned + self.regulariser()
         self.update(self.gradients(tape, loss))
-        right = self.learn_noise(y, z, T_given)
+        right = self.learn_noise(y, log_p, T_given)
         self.record.add(batch["id"], {"right": right})
         return self.report(
             loss=loss,
@@ -121,6 +121,12 @@ class Robust(Method):
             loss_turned=loss_turned,
             right=tf.reduce_mean(right),
         )
+
+    def class_and_turn(self, features, r):
+        """Returns log P(true j, turn r_n | image n), (n, C)."""
+        log_p = tf.nn.log_softmax(self.turn_head(features))
+        log_p = tf.reshape(log_p, [-1, 4, self.num_classes])
+        return tf.gather(log_p, r, axis=1, batch_dims=1)
 
     def transition(self):
         """T (C, C): the rows of J with a little of uniform noise at the same rate."""
@@ -131,9 +137,9 @@ class Robust(Method):
         counts = self.J + PRIOR / C * prior
         return counts / tf.reduce_sum(counts, axis=1, keepdims=True)
 
-    def learn_noise(self, y, z, T_given):
+    def learn_noise(self, y, log_p, T_given):
         """A small step of J towards this batch. Returns P(y_i is right | x_i, y_i), (B,)."""
-        posterior = tf.nn.softmax(tf.nn.log_softmax(z) + tf.math.log(T_given))
+        posterior = tf.nn.softmax(log_p + tf.math.log(T_given))
         joint = tf.transpose(tf.math.unsorted_segment_sum(posterior, y, self.num_classes))
         self.J.assign_add(self.pace * (joint / y.shape[0] - self.J))
         return tf.gather(posterior, y, axis=1, batch_dims=1)
