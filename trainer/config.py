@@ -94,7 +94,9 @@ class TrainConfig:
         0.2, "robust: trusted images in a step, for each of the batch", low=0, high=1
     )
     turn_factor: float = setting(
-        1.0, "robust: weight of the loss on which way up an image is; 0: without it", low=0
+        1.0,
+        "robust: weight of turned images, whose class and turn are told; 0: without them",
+        low=0,
     )
     ce_factor: float = setting(5.0, "ieg: weight of the MixUp loss on guessed labels", low=0)
     consistency_factor: float = setting(20.0, "ieg: weight of the consistency loss", low=0)
