@@ -97,7 +97,8 @@ class Robust(Method):
     def train_step(self, batch):
         y, t = batch["label"], batch["probe_label"]
         B, M, factor = y.shape[0], t.shape[0], self.config.turn_factor
-        x_turned, r = turned(batch["image"][: B if factor else 0])
+        n = B if factor else 0
+        x_turned, r = turned(batch["image"][:n])
         strong = round(self.config.strong_share * B)
         seen = batch["strong_image"][:strong], batch["image"][strong:]
         x = tf.concat([*seen, batch["probe_image"], x_turned], axis=0)
@@ -109,7 +110,7 @@ class Robust(Method):
             loss_given = tf.reduce_mean(forward_cross_entropy(log_p, T_given))
             loss_trusted = tf.reduce_sum(cross_entropy(self.one_hot(t), z_trusted)) / B
             log_p_turned = self.class_and_turn(features[B + M :], r)
-            nll_turned = forward_cross_entropy(log_p_turned, T_given[: len(r)])
+            nll_turned = forward_cross_entropy(log_p_turned, T_given[:n])
             loss_turned = factor * tf.reduce_sum(nll_turned) / B
             loss = loss_given + loss_trusted + loss_turned + self.regulariser()
         self.update(self.gradients(tape, loss))
