@@ -33,17 +33,28 @@ class AveragedMomentum(keras.optimizers.Optimizer):
         for average, variable in zip(self.averages, variables, strict=True):
             average.assign(variable)
 
+    def apply(self, grads, trainable_variables=None):
+        n = tf.cast(self.iterations + 1, tf.float32)
+        self.new_share = 1 - tf.minimum(self.ema_decay, (1 + n) / (10 + n))  # once, not by variable
+        super().apply(grads, trainable_variables)
+
     def update_step(self, gradient, variable, learning_rate):
         index = self._get_variable_index(variable)
         m, average = self.momentums[index], self.averages[index]
-        n = tf.cast(self.iterations + 1, variable.dtype)
-        d = tf.minimum(self.ema_decay, (1 + n) / (10 + n))
-        self.assign(m, self.momentum * m + gradient)
         self.move(variable, gradient, m, tf.cast(learning_rate, variable.dtype))
-        self.assign_add(average, (1 - d) * (variable - average))
+        new_share = tf.cast(self.new_share, variable.dtype)
+        self.assign_add(average, new_share * (variable - average))
 
     def move(self, variable, gradient, m, learning_rate):
-        self.assign_sub(variable, learning_rate * m)
+        """One operation for m and theta, which is quicker to trace than its parts."""
+        tf.raw_ops.ResourceApplyMomentum(
+            var=variable.handle,
+            accum=m.value.handle,
+            lr=learning_rate,
+            grad=gradient,
+            momentum=self.momentum,
+            use_locking=True,
+        )
 
 
 class AveragedMuon(AveragedMomentum):
@@ -61,6 +72,7 @@ class AveragedMuon(AveragedMomentum):
     def move(self, variable, gradient, m, learning_rate):
         if len(variable.shape) < 4:
             return super().move(variable, gradient, m, learning_rate)
+        self.assign(m, self.momentum * m + gradient)
         k = tf.convert_to_tensor(variable)
         direction = tf.reshape(gradient + self.momentum * m, [-1, k.shape[-1]])
         o = tf.reshape(orthogonal(direction), k.shape)

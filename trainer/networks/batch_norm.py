@@ -1,34 +1,45 @@
 """Batch normalisation around TensorFlow's fused operation."""
 
+import functools
+
 import keras
 import tensorflow as tf
 
 
-def normalise(x, gamma, beta, epsilon, mean=None, variance=None):
-    """TensorFlow's operation, by the statistics of x unless others are given."""
-    return tf.raw_ops.FusedBatchNormV3(
-        x=x,
-        scale=gamma,
-        offset=beta,
-        mean=[] if mean is None else mean,
-        variance=[] if mean is None else variance,
-        epsilon=epsilon,
-        is_training=mean is None,
-    )
-
-
-def normalise_by_batch(x, gamma, beta, epsilon):
-    """Output, batch mean and unbiased batch variance, with fast forward-mode derivatives.
+def normalise_by_batch(x, gamma, beta, mean, variance, epsilon, momentum):
+    """Normalises by the batch, with fast forward-mode derivatives.
 
     What TensorFlow makes of its own gradient in forward mode is many small operations. But the
     derivative of the output in x is a symmetric matrix, so that the operation for the gradient
     gives the forward-mode product as well. Second derivatives in x itself are left out: a meta
     gradient is linear in what flows back.
-    """
 
+    Args:
+      x: (B, H, W, channels).
+      gamma: (channels,), scale.
+      beta: (channels,), offset.
+      mean: (channels,), the moving one.
+      variance: (channels,), the moving one.
+      epsilon: Added to the variance of the batch.
+      momentum: Share of the old moving statistics, in (0, 1).
+
+    Returns:
+      Output, and the moving mean and (unbiased) variance after this batch.
+    """
+    normalise = functools.partial(
+        tf.raw_ops.FusedBatchNormV3,
+        epsilon=epsilon,
+        exponential_avg_factor=1 - momentum,
+    )
+    statistics = []
+
+    # These take what they depend on, or TensorFlow would search the whole graph for variables.
+    # The statistics are not among the results, or zeros would flow back from them.
     @tf.custom_gradient
-    def forward(x, gamma, beta):
-        y, mean, variance, *saved = normalise(x, gamma, beta, epsilon)
+    def forward(x, gamma, beta, mean, variance):
+        moving = {"mean": mean, "variance": variance}
+        y, new_mean, new_variance, *saved = normalise(x=x, scale=gamma, offset=beta, **moving)
+        statistics.extend((new_mean, new_variance))
 
         def times_derivative(u):
             return tf.raw_ops.FusedBatchNormGradV3(
@@ -39,24 +50,22 @@ def normalise_by_batch(x, gamma, beta, epsilon):
                 reserve_space_2=saved[1],
                 reserve_space_3=saved[2],
                 epsilon=epsilon,
-                is_training=True,
             )[:3]
 
-        # It takes what it depends on, or TensorFlow would search the whole graph for variables.
         @tf.custom_gradient
         def backward(dy, *constants):
             def along(u_x, u_gamma, u_beta):
-                along_dy = times_derivative(u_x)[0] + normalise(x, u_gamma, u_beta, epsilon)[0]
-                return along_dy, *[None] * len(constants)
+                of_scale = normalise(x=x, scale=u_gamma, offset=u_beta, **moving)[0]
+                return times_derivative(u_x)[0] + of_scale, *[None] * len(constants)
 
             return times_derivative(dy), along
 
-        def gradient(dy, *of_statistics):
-            return backward(dy, x, gamma, *saved)
+        def gradient(dy):
+            return *backward(dy, x, gamma, *saved), None, None
 
-        return (y, mean, variance), gradient
+        return y, gradient
 
-    return forward(x, gamma, beta)
+    return forward(x, gamma, beta, mean, variance), *statistics
 
 
 @keras.saving.register_keras_serializable(package="trainer")
@@ -70,7 +79,7 @@ class FusedBatchNorm(keras.layers.Layer):
     Each replica normalises by its own batch; the moving statistics are means over all replicas.
 
     Args:
-      momentum: Share of the old moving statistics, in [0, 1).
+      momentum: Share of the old moving statistics, in (0, 1).
       epsilon: Added to the variance.
       regularizer: Keras regulariser of scale and offset.
     """
@@ -99,14 +108,15 @@ class FusedBatchNorm(keras.layers.Layer):
         self.moving_variance = weight("moving_variance", "ones", **moving)
 
     def call(self, inputs, training=False):
-        statistics = (self.moving_mean, self.moving_variance)
-        parts = inputs, tf.convert_to_tensor(self.gamma), tf.convert_to_tensor(self.beta)
+        moving = self.moving_mean, self.moving_variance
+        parts = [tf.convert_to_tensor(part) for part in (self.gamma, self.beta, *moving)]
         if not training:
-            moving = map(tf.convert_to_tensor, statistics)
-            return normalise(*parts, self.epsilon, *moving)[0]
-        outputs, *batch_statistics = normalise_by_batch(*parts, self.epsilon)
-        for moving, batch in zip(statistics, batch_statistics, strict=True):
-            moving.assign(self.momentum * moving + (1 - self.momentum) * batch)
+            names = "scale", "offset", "mean", "variance"
+            by = dict(zip(names, parts, strict=True), epsilon=self.epsilon, is_training=False)
+            return tf.raw_ops.FusedBatchNormV3(x=inputs, **by)[0]
+        outputs, *statistics = normalise_by_batch(inputs, *parts, self.epsilon, self.momentum)
+        for variable, value in zip(moving, statistics, strict=True):
+            variable.assign(value)
         return outputs
 
     def get_config(self):

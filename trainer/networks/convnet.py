@@ -4,6 +4,7 @@ import keras
 from keras import layers
 
 from trainer.networks.batch_norm import FusedBatchNorm
+from trainer.networks.weight_decay import L2
 
 WEIGHT_DECAY = 5e-4
 
@@ -20,7 +21,7 @@ def build(image_shape, num_classes):
     Returns:
       Model from images in [-1, 1] to logits (B, C).
     """
-    l2 = keras.regularizers.L2(WEIGHT_DECAY / 2)
+    l2 = L2(WEIGHT_DECAY / 2)
     images = x = keras.Input(image_shape)
     for filters, strides in ((32, 1), (32, 2), (64, 1), (64, 2)):
         x = layers.Conv2D(

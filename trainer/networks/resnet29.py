@@ -4,6 +4,7 @@ import keras
 from keras import layers
 
 from trainer.networks.batch_norm import FusedBatchNorm
+from trainer.networks.weight_decay import L2
 
 WEIGHT_DECAY = 1e-4
 
@@ -16,7 +17,7 @@ def conv(filters, size, strides=1):
         "same",
         use_bias=False,
         kernel_initializer="glorot_normal",
-        kernel_regularizer=keras.regularizers.L2(WEIGHT_DECAY),
+        kernel_regularizer=L2(WEIGHT_DECAY),
     )
 
 
@@ -53,5 +54,5 @@ def build(image_shape, num_classes):
             strides = 2 if stage > 0 and block == 0 else 1
             x = bottleneck(x, width, filters, strides, block == 0, stage == block == 0)
     x = layers.GlobalAveragePooling2D()(layers.ReLU()(FusedBatchNorm()(x)))
-    logits = layers.Dense(num_classes, kernel_regularizer=keras.regularizers.L2(WEIGHT_DECAY))(x)
+    logits = layers.Dense(num_classes, kernel_regularizer=L2(WEIGHT_DECAY))(x)
     return keras.Model(images, logits, name="resnet29")

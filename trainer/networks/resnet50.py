@@ -4,9 +4,10 @@ import keras
 from keras import layers
 
 from trainer.networks.batch_norm import FusedBatchNorm
+from trainer.networks.weight_decay import L2
 
 WEIGHT_DECAY = 4e-4
-L2 = keras.regularizers.L2(WEIGHT_DECAY / 2)
+DECAY = L2(WEIGHT_DECAY / 2)
 
 
 def conv(x, filters, size, strides=1):
@@ -20,12 +21,12 @@ def conv(x, filters, size, strides=1):
         "same" if strides == 1 else "valid",
         use_bias=False,
         kernel_initializer=keras.initializers.VarianceScaling(),
-        kernel_regularizer=L2,
+        kernel_regularizer=DECAY,
     )(x)
 
 
 def activation(x):
-    return layers.ReLU()(FusedBatchNorm(momentum=0.997, regularizer=L2)(x))
+    return layers.ReLU()(FusedBatchNorm(momentum=0.997, regularizer=DECAY)(x))
 
 
 def bottleneck(x, filters, strides, project):
@@ -55,5 +56,5 @@ def build(image_shape, num_classes):
         for index in range(blocks):
             x = bottleneck(x, filters, strides if index == 0 else 1, project=index == 0)
     x = layers.GlobalAveragePooling2D()(activation(x))
-    logits = layers.Dense(num_classes, kernel_regularizer=L2, bias_regularizer=L2)(x)
+    logits = layers.Dense(num_classes, kernel_regularizer=DECAY, bias_regularizer=DECAY)(x)
     return keras.Model(images, logits, name="resnet50")

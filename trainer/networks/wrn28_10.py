@@ -4,20 +4,27 @@ import keras
 from keras import layers, ops
 
 from trainer.networks.batch_norm import FusedBatchNorm
+from trainer.networks.weight_decay import L2
 
 WEIGHT_DECAY = 5e-4
-L2 = keras.regularizers.L2(WEIGHT_DECAY / 2)
+DECAY = L2(WEIGHT_DECAY / 2)
 
 
 def conv(filters, strides=1):
     init = keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal")
     return layers.Conv2D(
-        filters, 3, strides, "same", use_bias=False, kernel_initializer=init, kernel_regularizer=L2
+        filters,
+        3,
+        strides,
+        "same",
+        use_bias=False,
+        kernel_initializer=init,
+        kernel_regularizer=DECAY,
     )
 
 
 def activation(x):
-    return layers.ReLU()(FusedBatchNorm(regularizer=L2)(x))
+    return layers.ReLU()(FusedBatchNorm(regularizer=DECAY)(x))
 
 
 def fit_to(x, filters, strides):
@@ -62,7 +69,7 @@ def build(image_shape, num_classes):
     logits = layers.Dense(
         num_classes,
         kernel_initializer=keras.initializers.RandomUniform(-limit, limit),
-        kernel_regularizer=L2,
-        bias_regularizer=L2,
+        kernel_regularizer=DECAY,
+        bias_regularizer=DECAY,
     )(x)
     return keras.Model(images, logits, name="wrn28_10")
