@@ -72,7 +72,8 @@ def part(image, window):
 
 
 def resized(image, side, mirrored):
-    image = tf.cast(tf.round(tf.image.resize(image, [side, side])), tf.uint8)
+    image = tf.image.resize(tf.cast(image, tf.float32), [side, side])  # slower from integers
+    image = tf.cast(tf.round(image), tf.uint8)
     return tf.cond(mirrored, lambda: tf.reverse(image, [1]), lambda: image)
 
 

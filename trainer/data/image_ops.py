@@ -31,7 +31,7 @@ def packed_colour(colour):
 
 def with_alpha(images):
     """Adds an alpha channel of 255 to images (n, H, W, 3)."""
-    red, green, blue = tf.unstack(tf.cast(images, tf.int32), axis=-1)
+    red, green, blue = (tf.cast(part, tf.int32) for part in tf.unstack(images, axis=-1))
     return unpacked(red + 256 * green + 65536 * blue + ALPHA)
 
 
@@ -51,8 +51,9 @@ def posterize(images, bits):
 
 def solarize(images, threshold):
     """Inverts values from `threshold` on, which may be 256."""
-    inverted = tf.cast(images, tf.int32) >= per_image(threshold)
-    return opaque(images ^ (255 * tf.cast(inverted, tf.uint8)))
+    change = tf.where(threshold < 256, 255, 0)
+    inverted = images >= per_image(tf.minimum(threshold, 255), tf.uint8)
+    return opaque(images ^ (per_image(change, tf.uint8) * tf.cast(inverted, tf.uint8)))
 
 
 def solarize_add(images, addition):
@@ -95,7 +96,7 @@ def numbered_levels(images):
 def along_curves(levels, curves):
     """Opaque images from `numbered_levels` by the value for each level, (n, 4, 256) in 0..255."""
     values = tf.reshape(tf.cast(curves, tf.uint8), [-1])
-    return opaque(tf.ensure_shape(tf.gather(values, levels), levels.shape))
+    return opaque(tf.ensure_shape(taken(values, levels), levels.shape))
 
 
 def color(images, factor):
@@ -180,7 +181,7 @@ def affine(images, coefficients, fill=NOTHING):
     inside = (x >= 0) & (x < W) & (y >= 0) & (y < H)
     first = H * W * tf.range(tf.shape(images)[0])[:, tf.newaxis, tf.newaxis]
     index = tf.where(inside, first + W * y + x, 0)
-    pixels = tf.gather(tf.reshape(packed(images), [-1]), index)
+    pixels = taken(tf.reshape(packed(images), [-1]), index)
     return unpacked(tf.where(inside, pixels, packed_colour(fill)))
 
 
@@ -201,6 +202,11 @@ def cutout(images, centre, half, fill=NOTHING):
     rows = (rows >= -half) & (rows < half)
     square = rows[:, :, tf.newaxis] & columns[:, tf.newaxis, :]
     return unpacked(tf.where(square, packed_colour(fill), packed(images)))
+
+
+def taken(values, index):
+    """Entries of a vector, for an index of any shape; `tf.gather` takes longer."""
+    return tf.gather_nd(values, index[..., tf.newaxis])
 
 
 def per_image(numbers, dtype=tf.int32):
