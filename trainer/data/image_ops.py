@@ -7,12 +7,13 @@ more) and 255 elsewhere. n may be 0, H and W are static, and numbers such as `fa
 As in Pillow, operators that know no alpha make the image `opaque`: what was a gap is then a colour.
 
 Where whole pixels are chosen or changed, an image is `packed`: int32 (n, H, W), one number for each
-pixel, which is up to twenty times faster than four. Alpha is in the highest bits.
+pixel, which is up to twenty times faster than four. Alpha is in the highest bits. Where channels
+are summed or looked up, each is a plane of its own, (n, H, W), for the same reason.
 """
 
 import tensorflow as tf
 
-GREY_WEIGHTS = (19595.0, 38470.0, 7471.0, 0.0)  # ITU-R 601-2 luma, in 1/65536
+GREY_WEIGHTS = (19595.0, 38470.0, 7471.0)  # ITU-R 601-2 luma, in 1/65536
 NOTHING = (0, 0, 0, 0)
 ALPHA = -(2**24)  # the bits of a packed pixel's alpha, as int32
 
@@ -29,10 +30,19 @@ def packed_colour(colour):
     return packed(tf.constant(colour, tf.uint8))
 
 
+def planes(images, dtype=tf.int32):
+    """Red, green and blue of images with or without alpha: three times (n, H, W)."""
+    return [tf.cast(plane, dtype) for plane in tf.unstack(images, axis=-1)[:3]]
+
+
+def merged(red, green, blue, alpha=ALPHA):
+    """Images of three planes, int32 (n, H, W); alpha has the bits that it has in a pixel."""
+    return unpacked(red + 256 * green + 65536 * blue + alpha)
+
+
 def with_alpha(images):
     """Adds an alpha channel of 255 to images (n, H, W, 3)."""
-    red, green, blue = (tf.cast(part, tf.int32) for part in tf.unstack(images, axis=-1))
-    return unpacked(red + 256 * green + 65536 * blue + ALPHA)
+    return merged(*planes(images))
 
 
 def opaque(images):
@@ -65,67 +75,73 @@ def solarize_add(images, addition):
 
 def autocontrast(images):
     """Stretches each channel to the range 0 to 255; one with a single level stays as it is."""
-    low = tf.cast(tf.reduce_min(images, axis=(1, 2)), tf.float64)[..., tf.newaxis]
-    high = tf.cast(tf.reduce_max(images, axis=(1, 2)), tf.float64)[..., tf.newaxis]
+    return merged(*map(stretched, planes(images)))
+
+
+def stretched(plane):
+    low, high = (
+        tf.cast(extreme(plane, axis=(1, 2)), tf.float64)[:, tf.newaxis]
+        for extreme in (tf.reduce_min, tf.reduce_max)
+    )
     level = tf.range(256, dtype=tf.float64)
     # Pillow's very operations: algebra that saves one changes some values that are whole numbers.
     factor = 255 / tf.maximum(high - low, 1)
     curve = tf.clip_by_value(level * factor + -low * factor, 0, 255)
-    return along_curves(numbered_levels(images), tf.where(high > low, curve, level))
+    return along_curves(numbered(plane), tf.where(high > low, curve, level))
 
 
 def equalize(images):
     """Makes the histogram of each channel as flat as a map of grey levels can."""
-    n = tf.shape(images)[0]
-    levels = numbered_levels(images)
-    count = tf.math.bincount(tf.reshape(levels, [-1]), minlength=1024 * n, maxlength=1024 * n)
-    count = tf.reshape(count, [n, 4, 256])
-    darker = tf.cumsum(count, axis=2, exclusive=True)
-    darker_than_brightest = tf.reduce_max(tf.where(count > 0, darker, 0), axis=2, keepdims=True)
+    return merged(*map(flattened, planes(images)))
+
+
+def flattened(plane):
+    bins, levels = 256 * tf.shape(plane)[0], numbered(plane)
+    count = tf.math.bincount(tf.reshape(levels, [-1]), minlength=bins, maxlength=bins)
+    count = tf.reshape(count, [-1, 256])
+    darker = tf.cumsum(count, axis=1, exclusive=True)
+    darker_than_brightest = tf.reduce_max(tf.where(count > 0, darker, 0), axis=1, keepdims=True)
     step = darker_than_brightest // 255
     curve = tf.minimum((darker + step // 2) // tf.maximum(step, 1), 255)
     return along_curves(levels, tf.where(step > 0, curve, tf.range(256)))
 
 
-def numbered_levels(images):
-    """Grey levels numbered through all channels of all images: int32 (n, H, W, 4)."""
-    channels = 256 * tf.reshape(tf.range(4 * tf.shape(images)[0]), [-1, 1, 1, 4])
-    return tf.cast(images, tf.int32) + channels
+def numbered(plane):
+    """Grey levels numbered through all images."""
+    return plane + 256 * tf.range(tf.shape(plane)[0])[:, tf.newaxis, tf.newaxis]
 
 
 def along_curves(levels, curves):
-    """Opaque images from `numbered_levels` by the value for each level, (n, 4, 256) in 0..255."""
-    values = tf.reshape(tf.cast(curves, tf.uint8), [-1])
-    return opaque(tf.ensure_shape(taken(values, levels), levels.shape))
+    """A plane from its `numbered` levels, by the value for each, (n, 256) in 0..255."""
+    return taken(tf.reshape(tf.cast(curves, tf.int32), [-1]), levels)
 
 
 def color(images, factor):
     """From greyscale (factor 0) over the image (1) to stronger colours."""
-    return blend(grey(images)[..., tf.newaxis], images, factor)
+    return blend([grey(images)] * 3, images, factor)
 
 
 def contrast(images, factor):
     """From the mean grey (factor 0) over the image (1) to more contrast."""
     mean = tf.reduce_mean(tf.cast(grey(images), tf.float64), axis=(1, 2), keepdims=True)
-    mean = tf.cast(tf.floor(mean + 0.5), tf.float32)
-    return blend(mean[..., tf.newaxis], images, factor)
+    return blend([tf.cast(tf.floor(mean + 0.5), tf.float32)] * 3, images, factor)
 
 
 def brightness(images, factor):
     """From black (factor 0) over the image (1) to brighter."""
-    return blend(0.0, images, factor)
+    return blend([0.0] * 3, images, factor)
 
 
 def sharpness(images, factor):
     """From smoothed (factor 0) over the image (1) to sharper; the outermost pixels stay."""
-    return blend(tf.cast(smooth(images), tf.float32), images, factor)
+    return blend(planes(smooth(images), tf.float32), images, factor)
 
 
 def grey(images):
     """Luma, a whole number: float32 (n, H, W)."""
     # Exact, since all sums of products of the weights are whole numbers below 2^24.
-    luma = tf.tensordot(tf.cast(images, tf.float32), tf.constant(GREY_WEIGHTS), 1)
-    return tf.floor((luma + 32768) / 65536)
+    parts = zip(GREY_WEIGHTS, planes(images, tf.float32), strict=True)
+    return tf.floor((sum(weight * plane for weight, plane in parts) + 32768) / 65536)
 
 
 def smooth(images):
@@ -144,14 +160,15 @@ def blend(degenerate, images, factor):
     """Values `degenerate + factor (images - degenerate)`, cut to 0..255 and truncated; alpha stays.
 
     Args:
-      degenerate: float32, of a shape that broadcasts to that of `images`.
+      degenerate: Three times float32, of a shape that broadcasts to (n, H, W).
       images: uint8 (n, H, W, 4).
       factor: float64 (n,).
     """
-    values = tf.cast(images, tf.float32)
-    values = degenerate + per_image(factor, tf.float32) * (values - degenerate)
-    blended = packed(tf.cast(tf.clip_by_value(values, 0, 255), tf.uint8))
-    return unpacked((blended & ~ALPHA) | (packed(images) & ALPHA))
+    factor = tf.cast(factor, tf.float32)[:, tf.newaxis, tf.newaxis]
+    pairs = zip(degenerate, planes(images, tf.float32), strict=True)
+    blended = [start + factor * (plane - start) for start, plane in pairs]
+    blended = [tf.cast(tf.clip_by_value(plane, 0, 255), tf.int32) for plane in blended]
+    return merged(*blended, alpha=packed(images) & ALPHA)
 
 
 def affine(images, coefficients, fill=NOTHING):
