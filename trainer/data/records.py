@@ -162,6 +162,12 @@ class EncodedImages:
         rows = self.examples.__getitems__(self.ids[positions].tolist())
         return np.array([row["image"] for row in rows], object)
 
+    def serialised(self, positions):
+        """The examples there, as they lie in the files, for `tf.io.parse_example`."""
+        return np.array(
+            self.examples.data_source.__getitems__(self.ids[positions].tolist()), object
+        )
+
 
 def read_features(path, split, side):
     """Each image at side x side pixels, float32 (N, side * side * channels) in [0, 1], by id."""

@@ -182,10 +182,9 @@ def as_tested(encoded, shape, side):
 
 def read_encoded(images, positions):
     """The files at int64 (B,) positions of `trainer.data.records.EncodedImages`: string (B,)."""
-    files = tf.numpy_function(
-        lambda positions: images[positions], [positions], tf.string, stateful=False
-    )
-    return tf.ensure_shape(files, positions.shape)
+    examples = tf.numpy_function(images.serialised, [positions], tf.string, stateful=False)
+    image = {"image": tf.io.FixedLenFeature([], tf.string)}
+    return tf.io.parse_example(tf.ensure_shape(examples, positions.shape), image)["image"]
 
 
 def test_batches(dataset_path, config, batch_size, split="test", ids=None):
