@@ -12,6 +12,7 @@ import statistics
 import subprocess
 import sys
 import time
+from functools import partial
 
 import numpy as np
 import tensorflow as tf
@@ -88,7 +89,7 @@ def step_of(**chosen):
     method = fit.build_method(settings, facts, steps_per_epoch=10)
     batch = next(iter(input_pipeline.training_batches(data, settings, METHODS[settings.method])))
     step = tf.function(method.train_step)
-    return (lambda: step(batch)), method, batch
+    return partial(step, batch), method, batch
 
 
 def floors_of(method, batch):
@@ -141,9 +142,15 @@ def compare():
         row["to supervised"] = statistics.median(ratios)
         row["in F"], row["floor, F"] = statistics.median(passes), FLOORS.get(name)
         row["peak memory, GB"] = peak_memory(name) if name in KINDS else None
+        row["operations"] = operations(step) if name in KINDS else None
         rows.append(row)
     print(tabulate(rows, headers="keys", tablefmt="github", floatfmt=".2f"))
     return rows
+
+
+def operations(step):
+    """How many TensorFlow has to trace and set up before the first step."""
+    return len(step.func.get_concrete_function(*step.args).graph.get_operations())
 
 
 def check(rows):

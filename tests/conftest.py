@@ -17,6 +17,9 @@ from trainer.data import noise, probe, records
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )
+# Sums are then taken in the same order on every machine. One golden step has an activation at 2e-8,
+# whose sign, and with it a gradient, follows from that order.
+tf.config.threading.set_intra_op_parallelism_threads(2)
 
 
 @pytest.fixture(scope="session")
