@@ -142,7 +142,7 @@ def compare():
         row["to supervised"] = statistics.median(ratios)
         row["in F"], row["floor, F"] = statistics.median(passes), FLOORS.get(name)
         row["peak memory, GB"] = peak_memory(name) if name in KINDS else None
-        row["operations"] = operations(step) if name in KINDS else None
+        row["operations"] = operations(steps[name]) if name in KINDS else None
         rows.append(row)
     print(tabulate(rows, headers="keys", tablefmt="github", floatfmt=".2f"))
     return rows
