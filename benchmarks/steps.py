@@ -1,11 +1,13 @@
 """Training steps in turn, in one process, and as ratios: to a supervised step, and to a floor.
 
 python -m benchmarks.steps [--network_name=resnet29] [--rounds=20] [--batch_size=100] [--check]
+    [--kinds=supervised,robust] [--mixed_precision=bfloat16] [--jit_compile]
 
 The floor of a step is what it has to compute at least, in forward passes of one batch (F): a
 backward pass takes two of them, and so does a forward-mode product that takes up the activations.
-Peak memory is that of a process which takes three steps of one method. With --check the status is 1
-if a ratio, or the memory, is far above what was measured once for resnet29 and batches of 100.
+Peak memory is that of a process which takes three steps of one method, or of its tensors on a GPU.
+With --check the status is 1 if a ratio, or the memory, is far above what was measured once for
+resnet29 and batches of 100.
 """
 
 import statistics
@@ -29,6 +31,9 @@ NETWORK = flags.DEFINE_enum("network_name", "resnet29", NETWORKS, "network")
 ROUNDS = flags.DEFINE_integer("rounds", 20, "steps of each kind, after two that do not count")
 BATCH_SIZE = flags.DEFINE_integer("batch_size", 100, "B")
 CLASSES = flags.DEFINE_integer("classes", 10, "C")
+METHOD_KINDS = flags.DEFINE_list("kinds", [], "all unless given; supervised is always one")
+PRECISION = flags.DEFINE_string("mixed_precision", "float32", "of the networks")
+JIT = flags.DEFINE_boolean("jit_compile", False, "compile the steps with XLA")
 CHECK = flags.DEFINE_boolean("check", False, "fail if a ratio or the memory is far too high")
 ONLY = flags.DEFINE_string("only", None, "take steps of this kind alone, and print peak memory")
 
@@ -40,13 +45,15 @@ KINDS = {
     "ieg": {"method": "ieg"},
     "ieg, stopped": {"method": "ieg", "stop_guess": True},
     "ieg, last layer": {"method": "ieg", "meta_gradient": "last_layer"},
+    "robust": {"method": "robust"},
 }
 # Supervised: 1 forward, 2 backward. L2R: these, 3 of the probe batch and 2 of the product; in the
 # last layer alone, 1 of the probe batch. IEG: 5 forward and 10 backward of its losses, 4 of the
 # lookahead, 3 of the probe batch and 4 of the product; with the guess stopped half of the lookahead
-# and of the product; in the last layer alone none of them, and 1 of the probe batch.
+# and of the product; in the last layer alone none of them, and 1 of the probe batch. Robust: as
+# supervised, of 1.2 times as many images and as many turned ones.
 FLOORS = {"forward": 1, "bare": 3, "supervised": 3, "l2r": 8, "l2r, last layer": 4}
-FLOORS |= {"ieg": 26, "ieg, stopped": 22, "ieg, last layer": 16}
+FLOORS |= {"ieg": 26, "ieg, stopped": 22, "ieg, last layer": 16, "robust": 6.6}
 # Far above benchmarks/README.md: other work on the machine must not matter.
 AT_MOST = {
     "to supervised": {"l2r": 4, "l2r, last layer": 2, "fsr": 3, "ieg": 12, "ieg, last layer": 8},
@@ -78,7 +85,11 @@ def made_up_data(settings):
 def step_of(**chosen):
     """A compiled training step on one batch: a function without arguments, and its method."""
     settings = config.resolve(
-        "cifar10", network_name=NETWORK.value, batch_size=BATCH_SIZE.value, **chosen
+        "cifar10",
+        network_name=NETWORK.value,
+        batch_size=BATCH_SIZE.value,
+        mixed_precision=PRECISION.value,
+        **chosen,
     )
     data = made_up_data(settings)
     facts = {
@@ -88,7 +99,7 @@ def step_of(**chosen):
     }
     method = fit.build_method(settings, facts, steps_per_epoch=10)
     batch = next(iter(input_pipeline.training_batches(data, settings, METHODS[settings.method])))
-    step = tf.function(method.train_step)
+    step = tf.function(method.train_step, jit_compile=JIT.value)
     return partial(step, batch), method, batch
 
 
@@ -97,11 +108,11 @@ def floors_of(method, batch):
     theta = method.theta
     slots = [tf.Variable(tf.zeros_like(t)) for t in theta]
 
-    @tf.function
+    @tf.function(jit_compile=JIT.value)
     def forward():
         return tf.reduce_sum(method.network(batch["image"], training=True))
 
-    @tf.function
+    @tf.function(jit_compile=JIT.value)
     def bare():
         with tf.GradientTape() as tape:
             z = method.network(batch["image"], training=True)
@@ -125,6 +136,8 @@ def compare():
     """Prints and returns a row for every kind: medians of seconds and of ratios in each round."""
     steps = {}
     for name, chosen in KINDS.items():
+        if METHOD_KINDS.value and name not in ["supervised", *METHOD_KINDS.value]:
+            continue
         steps[name], method, batch = step_of(**chosen)
         if name == "supervised":
             steps |= floors_of(method, batch)
@@ -165,7 +178,8 @@ def check(rows):
 def peak_memory(name):
     """GB of a process of its own."""
     command = [sys.executable, "-m", "benchmarks.steps", f"--only={name}"]
-    command += [f"--{f.name}={f.value}" for f in (NETWORK, BATCH_SIZE, CLASSES)]
+    for flag in (NETWORK, BATCH_SIZE, CLASSES, PRECISION, JIT):
+        command.append(f"--{flag.name}={flag.value}")
     return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 

@@ -214,4 +214,7 @@ def test_batches(dataset_path, config, batch_size, split="test", ids=None):
 
     positions = tf.data.Dataset.from_tensor_slices((tf.range(len(labels)), labels))
     batches = positions.batch(batch_size).map(batch, num_parallel_calls=tf.data.AUTOTUNE)
-    return batches.prefetch(tf.data.AUTOTUNE)
+    # The end of a pass would wait for the tuning thread to wake, as long as the pass has taken.
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return batches.prefetch(tf.data.AUTOTUNE).with_options(options)
