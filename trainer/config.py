@@ -98,6 +98,11 @@ class TrainConfig:
         "robust: weight of turned images, whose class and turn are told; 0: without them",
         low=0,
     )
+    guess_factor: float = setting(
+        1.0,
+        "robust: weight at the end of guesses, by weak views, of what strong ones show; 0: none",
+        low=0,
+    )
     ce_factor: float = setting(5.0, "ieg: weight of the MixUp loss on guessed labels", low=0)
     consistency_factor: float = setting(20.0, "ieg: weight of the consistency loss", low=0)
     grad_eps_init: float = setting(

@@ -9,6 +9,7 @@ from trainer.methods.method import Method, cross_entropy
 
 FIRST_RATE = 0.5  # of the uniform noise that is assumed before training has found any
 PRIOR = 0.1  # of uniform noise, in mean class sizes
+SURE = 0.8  # how likely a guess has to be
 
 
 def forward_cross_entropy(log_p, T_given):
@@ -25,6 +26,28 @@ def forward_cross_entropy(log_p, T_given):
       (B,).
     """
     return -tf.reduce_logsumexp(log_p + tf.math.log(T_given), axis=1)
+
+
+def posterior(log_p, T_given):
+    """P(true j | x, given k), (B, C), of the arguments of `forward_cross_entropy`."""
+    return tf.nn.softmax(log_p + tf.math.log(T_given))
+
+
+def guess_cross_entropy(z, q):
+    """Cross-entropy with the most likely class, where that is likelier than SURE, and 0 elsewhere.
+
+    Pseudo-labels of Sohn et al., "FixMatch" (NeurIPS 2020).
+
+    Args:
+      z: (n, C), logits of strong views.
+      q: (n, C), how likely each class is by the weak views and the given labels.
+
+    Returns:
+      (n,).
+    """
+    sure = tf.cast(tf.reduce_max(q, axis=1) > SURE, z.dtype)
+    guess = tf.argmax(q, axis=1)
+    return sure * tf.nn.sparse_softmax_cross_entropy_with_logits(guess, z)
 
 
 def turned(images):
@@ -48,9 +71,12 @@ class Robust(Method):
     """Allows for noise that it finds itself, and has more to learn from than the given labels.
 
       L = 1/B (sum_i -log P(y_i | x_i) + sum_m CE(t_m, z_m)
-               + turn_factor sum_i -log P(y_i, r_i | x'_i)) + R(theta)
+               + turn_factor sum_i -log P(y_i, r_i | x'_i)
+               + guess_factor k/K sum_s [q_s > SURE] CE(g_s, z_s)) + R(theta)
 
-    i are B examples, m are trusted images, `trusted_share` B of them, if there are any. The noise
+    i are B examples, m are trusted images, `trusted_share` B of them, if there are any. s are the
+    examples whose strong view is shown; averaged weights guess the class g from the weak one and
+    the given label, with probability q. That counts for more with every step k of K. The noise
     T[j, k] = P(given k | true j) is found on the way: J[j, k], the joint probability of true and
     given class, follows the mean posterior of the batches, and T has its rows. These are small
     steps of expectation and maximisation (Dawid and Skene, 1979). x' is another view of x, turned
@@ -60,7 +86,7 @@ class Robust(Method):
 
     uses_probe = True
     uses_strong_view = True
-    scalars = ("loss", "loss_trusted", "loss_turned", "right")
+    scalars = ("loss", "loss_trusted", "loss_turned", "loss_guessed", "right")
     coefficients = ("right",)
 
     def __init__(self, network, config, weight_decay, num_examples, steps_per_epoch=1):
@@ -103,6 +129,7 @@ class Robust(Method):
         seen = batch["strong_image"][:strong], batch["image"][strong:]
         x = tf.concat([*seen, batch["probe_image"], x_turned], axis=0)
         T_given = tf.gather(tf.transpose(self.transition()), y)
+        q = self.guesses(batch["image"][:strong], T_given[:strong])
         with tf.GradientTape() as tape:
             features = self.features(x, training=True)
             z, z_trusted = tf.split(self.head(features[: B + M]), [B, M])
@@ -112,7 +139,9 @@ class Robust(Method):
             log_p_turned = self.class_and_turn(features[B + M :], r)
             nll_turned = forward_cross_entropy(log_p_turned, T_given[:n])
             loss_turned = factor * tf.reduce_sum(nll_turned) / B
-            loss = loss_given + loss_trusted + loss_turned + self.regulariser()
+            ce_guessed = guess_cross_entropy(z[: len(q)], q)
+            loss_guessed = self.guess_weight() * tf.reduce_sum(ce_guessed) / B
+            loss = loss_given + loss_trusted + loss_turned + loss_guessed + self.regulariser()
         self.update(self.gradients(tape, loss))
         right = self.learn_noise(y, log_p, T_given)
         self.record.add(batch["id"], {"right": right})
@@ -120,8 +149,21 @@ class Robust(Method):
             loss=loss,
             loss_trusted=loss_trusted,
             loss_turned=loss_turned,
+            loss_guessed=loss_guessed,
             right=tf.reduce_mean(right),
         )
+
+    def guesses(self, images, T_given):
+        """Returns P(true j | image n, given label), (n, C), by the averaged weights; or nothing."""
+        if not (self.config.guess_factor and images.shape[0]):
+            return tf.zeros([0, self.num_classes])
+        z = self.forward(images, self.averages, training=False)
+        return posterior(tf.nn.log_softmax(z), T_given)
+
+    def guess_weight(self):
+        """From 0 at the first step almost to `guess_factor` at the last."""
+        steps = tf.cast(self.optimizer.iterations, tf.float32)
+        return self.config.guess_factor * steps / self.config.max_iteration
 
     def class_and_turn(self, features, r):
         """Returns log P(true j, turn r_n | image n), (n, C)."""
@@ -140,7 +182,7 @@ class Robust(Method):
 
     def learn_noise(self, y, log_p, T_given):
         """A small step of J towards this batch. Returns P(y_i is right | x_i, y_i), (B,)."""
-        posterior = tf.nn.softmax(log_p + tf.math.log(T_given))
-        joint = tf.transpose(tf.math.unsorted_segment_sum(posterior, y, self.num_classes))
+        q = posterior(log_p, T_given)
+        joint = tf.transpose(tf.math.unsorted_segment_sum(q, y, self.num_classes))
         self.J.assign_add(self.pace * (joint / y.shape[0] - self.J))
-        return tf.gather(posterior, y, axis=1, batch_dims=1)
+        return tf.gather(q, y, axis=1, batch_dims=1)

@@ -12,7 +12,7 @@ from tests.trainer.methods.golden_step import (
 )
 from trainer.config import TrainConfig
 from trainer.label_posterior import uniform_noise
-from trainer.methods.robust import Robust, forward_cross_entropy, turned
+from trainer.methods.robust import Robust, forward_cross_entropy, guess_cross_entropy, turned
 from trainer.networks import convnet
 
 RNG = np.random.default_rng(0)
@@ -27,7 +27,7 @@ def without_probe(arrays):
 
 def test_without_its_parts_it_is_the_golden_supervised_step():
     arrays = read_golden("step_supervised")
-    off = {"turn_factor": 0.0, "trusted_share": 0.0, "correct_noise": False}
+    off = {"turn_factor": 0.0, "trusted_share": 0.0, "correct_noise": False, "guess_factor": 0.0}
     method = golden_method("robust", arrays, **off)
     logs = tf.function(method.train_step)(without_probe(arrays))
     assert_close(logs["loss"], arrays["total_loss"])
@@ -68,6 +68,32 @@ def test_the_loss_is_lowest_at_the_true_class_though_labels_are_noisy():
             loss = tf.reduce_mean(forward_cross_entropy(log_p, tf.gather(tf.transpose(T), y)))
         z.assign_sub(2 * tape.gradient(loss, z))
     assert tf.nn.softmax(z)[0] > 0.9
+
+
+def test_only_sure_guesses_count():
+    z = RNG.normal(size=(3, 3)).astype(np.float32)
+    q = np.float32([[0.1, 0.85, 0.05], [0.75, 0.25, 0], [0, 0, 1]])
+    log_p = np.log(np.exp(z) / np.exp(z).sum(axis=1, keepdims=True))
+    expected = [-log_p[0, 1], 0, -log_p[2, 2]]
+    np.testing.assert_allclose(guess_cross_entropy(z, q), expected, rtol=1e-5)
+
+
+def test_guesses_come_from_the_weak_view_and_averaged_weights_and_count_for_more_with_each_step():
+    arrays = read_golden("step_supervised")
+    method = golden_method("robust", arrays, turn_factor=0.0, max_iteration=4, ema_decay=0.0)
+    batch = without_probe(arrays)
+    batch["strong_image"] = tf.zeros_like(batch["image"])
+    T_given = tf.gather(tf.transpose(method.transition()), batch["label"])
+    half = len(arrays["y"]) // 2
+    q = method.guesses(batch["image"][:half], T_given[:half])
+    z = method.forward(batch["image"], method.averages, training=False)
+    p = tf.nn.softmax(z).numpy() * T_given.numpy()
+    np.testing.assert_allclose(q, (p / p.sum(axis=1, keepdims=True))[:half], rtol=1e-4)
+    weights = []
+    for _ in range(3):
+        weights.append(float(method.guess_weight()))
+        method.train_step(batch)
+    assert weights == [0, 0.25, 0.5]
 
 
 @pytest.mark.parametrize("kind", ["uniform", "pair"])
