@@ -139,7 +139,7 @@ class Robust(Method):
             log_p_turned = self.class_and_turn(features[B + M :], r)
             nll_turned = forward_cross_entropy(log_p_turned, T_given[:n])
             loss_turned = factor * tf.reduce_sum(nll_turned) / B
-            ce_guessed = guess_cross_entropy(z[: len(q)], q)
+            ce_guessed = guess_cross_entropy(z[: q.shape[0]], q)
             loss_guessed = self.guess_weight() * tf.reduce_sum(ce_guessed) / B
             loss = loss_given + loss_trusted + loss_turned + loss_guessed + self.regulariser()
         self.update(self.gradients(tape, loss))
