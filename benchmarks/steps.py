@@ -1,7 +1,7 @@
 """Training steps in turn, in one process, and as ratios: to a supervised step, and to a floor.
 
 python -m benchmarks.steps [--network_name=resnet29] [--rounds=20] [--batch_size=100] [--check]
-    [--kinds=supervised,robust] [--mixed_precision=bfloat16] [--jit_compile]
+    [--kind=ieg --kind=robust] [--mixed_precision=bfloat16] [--jit_compile]
 
 The floor of a step is what it has to compute at least, in forward passes of one batch (F): a
 backward pass takes two of them, and so does a forward-mode product that takes up the activations.
@@ -31,7 +31,6 @@ NETWORK = flags.DEFINE_enum("network_name", "resnet29", NETWORKS, "network")
 ROUNDS = flags.DEFINE_integer("rounds", 20, "steps of each kind, after two that do not count")
 BATCH_SIZE = flags.DEFINE_integer("batch_size", 100, "B")
 CLASSES = flags.DEFINE_integer("classes", 10, "C")
-METHOD_KINDS = flags.DEFINE_list("kinds", [], "all unless given; supervised is always one")
 PRECISION = flags.DEFINE_string("mixed_precision", "float32", "of the networks")
 JIT = flags.DEFINE_boolean("jit_compile", False, "compile the steps with XLA")
 CHECK = flags.DEFINE_boolean("check", False, "fail if a ratio or the memory is far too high")
@@ -47,6 +46,7 @@ KINDS = {
     "ieg, last layer": {"method": "ieg", "meta_gradient": "last_layer"},
     "robust": {"method": "robust"},
 }
+CHOSEN = flags.DEFINE_multi_enum("kind", [], KINDS, "all unless given; supervised always")
 # Supervised: 1 forward, 2 backward. L2R: these, 3 of the probe batch and 2 of the product; in the
 # last layer alone, 1 of the probe batch. IEG: 5 forward and 10 backward of its losses, 4 of the
 # lookahead, 3 of the probe batch and 4 of the product; with the guess stopped half of the lookahead
@@ -132,12 +132,15 @@ def seconds(step):
     return time.perf_counter() - started
 
 
+def chosen_kinds():
+    names = {"supervised", *CHOSEN.value} if CHOSEN.value else KINDS
+    return {name: chosen for name, chosen in KINDS.items() if name in names}
+
+
 def compare():
     """Prints and returns a row for every kind: medians of seconds and of ratios in each round."""
     steps = {}
-    for name, chosen in KINDS.items():
-        if METHOD_KINDS.value and name not in ["supervised", *METHOD_KINDS.value]:
-            continue
+    for name, chosen in chosen_kinds().items():
         steps[name], method, batch = step_of(**chosen)
         if name == "supervised":
             steps |= floors_of(method, batch)

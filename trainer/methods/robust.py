@@ -46,8 +46,8 @@ def guess_cross_entropy(z, q):
       (n,).
     """
     sure = tf.cast(tf.reduce_max(q, axis=1) > SURE, z.dtype)
-    guess = tf.argmax(q, axis=1)
-    return sure * tf.nn.sparse_softmax_cross_entropy_with_logits(guess, z)
+    g = tf.one_hot(tf.argmax(q, axis=1), q.shape[1])
+    return sure * cross_entropy(g, z)
 
 
 def turned(images):
