@@ -5,7 +5,8 @@
   history.json     a row per test: step, means of the losses since the last one, accuracies, and
                    how well the coefficients tell right labels from wrong ones
   last/ckpt-*      TensorFlow checkpoints, the last two: weights, moving statistics, momentum,
-                   averages, step, running means of the losses, coefficients of each example
+                   averages, step, running means of the losses, coefficients of each example,
+                   seconds so far
   tensorboard/     the history, learning rate and images per second as scalars
   best/ckpt-*      the one with the highest test accuracy of the averaged weights
   manifest.json    written when the run has finished: method, data, seconds
@@ -15,6 +16,7 @@ import dataclasses
 import json
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 
 import keras
@@ -89,7 +91,9 @@ class Checkpoints:
         self.after_save = after_save
         self.history_file = directory / "history.json"
         self.history = []
-        checkpoint = tf.train.Checkpoint(**method.state)
+        self.started = time.monotonic()
+        self.spent = tf.Variable(0.0, trainable=False)  # seconds, when it was saved
+        checkpoint = tf.train.Checkpoint(**method.state, seconds=self.spent)
         self.last = tf.train.CheckpointManager(checkpoint, str(directory / "last"), max_to_keep=2)
         self.best = tf.train.CheckpointManager(checkpoint, str(directory / "best"), max_to_keep=1)
 
@@ -97,6 +101,11 @@ class Checkpoints:
     def step(self):
         """Steps taken."""
         return int(self.method.optimizer.iterations.numpy())
+
+    @property
+    def seconds(self):
+        """Seconds that the run has taken, with those of earlier attempts up to what was saved."""
+        return time.monotonic() - self.started
 
     def restore(self):
         """Takes up the newest checkpoint that can be read, if there are any.
@@ -116,6 +125,7 @@ class Checkpoints:
         else:
             if names:
                 raise TrainingError(f"no checkpoint in {Path(names[0]).parent} can be read")
+        self.started -= float(self.spent)
         if self.history_file.is_file():
             rows = json.loads(self.history_file.read_text())
             self.history = [row for row in rows if row["step"] <= self.step]
@@ -127,6 +137,7 @@ class Checkpoints:
 
     def write(self, manager):
         """Sums over replicas are collected from all workers; what the chief writes stays."""
+        self.spent.assign(self.seconds)
         if self.chief:
             manager.save(self.step)
         else:

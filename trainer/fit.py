@@ -9,7 +9,6 @@
 import contextlib
 import dataclasses
 import functools
-import time
 from pathlib import Path
 
 import keras
@@ -85,7 +84,6 @@ def train(
     if chief:
         model_directory = manifest.start(model_path)
 
-    started = time.monotonic()
     facts = run_facts(config, data)
     make_repeatable(config)
     with strategy.scope():
@@ -102,9 +100,8 @@ def train(
     manifest.finish(model_directory, manifest.MODEL, data.manifests, **facts)
     if finished:
         return manifest.read(directory, manifest.CHECKPOINTS)
-    seconds = time.monotonic() - started
     return manifest.finish(
-        directory, manifest.CHECKPOINTS, data.manifests, **facts, seconds=seconds
+        directory, manifest.CHECKPOINTS, data.manifests, **facts, seconds=checkpoints.seconds
     )
 
 

@@ -110,7 +110,8 @@ def test_a_run_that_was_cut_off_goes_on_as_if_nothing_had_happened(
 
 
 def test_sigterm_saves_and_says_so(run, tmp_path, monkeypatch):
-    def terminate(*_):
+    def terminate(loop, _):
+        loop.checkpoints.started -= 1000
         os.kill(os.getpid(), signal.SIGTERM)
 
     with monkeypatch.context() as patch, pytest.raises(Preempted) as ended:
@@ -119,6 +120,10 @@ def test_sigterm_saves_and_says_so(run, tmp_path, monkeypatch):
     assert (ended.value.code, "SIGTERM after step 13" in str(ended.value)) == (143, True)
     assert (tmp_path / "cut" / "checkpoints" / "last" / "ckpt-13.index").is_file()
     assert_same(run("cut"), run("whole"))
+    cut, whole = (
+        manifest.read(tmp_path / name / "checkpoints", "checkpoints") for name in ("cut", "whole")
+    )
+    assert whole["seconds"] < 1000 < cut["seconds"]
 
 
 @pytest.mark.parametrize(("part", "bytes_left"), [("data*", 1000), ("data*", 0), ("index", 0)])
