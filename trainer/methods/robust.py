@@ -76,7 +76,8 @@ class Robust(Method):
 
     i are B examples, m are trusted images, `trusted_share` B of them, if there are any. s are the
     examples whose strong view is shown; averaged weights guess the class g from the weak one and
-    the given label, with probability q. That counts for more with every step k of K. The noise
+    the given label, with probability q. That counts for more with every step k of K, and not at all
+    without trusted images, when nothing keeps the guesses from falling onto few classes. The noise
     T[j, k] = P(given k | true j) is found on the way: J[j, k], the joint probability of true and
     given class, follows the mean posterior of the batches, and T has its rows. These are small
     steps of expectation and maximisation (Dawid and Skene, 1979). x' is another view of x, turned
@@ -129,7 +130,8 @@ class Robust(Method):
         seen = batch["strong_image"][:strong], batch["image"][strong:]
         x = tf.concat([*seen, batch["probe_image"], x_turned], axis=0)
         T_given = tf.gather(tf.transpose(self.transition()), y)
-        q = self.guesses(batch["image"][:strong], T_given[:strong])
+        guessed = strong if M else 0
+        q = self.guesses(batch["image"][:guessed], T_given[:guessed])
         with tf.GradientTape() as tape:
             features = self.features(x, training=True)
             z, z_trusted = tf.split(self.head(features[: B + M]), [B, M])

@@ -96,6 +96,18 @@ def test_guesses_come_from_the_weak_view_and_averaged_weights_and_count_for_more
     assert weights == [0, 0.25, 0.5]
 
 
+@pytest.mark.parametrize("trusted", [0, 2])
+def test_guesses_count_beside_trusted_images_only(trusted, monkeypatch):
+    monkeypatch.setattr("trainer.methods.robust.SURE", 0.0)
+    arrays = read_golden("step_supervised")
+    method = golden_method("robust", arrays, turn_factor=0.0, max_iteration=4)
+    batch = without_probe(arrays)
+    batch |= {"probe_image": batch["image"][:trusted], "probe_label": batch["label"][:trusted]}
+    step = tf.function(method.train_step)
+    step(batch)
+    assert (step(batch)["loss_guessed"] > 0) == (trusted > 0)
+
+
 @pytest.mark.parametrize("kind", ["uniform", "pair"])
 def test_the_noise_is_found_from_the_labels(kind):
     """Of an image that the network knows, up to one in ten, the noise follows from its labels."""
