@@ -51,7 +51,6 @@ TABLE = {
     "robust without turned images": "--method=robust --turn_factor=0",
     "robust without guesses": "--method=robust --guess_factor=0",
     "robust with weak views": "--method=robust --strong_share=0",
-    "robust by a cosine": "--method=robust --lr_schedule=cosine_one",
     "robust by momentum": "--method=robust --optimizer=momentum",
     "robust in batches of 100": "--method=robust --batch_size=100 --learning_rate=0.1",
     "robust with a long average": "--method=robust --ema_decay=0.999",

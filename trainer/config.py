@@ -49,9 +49,9 @@ class TrainConfig:
     learning_rate: float = setting(0.1, "first or highest learning rate", low=0)
     lr_schedule: str = setting(
         "cosine",
-        "cosine (with restarts), cosine_warmup (the same), cosine_one (a single one), linear,"
-        " custom_step, exponential",
-        choices=("cosine", "cosine_warmup", "cosine_one", "linear", "custom_step", "exponential"),
+        "cosine (with restarts), cosine_warmup (the same), cosine_one (a single one), custom_step,"
+        " exponential",
+        choices=("cosine", "cosine_warmup", "cosine_one", "custom_step", "exponential"),
     )
     decay_steps: str = setting(
         "500",
@@ -248,7 +248,7 @@ RECIPES = {
     "robust": {
         "batch_size": 300,
         "learning_rate": 0.3,
-        "lr_schedule": "linear",
+        "lr_schedule": "cosine_one",
         "warmup_epochs": 3,
         "ema_decay": 0.95,
         "optimizer": "muon",

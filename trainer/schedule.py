@@ -27,7 +27,6 @@ def learning_rate(config, steps_per_epoch):
     * cosine: restarts (Loshchilov & Hutter, ICLR 2017); cycle k lasts decay_steps cos_t_mul^k
       steps from a peak of learning_rate cos_m_mul^k down to 0.
     * cosine_one: one cosine to 0 over max_iteration.
-    * linear: a line to 0 over max_iteration.
     * custom_step: times decay_rate at each of decay_steps.
     * exponential: times 0.9 every decay_steps.
 
@@ -43,8 +42,6 @@ def learning_rate(config, steps_per_epoch):
             )
         case "cosine_one":
             schedule = schedules.CosineDecay(rate, config.max_iteration)
-        case "linear":
-            schedule = schedules.PolynomialDecay(rate, config.max_iteration, end_learning_rate=0.0)
         case "custom_step":
             # Keras keeps a value up to and including its boundary; the drop is at the boundary.
             values = [rate * config.decay_rate**k for k in range(len(steps) + 1)]

@@ -56,16 +56,9 @@ def test_golden_averaging_decay():
         np.testing.assert_allclose(1 - average, d, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["cosine_one", "linear"])
-def test_learning_rate_ends_at_zero(name):
-    config = TrainConfig(lr_schedule=name, max_iteration=10)
+def test_learning_rate_ends_at_zero():
+    config = dataclasses.replace(TrainConfig(), lr_schedule="cosine_one", max_iteration=10)
     assert float(learning_rate(config, 1)(10)) == pytest.approx(0, abs=1e-8)
-
-
-def test_line_falls_evenly_after_warmup():
-    config = TrainConfig(lr_schedule="linear", learning_rate=0.4, max_iteration=8, warmup_epochs=1)
-    rates = [float(learning_rate(config, 2)(step)) for step in range(11)]
-    np.testing.assert_allclose(rates, [0, 0.2, *np.linspace(0.4, 0, 9)], atol=1e-7)
 
 
 @pytest.mark.parametrize("tag", ["cosine_a", "cosine_b"])
