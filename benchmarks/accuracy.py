@@ -37,7 +37,7 @@ TABLE = {
     "supervised": PLAIN,
     "supervised at a low rate": "--method=supervised",
     "supervised with trusted images and strong views": (
-        f"{BELIEVED} --turn_factor=0 --guess_factor=0 --optimizer=momentum"
+        f"{BELIEVED} --turn_factor=0 --guess_factor=0 --balance_factor=0 --optimizer=momentum"
         " --batch_size=100 --learning_rate=0.1 --warmup_epochs=1 --ema_decay=0.999"
     ),
     "supervised in large batches": f"{PLAIN} --batch_size=300 --warmup_epochs=3 --ema_decay=0.99",
@@ -50,6 +50,7 @@ TABLE = {
     "robust without trusted images": "--method=robust --trusted_share=0",
     "robust without turned images": "--method=robust --turn_factor=0",
     "robust without guesses": "--method=robust --guess_factor=0",
+    "robust without balance": "--method=robust --balance_factor=0",
     "robust with weak views": "--method=robust --strong_share=0",
     "robust by momentum": "--method=robust --optimizer=momentum",
     "robust in batches of 100": "--method=robust --batch_size=100 --learning_rate=0.1",

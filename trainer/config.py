@@ -103,6 +103,11 @@ class TrainConfig:
         "robust: weight at the end of guesses, by weak views, of what strong ones show; 0: none",
         low=0,
     )
+    balance_factor: float = setting(
+        1.0,
+        "robust: weight of how far predicted class sizes are from the given ones; 0: none",
+        low=0,
+    )
     ce_factor: float = setting(5.0, "ieg: weight of the MixUp loss on guessed labels", low=0)
     consistency_factor: float = setting(20.0, "ieg: weight of the consistency loss", low=0)
     grad_eps_init: float = setting(

@@ -8,7 +8,7 @@ from trainer.label_posterior import uniform_noise
 from trainer.methods.method import Method, cross_entropy
 
 FIRST_RATE = 0.5  # of the uniform noise that is assumed before training has found any
-PRIOR = 0.1  # of uniform noise, in mean class sizes
+PRIOR = 0.04  # of uniform noise, in mean class sizes, of labels that are right
 SURE = 0.8  # how likely a guess has to be
 
 
@@ -72,7 +72,8 @@ class Robust(Method):
 
       L = 1/B (sum_i -log P(y_i | x_i) + sum_m CE(t_m, z_m)
                + turn_factor sum_i -log P(y_i, r_i | x'_i)
-               + guess_factor k/K sum_s [q_s > SURE] CE(g_s, z_s)) + R(theta)
+               + guess_factor k/K sum_s [q_s > SURE] CE(g_s, z_s))
+          + balance_factor sum_j h_j log(h_j / mean_i P(j | x_i)) + R(theta)
 
     i are B examples, m are trusted images, `trusted_share` B of them, if there are any. s are the
     examples whose strong view is shown; averaged weights guess the class g from the weak one and
@@ -82,12 +83,14 @@ class Robust(Method):
     given class, follows the mean posterior of the batches, and T has its rows. These are small
     steps of expectation and maximisation (Dawid and Skene, 1979). x' is another view of x, turned
     by r quarters: a second head on the features of the network has to tell both class and turn
-    (Lee et al., "Self-supervised Label Augmentation via Input Transformations", ICML 2020).
+    (Lee et al., "Self-supervised Label Augmentation via Input Transformations", ICML 2020). h are
+    class sizes by given labels and T, near which those predicted are kept: else some classes grow
+    (Tanaka et al., "Joint Optimization Framework for Learning with Noisy Labels", CVPR 2018).
     """
 
     uses_probe = True
     uses_strong_view = True
-    scalars = ("loss", "loss_trusted", "loss_turned", "loss_guessed", "right")
+    scalars = ("loss", "loss_trusted", "loss_turned", "loss_guessed", "loss_balance", "right")
     coefficients = ("right",)
 
     def __init__(self, network, config, weight_decay, num_examples, steps_per_epoch=1):
@@ -129,7 +132,8 @@ class Robust(Method):
         strong = round(self.config.strong_share * B)
         seen = batch["strong_image"][:strong], batch["image"][strong:]
         x = tf.concat([*seen, batch["probe_image"], x_turned], axis=0)
-        T_given = tf.gather(tf.transpose(self.transition()), y)
+        T = self.transition()
+        T_given = tf.gather(tf.transpose(T), y)
         guessed = strong if M else 0
         q = self.guesses(batch["image"][:guessed], T_given[:guessed])
         with tf.GradientTape() as tape:
@@ -143,7 +147,9 @@ class Robust(Method):
             loss_turned = factor * tf.reduce_sum(nll_turned) / B
             ce_guessed = guess_cross_entropy(z[: q.shape[0]], q)
             loss_guessed = self.guess_weight() * tf.reduce_sum(ce_guessed) / B
-            loss = loss_given + loss_trusted + loss_turned + loss_guessed + self.regulariser()
+            loss_balance = self.config.balance_factor * self.imbalance(log_p, T)
+            loss = loss_given + loss_trusted + loss_turned + loss_guessed + loss_balance
+            loss += self.regulariser()
         self.update(self.gradients(tape, loss))
         right = self.learn_noise(y, log_p, T_given)
         self.record.add(batch["id"], {"right": right})
@@ -152,6 +158,7 @@ class Robust(Method):
             loss_trusted=loss_trusted,
             loss_turned=loss_turned,
             loss_guessed=loss_guessed,
+            loss_balance=loss_balance,
             right=tf.reduce_mean(right),
         )
 
@@ -167,6 +174,12 @@ class Robust(Method):
         steps = tf.cast(self.optimizer.iterations, tf.float32)
         return self.config.guess_factor * steps / self.config.max_iteration
 
+    def imbalance(self, log_p, T):
+        """KL(h || mean prediction), a scalar; h_j = sum_k P(given k) T[j, k] / sum_l T[l, k]."""
+        given = tf.reduce_sum(self.J, axis=0)
+        h = tf.linalg.matvec(T, given / tf.reduce_sum(T, axis=0))
+        return keras.losses.kl_divergence(h, tf.reduce_mean(tf.exp(log_p), axis=0))
+
     def class_and_turn(self, features, r):
         """Returns log P(true j, turn r_n | image n), (n, C)."""
         log_p = tf.nn.log_softmax(self.turn_head(features))
@@ -174,12 +187,17 @@ class Robust(Method):
         return tf.gather(log_p, r, axis=1, batch_dims=1)
 
     def transition(self):
-        """T (C, C): the rows of J with a little of uniform noise at the same rate."""
+        """T (C, C): the rows of J with some of uniform noise at the same rate.
+
+        A label tells c^2 of what a right one does, where it is right c more often than by chance.
+        The less labels tell, the more J follows the errors of the network, and the less it counts.
+        """
         C, right = self.num_classes, tf.linalg.trace(self.J)
         if not self.config.correct_noise:
             return tf.eye(C)
         prior = right * tf.eye(C) + (1 - right) / (C - 1) * (1 - tf.eye(C))
-        counts = self.J + PRIOR / C * prior
+        c = (C * right - 1) / (C - 1)
+        counts = c**2 * self.J + PRIOR / C * prior
         return counts / tf.reduce_sum(counts, axis=1, keepdims=True)
 
     def learn_noise(self, y, log_p, T_given):

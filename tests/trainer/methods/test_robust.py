@@ -27,8 +27,9 @@ def without_probe(arrays):
 
 def test_without_its_parts_it_is_the_golden_supervised_step():
     arrays = read_golden("step_supervised")
-    off = {"turn_factor": 0.0, "trusted_share": 0.0, "correct_noise": False, "guess_factor": 0.0}
-    method = golden_method("robust", arrays, **off)
+    factors = {"turn_factor": 0.0, "guess_factor": 0.0, "balance_factor": 0.0}
+    off = {"trusted_share": 0.0, "correct_noise": False}
+    method = golden_method("robust", arrays, **factors, **off)
     logs = tf.function(method.train_step)(without_probe(arrays))
     assert_close(logs["loss"], arrays["total_loss"])
     assert_state_after_step(method, arrays, average_after_update=False)
@@ -126,6 +127,31 @@ def test_the_noise_is_found_from_the_labels(kind):
         method.learn_noise(tf.constant(given), tf.constant(log_p), T_given)
     np.testing.assert_allclose(method.transition(), T, atol=0.08)
     np.testing.assert_allclose(tf.reduce_sum(method.J), 1, atol=1e-5)
+
+
+def test_noise_is_taken_for_uniform_where_labels_tell_little():
+    """The network takes one class for another; how much of that T follows depends on the rate."""
+    C, followed = 10, {}
+    errors = np.eye(C)[[1, *range(1, C)]]
+    for rate in (0.8, 0.3):
+        method, T = robust(C), uniform_noise(rate, C)
+        method.J.assign((0.7 * np.eye(C) + 0.3 * errors) @ T / C)
+        given_that_wrong = method.transition()[0, 1] - rate / (C - 1)
+        followed[rate] = given_that_wrong / (method.J[0, 1] * C - rate / (C - 1))
+    assert followed[0.8] < 0.5 < 0.9 < followed[0.3]
+
+
+@pytest.mark.parametrize("kind", ["asymmetric", "none"])
+def test_the_predicted_class_sizes_are_compared_with_those_that_the_labels_tell(kind):
+    T = {"asymmetric": np.float32([[0.6, 0.4, 0], [0, 1, 0], [0, 0, 1]]), "none": np.eye(3)}[kind]
+    sizes = {"asymmetric": np.full(3, 1 / 3), "none": np.array([0.5, 0.3, 0.2])}[kind]
+    method = robust(3)
+    method.J.assign(sizes[:, None] * T)
+    p = sizes + np.array([[0.1, -0.1, 0], [-0.1, 0.1, 0]])  # of two images, right on average
+    assert abs(method.imbalance(np.log(p), tf.constant(T, tf.float32))) < 1e-5
+    q = np.array([[0.6, 0.3, 0.1], [0.8, 0.1, 0.1]])
+    expected = np.sum(sizes * np.log(sizes / q.mean(axis=0)))
+    assert np.isclose(method.imbalance(np.log(q), tf.constant(T, tf.float32)), expected, rtol=1e-4)
 
 
 def test_right_is_the_posterior_of_the_given_label():
