@@ -105,7 +105,7 @@ class TrainConfig:
     )
     balance_factor: float = setting(
         1.0,
-        "robust: weight of how far predicted class sizes are from the given ones; 0: none",
+        "robust: weight of how far predicted class sizes are from what labels tell; 0: none",
         low=0,
     )
     ce_factor: float = setting(5.0, "ieg: weight of the MixUp loss on guessed labels", low=0)
