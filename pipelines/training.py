@@ -56,7 +56,7 @@ def pipeline(profile):
                 0 lets the run itself judge all.
             checkpoint_root: Directory or gs:// path for checkpoints that outlives a task.
         """
-        with stages.recorded():
+        with stages.recorded(profile):
             prepared_dataset = stages.prepared_data(
                 profile,
                 dataset,

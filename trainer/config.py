@@ -46,6 +46,9 @@ class TrainConfig:
     val_batch_size: int = setting(100, "test examples per step", low=1)
     max_epoch: int = setting(0, "epochs to train instead of max_iteration steps", low=0)
     eval_freq: int = setting(500, "steps between tests, with a checkpoint each", low=1)
+    checkpoint_minutes: float = setting(
+        5.0, "minutes after which a checkpoint is saved between two tests; 0: at tests only", low=0
+    )
     learning_rate: float = setting(0.1, "first or highest learning rate", low=0)
     lr_schedule: str = setting(
         "cosine",

@@ -70,14 +70,18 @@ class Loop(keras.callbacks.Callback):
                     f"{name} is {value:f} at step {self.step}; the checkpoint before it is kept."
                     " A lower --learning_rate or a longer --warmup_epochs may help"
                 )
-        # Saving takes all workers, so that a signal to one ends all after the same step.
-        preempted = workers.mean(self.model.distribute_strategy, self.preempted.is_set()) > 0
+        # Saving takes all workers: what one of them wants, all do after the same step.
+        mine = float(self.preempted.is_set()), float(self.checkpoints.due)
+        preempted, due = workers.mean(self.model.distribute_strategy, mine)
         if self.step % self.config.eval_freq == 0 or self.step in self.further_tests:
             self.test_and_save()
-        elif preempted:
+        elif preempted or due:
             self.checkpoints.save()
         if preempted:
-            raise Preempted(f"ended by SIGTERM after step {self.step}; the same command goes on")
+            raise Preempted(
+                f"ended by SIGTERM after step {self.step}; the same command goes on",
+                elsewhere=not self.preempted.is_set(),
+            )
 
     def test_and_save(self):
         """Adds a row to the history and starts the means of the losses anew."""
