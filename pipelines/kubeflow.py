@@ -141,6 +141,10 @@ class Kubeflow:
             return [f"its log: kubectl logs --namespace={namespace} {task.pod} --container=main"]
         return log.rstrip().splitlines()[-LAST_LINES:]
 
+    def where(self, task):
+        """What tells why a task waits."""
+        return f"kubectl describe pod --namespace={self.namespace or 'NAMESPACE'} {task.pod}"
+
     def link(self, run_id):
         return f"{self.host}/#/runs/details/{run_id}"
 

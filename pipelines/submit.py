@@ -148,22 +148,17 @@ class Following:
                 if task.state == "FAILED" and task.pod:
                     for line in self.server.last_lines(self.run, task):
                         self.tell(f"  {line}")
-            if task.state in ("PENDING", "RUNNING") and task.reason:
-                self.explain(task)
-        if state == "PENDING" and not tasks and self.seconds > PATIENCE:
-            self.explain(None)
+            if task.state == "PENDING" or (task.state == "RUNNING" and task.reason):
+                reason = task.reason or f"no reason given; {self.server.where(task)}"
+                self.explain(f"{task.name}: waits{in_brackets(reason)}", self.waiting[task.id])
+        if not tasks and state not in ENDED:
+            self.explain("no task has started yet", since=0)
 
-    def explain(self, task):
-        """Says once why something has been waiting for long."""
-        key = task and (task.id, task.reason)
-        since = self.waiting[task.id] if task else 0
-        if self.seconds - since < PATIENCE or key in self.explained:
-            return
-        self.explained.add(key)
-        if task:
-            self.tell(f"{task.name}: waits{in_brackets(task.reason)}")
-        else:
-            self.tell("no task has started, and the server says no reason")
+    def explain(self, line, since):
+        """Says a line once, if what it tells of has lasted for long."""
+        if self.seconds - since > PATIENCE and line not in self.explained:
+            self.explained.add(line)
+            self.tell(line)
 
     def tell(self, line):
         print(f"{self.seconds:5.0f} s  {line}", flush=True)

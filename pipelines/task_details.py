@@ -32,8 +32,7 @@ def of_kubeflow(details):
       details: `kfp_server_api.V2beta1PipelineTaskDetail` of all nodes.
 
     Returns:
-      A list of `Task`: those with a container of their own, and whatever else failed or waits for
-      a reason, such as a driver.
+      A list of `Task`: those with a container of their own, and drivers that failed or wait.
     """
     parents = {
         node_hash(child.pod_name or child.task_id): detail
@@ -56,8 +55,8 @@ def task_name(detail, parents):
     """Name of the task that a node belongs to; empty for nodes that say nothing to a person."""
     name, attempt = split_attempt(detail.display_name)
     if name != POD:
-        leaf = not detail.child_tasks
-        return name if leaf and (detail.state == "FAILED" or reason(detail)) else ""
+        told = detail.state == "FAILED" or reason(detail) or not name.endswith("-driver")
+        return name if told and not detail.child_tasks else ""
     if attempt == 0 and detail.state != "FAILED":
         return ""
     ancestor = detail

@@ -70,6 +70,9 @@ class Vertex:
     def last_lines(self, job, task):
         return ["its log: in Cloud Logging, by the link of the task in the run's page"]
 
+    def where(self, task):
+        return "the page of the run tells more"
+
     def link(self, job):
         return job._dashboard_uri()
 

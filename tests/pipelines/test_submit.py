@@ -262,6 +262,11 @@ def test_waiting_says_why_a_task_waits(server, capsys, monkeypatch):
     server.tasks = []
     assert to(server, "--wait") == 0
     assert capsys.readouterr().out.count("no task has started") == 1
+    server.states = ["PENDING"] * 40 + ["SUCCEEDED"]
+    server.tasks = [workflow("PENDING", executor="PENDING")] * 40
+    assert to(server, "--wait", "--namespace=team") == 0
+    why = "no reason given; kubectl describe pod --namespace=team w-7"
+    assert capsys.readouterr().out.count(why) == 1
 
 
 def test_waiting_ends_when_its_time_is_over(server):
