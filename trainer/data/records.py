@@ -159,14 +159,14 @@ class EncodedImages:
 
     def __getitem__(self, positions):
         """The images at an integer array of positions in `ids`: bytes, in an array of objects."""
-        rows = self.examples.__getitems__(self.ids[positions].tolist())
+        ids = self.ids[positions].tolist()
+        rows = self.examples.__getitems__(ids) if ids else []  # the library refuses to read none
         return np.array([row["image"] for row in rows], object)
 
     def serialised(self, positions):
         """The examples there, as they lie in the files, for `tf.io.parse_example`."""
-        return np.array(
-            self.examples.data_source.__getitems__(self.ids[positions].tolist()), object
-        )
+        ids = self.ids[positions].tolist()
+        return np.array(self.examples.data_source.__getitems__(ids) if ids else [], object)
 
 
 def read_features(path, split, side):
