@@ -75,8 +75,7 @@ def check(path, read=read):
         content = read(path)
         image, converted = upright(content)
     except (UnfitError, OSError) as error:
-        fault = str(error) if isinstance(error, UnfitError) else f"cannot be read ({reason(error)})"
-        return 0, 0, 0, fault, ""
+        return 0, 0, 0, fault(error), ""
     return image.height, image.width, digest(content), "", converted
 
 
@@ -139,9 +138,6 @@ def upright(content):
 
 def check_header(image):
     """Raises UnfitError if an opened image is none to train on."""
-    frames = getattr(image, "n_frames", 1)
-    if frames > 1 and image.format != "MPO":
-        raise UnfitError(f"has {frames} pages" if image.format == "TIFF" else "is animated")
     if image.mode in ("I", "F"):
         raise UnfitError(f"is of 32 bits ({image.format} of mode {image.mode}); save it with 8")
     if not SMALLEST <= min(image.size) <= max(image.size) <= LARGEST:
@@ -151,6 +147,9 @@ def check_header(image):
 
 def difference(image, turned):
     """What people see otherwise than TensorFlow sees it, in a few words; empty if nothing."""
+    frames = getattr(image, "n_frames", 1)
+    if frames > 1 and image.format != "MPO":
+        return f"{image.format} of which the first of several frames is taken"
     if turned > 1:
         return f"{image.format} of EXIF orientation {turned}"
     if image.mode not in KEPT_MODES:
@@ -159,7 +158,7 @@ def difference(image, turned):
 
 
 def orientation(image):
-    """How an opened image is to be turned, 1 to 8, by its EXIF, if that is there and can be read."""
+    """How an opened image is to be turned, 1 to 8, by its EXIF; 1 if that cannot be read."""
     try:
         turned = image.getexif().get(ORIENTATION)
     except (OSError, SyntaxError, ValueError, LookupError, TypeError, struct.error):
@@ -190,6 +189,11 @@ def check_tensorflow(content, image):
         raise UnfitError(f"cannot be decoded by TensorFlow ({reason(error)})") from error
     if tuple(shape) != (image.height, image.width, 3):
         raise UnfitError(f"cannot be decoded by TensorFlow (it finds {shape[1]} x {shape[0]})")
+
+
+def fault(error):
+    """What a file is said to be: an UnfitError, or that it cannot be read at all."""
+    return str(error) if isinstance(error, UnfitError) else f"cannot be read ({reason(error)})"
 
 
 def reason(error):
