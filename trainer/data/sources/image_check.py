@@ -198,7 +198,8 @@ def fault(error):
 
 def reason(error):
     """The first line of an error, without the name of the operation that raised it."""
-    line = (str(error).splitlines() or [type(error).__name__])[0]
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    line = text.splitlines()[0]
     return re.sub(r"^\{\{.*?\}\} | \[Op:.*", "", line)
 
 
