@@ -39,10 +39,11 @@ MODE = flags.DEFINE_string(
     "train",
     "train and test; or with what stands in --checkpoint_path: evaluation, audit (which labels are"
     " wrong), export (a model to serve), report (a page on all of this), review (take the decisions"
-    " in --review); or predict, with --model and image files",
+    " in --review); or predict, with --model and image files or folders",
 )
 MODEL = flags.DEFINE_string("model", None, "predict: directory of an exported model")
 JSON = flags.DEFINE_boolean("json", False, "predict: JSON lines, with all probabilities")
+CSV = flags.DEFINE_boolean("csv", False, "predict: CSV, with all probabilities")
 REVIEW = flags.DEFINE_string("review", None, "review: a label_issues.csv with decisions")
 CHECKPOINT_PATH = flags.DEFINE_string(
     "checkpoint_path", None, "directory for all outputs; runs/<dataset>/<method> unless given"
@@ -60,7 +61,10 @@ def main(arguments):
     if bool(MODEL.value) != (MODE.value == "predict"):
         raise InputError("--model", "names the directory for --mode=predict", MODEL.value)
     if MODE.value == "predict":
-        return predict.predict(Path(MODEL.value), arguments, JSON.value)
+        if JSON.value and CSV.value:
+            raise InputError("--csv", "says otherwise than --json; give one of them", True)
+        form = "json" if JSON.value else "csv" if CSV.value else "table"
+        return min(1, predict.predict(Path(MODEL.value), arguments, form))
     if bool(REVIEW.value) != (MODE.value == "review"):
         raise InputError("--review", "names the file for --mode=review", REVIEW.value)
     dataset, noise, noise_ratio = config.parse_dataset(DATASET.value)

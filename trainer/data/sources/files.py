@@ -1,6 +1,6 @@
 """A user's own images: folders with a class each, or a table that names files and labels.
 
-Every file is decoded once before anything is written, and then passes through byte by byte. The
+Every file is decoded once before anything is written; `image_check` says what is stored of it. The
 files are rows of a table, as an object for each would cost ten times the memory:
 
     path, label, clean_label (empty where the truth is not known), trusted, test
@@ -14,59 +14,20 @@ import numpy as np
 import pandas as pd
 
 from trainer import storage
-from trainer.data.sources.image_check import check_all, in_parallel, read
+from trainer.data.sources import folders
+from trainer.data.sources.image_check import check_all, in_parallel, stored
 from trainer.data.sources.source import Source
 from trainer.errors import InputError
 
-# What counts as an image; of these, only JPEG and PNG can be trained on.
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".heic", ".avif")
 YES, NO = ("1", "true", "yes"), ("0", "false", "no", "")
 TEST_SHARE = 0.2  # held out where there is no test set
 
 
 def image_folder(settings):
-    """Images as <class>/<file> under `settings.data`, or under train/ and test/ in it."""
-    root = directory("--data", settings.data, settings)
-    if {"train", "test"} <= set(storage.folders(root)):
-        parts = [class_folders(f"{root}/train"), class_folders(f"{root}/test", test=True)]
-    else:
-        parts = [class_folders(root)]
-    return from_files([*parts, *more_folders(settings)], settings)
-
-
-def directory(argument, path, settings):
-    """A directory on this machine; where Beam reads the images, it stays in storage."""
-    if settings.beam_runner and storage.is_remote(path):
-        return path.rstrip("/")
-    path = storage.fetched(path, argument)
-    if not Path(path).is_dir():
-        raise InputError(argument, "must be a directory", str(path))
-    return path
-
-
-def more_folders(settings):
-    """The files of --trusted and --test, two directories of class folders."""
-    if settings.trusted:
-        files = class_folders(directory("--trusted", settings.trusted, settings), trusted=True)
-        yield files.assign(clean_label=files.label)
-    if settings.test:
-        yield class_folders(directory("--test", settings.test, settings), test=True)
-
-
-def class_folders(root, trusted=False, test=False):
-    """The files of <class>/<file>, by name of class and file."""
-    parts = [
-        pd.DataFrame({"path": image_files(f"{root}/{name}"), "label": name})
-        for name in storage.folders(root)
-    ]
-    none = pd.DataFrame({"path": [], "label": []}, dtype="str")
-    files = pd.concat([none, *parts], ignore_index=True)
-    return files.assign(clean_label="", trusted=trusted, test=test)
-
-
-def image_files(folder):
-    found = [file for file in storage.files(folder) if file.lower().endswith(SUFFIXES)]
-    return pd.Series(found, dtype="str")
+    """Images in class folders under `settings.data`, or under splits such as train/ and test/."""
+    found, more = folders.data_folder(settings), folders.more_folders(settings)
+    source = from_files([*found.parts, *more.parts], settings)
+    return found.added_to(more.added_to(source))
 
 
 def table(settings):
@@ -102,7 +63,8 @@ def table(settings):
     if remote and not settings.beam_runner:
         storage.fetch(remote)
         files["path"] = [str(storage.local(path)) for path in files.path]
-    return from_files([files, *more_folders(settings)], settings)
+    more = folders.more_folders(settings)
+    return more.added_to(from_files([files, *more.parts], settings))
 
 
 def places(paths, root):
@@ -141,12 +103,14 @@ def from_files(parts, settings):
     files["label"] = class_numbers(files, "label", names)
     files["clean_label"] = class_numbers(files, "clean_label", names)
     files = files.join(checked(files.path, settings))
-    files, bad = without_bad_images(files, settings.bad_images)
+    every = files
+    files, bad = without_bad_images(every, settings.bad_images)
+    check_emptied(every, files, names)
     named = files.test.any()
     if not named:
         files["test"] = held_out(files)
     files, repeated = without_repeated_images(files)
-    train, test = files[~files.test], files[files.test]
+    train, test, changed = files[~files.test], files[files.test], files[files.converted != ""]
     known = test.clean_label >= 0
     trusted, clean = np.flatnonzero(train.trusted), train.clean_label.to_numpy(np.int32)
     sides = files[["height", "width"]].drop_duplicates().to_numpy().tolist()
@@ -163,6 +127,7 @@ def from_files(parts, settings):
         trusted_ids=trusted if len(trusted) else None,
         paths={"train": train.path, "test": test.path},
         left_out=(*bad, *repeated),
+        converted=tuple(changed[["path", "converted"]].itertuples(index=False, name=None)),
     )
 
 
@@ -199,6 +164,18 @@ def without_bad_images(files, bad_images):
         raise InputError("image", rule, path)
     kept = files.drop(index=bad.index) if len(bad) else files
     return kept.drop(columns="fault"), list(zip(bad.path, bad.fault))
+
+
+def check_emptied(every, files, names):
+    """Raises InputError where bad images were all of a class, or all that is trusted or tested."""
+    lost = every.drop(index=files.index)
+    classes = [of[~of.test & ~of.trusted].label for of in (lost, files)]
+    gone = [f"class {names[number]}" for number in sorted({*classes[0]} - {*classes[1]})]
+    flags = ("trusted", "test")
+    gone += [f"--{flag}" for flag in flags if lost[flag].any() and not files[flag].any()]
+    if gone:
+        rule = f"must leave some images of {', '.join(gone[:20])}; mend these, or leave them out"
+        raise InputError("--bad_images", rule, "skip")
 
 
 def without_repeated_images(files):
@@ -253,6 +230,6 @@ class Files:
 
     def __iter__(self):
         labels = iter(self.labels)
-        for contents in in_parallel(read, self.paths):
+        for contents in in_parallel(stored, self.paths):
             for content in contents:
                 yield content, int(next(labels))

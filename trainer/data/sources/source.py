@@ -23,6 +23,8 @@ class Source:
         label files that others publish follow it.
       paths: Where each example was read from, by split name, in the order of their ids.
       left_out: (path, reason) of files that are not in it.
+      converted: (path, what from) of files that are not stored as they are.
+      notes: What was made of the input, a line each.
     """
 
     class_names: tuple
@@ -36,3 +38,5 @@ class Source:
     published_order: np.ndarray | None = None
     paths: dict = field(default_factory=dict)
     left_out: tuple = ()
+    converted: tuple = ()
+    notes: tuple = ()
