@@ -9,6 +9,7 @@
       published_order.npy   int64 (N,), places in the set as published, where label files follow it
       train_files.csv, test_files.csv   path of each example, by id, where it was a file
       left_out.csv       path and reason of files that are not in it, if there are any
+      duplicates.csv     image (a number), path, label and part of files of the same content
       manifest.json      source, class_names, image_shape, num_examples, labels_are_clean,
                          test_labels_are_clean
 
@@ -78,6 +79,7 @@ def write(directory, source_name, source, settings):
         with open(directory / "left_out.csv", "w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows([("path", "reason"), *source.left_out])
         print(f"{len(source.left_out)} files are left out; {directory}/left_out.csv says why")
+    facts = source.facts | write_duplicates(directory, source.duplicates)
     return manifest.finish(
         directory,
         manifest.PREPARED_DATASET,
@@ -89,7 +91,22 @@ def write(directory, source_name, source, settings):
         labels_are_clean=source.labels_are_clean,
         test_labels_are_clean=source.test_labels_are_clean,
         left_out=len(source.left_out),
+        **facts,
     )
+
+
+def write_duplicates(directory, found):
+    """Lists files of the same content. Returns how many images they show, for the manifest."""
+    if found is None or found.empty:
+        return {}
+    found.to_csv(directory / "duplicates.csv", index=False)
+    several_labels = int((found.groupby("image").label.nunique() > 1).sum())
+    images = int(found.image.nunique())
+    print(
+        f"{images} images occur more than once, {several_labels} of them under two labels or more;"
+        f" {directory}/duplicates.csv lists them"
+    )
+    return {"repeated_images": images, "images_under_two_labels": several_labels}
 
 
 def read_manifest(path):

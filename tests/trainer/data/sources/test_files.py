@@ -234,8 +234,10 @@ def wrong(name, message, **settings):
         wrong("image_folder", "image: cannot be decoded .*000.jpg", data="broken"),
         wrong("image_folder", "image: is GIF, not JPEG or PNG; 1 such in all; --bad", data="gif"),
         wrong("image_folder", "--test: must be given where no fifth", data="few"),
-        wrong("csv", "--data: must be a CSV file or JSON lines", data="none.csv"),
-        wrong("csv", "--data: must have a column label; it has path, given, truth", data="t.csv"),
+        wrong("csv", "--data: must be a CSV file or JSON", data="none.csv"),
+        wrong(
+            "csv", "--data: must have a column label .*; it has path, given, truth", data="t.csv"
+        ),
         wrong(
             "csv", "--data: must have path and given in each", data="gap.csv", label_column="given"
         ),
