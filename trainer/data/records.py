@@ -138,9 +138,14 @@ def read_published_order(path):
     return np.load(Path(path) / PUBLISHED_ORDER)
 
 
+def trusted_are_named(path):
+    """Whether it is said which examples are trusted; else all are whose truth is known."""
+    return (Path(path) / TRUSTED_IDS).is_file()
+
+
 def read_trusted_ids(path):
     """Ids of the training examples that the probe may be drawn from, int64, ascending."""
-    if (Path(path) / TRUSTED_IDS).is_file():
+    if trusted_are_named(path):
         return np.load(Path(path) / TRUSTED_IDS)
     return np.flatnonzero(read_clean_labels(path) >= 0)
 
