@@ -215,8 +215,8 @@ class DataConfig:
     beam_options: str = setting("", "options of Beam, name=value with commas between them")
     noise_file: str = setting(
         "",
-        "noise matrix: CSV transition matrix; asymmetric: JSON map of class names, if other than"
-        " the known one; human: label file of CIFAR-10N or CIFAR-100N, .pt or .npy",
+        "noise matrix: CSV transition matrix, with class names or in class order; asymmetric: JSON"
+        " map of class names, if other than the known one; human: label file of CIFAR-10N or CIFAR-100N, .pt or .npy",
     )
     probe_per_class: int = setting(
         10, "trusted examples of each class; of cifar10 100, of webvisionmini_<n> n", low=0
