@@ -216,7 +216,8 @@ class DataConfig:
     noise_file: str = setting(
         "",
         "noise matrix: CSV transition matrix, with class names or in class order; asymmetric: JSON"
-        " map of class names, if other than the known one; human: label file of CIFAR-10N or CIFAR-100N, .pt or .npy",
+        " map of class names, if other than the known one; human: label file of CIFAR-10N or"
+        " CIFAR-100N, .pt or .npy",
     )
     probe_per_class: int = setting(
         10, "trusted examples of each class; of cifar10 100, of webvisionmini_<n> n", low=0
