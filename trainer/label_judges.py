@@ -130,25 +130,22 @@ def by_runs(dataset_path, probe_split_path, checkpoints_paths, labels, ids):
 
 
 def by_others(dataset_path, labels, ids, found):
-    """What all other examples say of each, calibrated on the trusted ones if there are any.
-
-    Without any, given labels calibrate, and wrong ones make the judge less sure.
+    """What all other examples say of each, as sure as the given labels bear out.
 
     Returns:
       `Judged`, and scores of test images, (T, C).
     """
     trusted_ids = np.setdiff1d(np.arange(len(labels)), ids)
-    clean = records.read_clean_labels(dataset_path)
+    clean, order = records.read_clean_labels(dataset_path), np.concatenate([ids, trusted_ids])
     known = np.concatenate([labels[ids], clean[trusted_ids]])
-    order = np.concatenate([ids, trusted_ids])
     scores, tested = leave_one_out.scores(dataset_path, order, known, found.P.shape[1])
-    noisy, trusted = np.split(scores.argmax(axis=1) == known, [len(ids)])
-    calibrating = slice(len(ids), None) if len(trusted) else slice(None)
-    temperature = calibration.temperature(scores[calibrating], known[calibrating])
-    P = softmax(scores[: len(ids)] / temperature, axis=1)
-    accuracy = np.mean(trusted) if len(trusted) >= TRUSTED else None
-    judged = Judged(P, found.runs, OTHERS, found.coefficients, np.mean(noisy), accuracy)
-    return judged, tested
+    trusted = np.arange(len(order)) >= len(ids)
+    temperature, _ = calibration.temperature_under_noise(scores, known, trusted)
+    P = softmax(scores[~trusted] / temperature, axis=1)
+    right = scores.argmax(axis=1) == known
+    accuracy = right[trusted].mean() if trusted.sum() >= TRUSTED else None
+    others = Judged(P, found.runs, OTHERS, found.coefficients, right[~trusted].mean(), accuracy)
+    return others, tested
 
 
 def contradictions(judged, low, high):

@@ -65,6 +65,21 @@ def test_calibration_finds_scale_biases_and_confusions():
     assert loss[0] < loss[2] < loss[1] - 0.1
 
 
+@pytest.mark.parametrize("rate", [0.05, 0.4])
+def test_a_temperature_found_with_the_noise(rate):
+    P, _, true, _ = simulated()
+    others = (true + RNG.integers(1, 4, size=len(true))) % 4
+    given = np.where(RNG.random(len(true)) < rate, others, true)
+    none = np.zeros(len(true), bool)
+    t, found = calibration.temperature_under_noise(3 * np.log(P), given, none)
+    assert t == pytest.approx(3, rel=0.15)
+    assert found == pytest.approx(rate, abs=0.04)
+    few = np.arange(len(true)) < 400
+    t, found = calibration.temperature_under_noise(3 * np.log(P), np.where(few, true, given), few)
+    assert t == pytest.approx(3, rel=0.15)
+    assert found == pytest.approx(rate, abs=0.04)
+
+
 def test_quality_by_hand():
     found = detection.quality(np.array([0.9, 0.8, 0.2, 0.1]), np.array([True, False, True, False]))
     assert found["auroc"] == 0.75
