@@ -64,10 +64,10 @@ def export(dataset_path, probe_split_path, checkpoints_path, output_path):
     dataset = records.read_manifest(dataset_path)
     method, run = fit.restore(checkpoints_path)
     manifest.check_parent(run, dataset)
-    probe_ids, _, split = probe.read(probe_split_path, dataset)
+    _, _, split = probe.read(probe_split_path, dataset)
     names = dataset["class_names"]
     facts = {"class_names": names}
-    facts |= calibrated(dataset_path, method, probe.held_out(probe_ids, method, len(names)))
+    facts |= calibrated(dataset_path, method, probe.held_out(probe_split_path, dataset, method))
     network, temperature = fit.averaged_network(method), facts["temperature"]
     shape, side = run["image_shape"], views.crop_side(dataset, method.config)
     with manifest.writing(output_path) as directory:

@@ -106,7 +106,7 @@ def report(root):
 
 def review(root, file):
     """Takes a reviewer's decisions. Returns how many there are."""
-    from trainer import label_audit
+    from trainer import label_review
 
     paths = root / manifest.LABEL_AUDIT, file, root / manifest.PREPARED_DATASET
-    return label_audit.review(*paths, root / manifest.REVIEW)
+    return label_review.review(*paths, root / manifest.REVIEW)

@@ -10,6 +10,7 @@
       train_files.csv, test_files.csv   path of each example, by id, where it was a file
       left_out.csv       path and reason of files that are not in it, if there are any
       converted.csv      path of images that are not stored as they came, and what from, if any
+      duplicates.csv     image (a number), path, label and part of files of the same content
       manifest.json      source, class_names, image_shape, num_examples, labels_are_clean,
                          test_labels_are_clean, and what `trainer.data.summary.of` counts
 
@@ -80,6 +81,7 @@ def write(directory, source_name, source, settings):
     found = summary.of(source, {split: labels for split, (labels, _) in written.items()})
     if source.paths:
         print("\n".join(summary.lines(found, directory)))
+    facts = source.facts | write_duplicates(directory, source.duplicates)
     return manifest.finish(
         directory,
         manifest.PREPARED_DATASET,
@@ -91,6 +93,7 @@ def write(directory, source_name, source, settings):
         labels_are_clean=source.labels_are_clean,
         test_labels_are_clean=source.test_labels_are_clean,
         **found,
+        **facts,
     )
 
 
@@ -99,6 +102,20 @@ def write_rows(path, header, rows):
     if rows:
         with open(path, "w", newline="", encoding="utf-8", errors="backslashreplace") as file:
             csv.writer(file).writerows([header, *rows])
+
+
+def write_duplicates(directory, found):
+    """Lists files of the same content. Returns how many images they show, for the manifest."""
+    if found is None or found.empty:
+        return {}
+    found.to_csv(directory / "duplicates.csv", index=False)
+    several_labels = int((found.groupby("image").label.nunique() > 1).sum())
+    images = int(found.image.nunique())
+    print(
+        f"{images} images occur more than once, {several_labels} of them under two labels or more;"
+        f" {directory}/duplicates.csv lists them"
+    )
+    return {"repeated_images": images, "images_under_two_labels": several_labels}
 
 
 def read_manifest(path):
@@ -130,9 +147,14 @@ def read_published_order(path):
     return np.load(Path(path) / PUBLISHED_ORDER)
 
 
+def trusted_are_named(path):
+    """Whether it is said which examples are trusted; else all are whose truth is known."""
+    return (Path(path) / TRUSTED_IDS).is_file()
+
+
 def read_trusted_ids(path):
     """Ids of the training examples that the probe may be drawn from, int64, ascending."""
-    if (Path(path) / TRUSTED_IDS).is_file():
+    if trusted_are_named(path):
         return np.load(Path(path) / TRUSTED_IDS)
     return np.flatnonzero(read_clean_labels(path) >= 0)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from trainer import storage
+from trainer.data.sources.files import from_files
 from trainer.data.sources.image_check import is_image
 from trainer.errors import InputError
 
@@ -78,6 +79,13 @@ class Found:
         flags = {"trusted": False, "test": False} | columns
         self.parts.append(files.assign(clean_label=clean, **flags))
         return len(files)
+
+
+def image_folder(settings):
+    """Images in class folders under `settings.data`, or under splits such as train/ and test/."""
+    found, more = data_folder(settings), more_folders(settings)
+    source = from_files([*found.parts, *more.parts], settings)
+    return found.added_to(more.added_to(source))
 
 
 def data_folder(settings):

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 import numpy as np
+import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,9 @@ class Source:
       left_out: (path, reason) of files that are not in it.
       converted: (path, what from) of files that are not stored as they are.
       notes: What was made of the input, a line each.
+      duplicates: `pandas.DataFrame` of image (a number), path, label and part, of files whose
+        content occurs more than once.
+      facts: Further entries of the manifest.
     """
 
     class_names: tuple
@@ -40,3 +44,5 @@ class Source:
     left_out: tuple = ()
     converted: tuple = ()
     notes: tuple = ()
+    duplicates: pd.DataFrame | None = None
+    facts: dict = field(default_factory=dict)
