@@ -1,4 +1,4 @@
-"""What is stored of files of many formats, and that training's decoder sees in it what people do."""
+"""What is stored of files of many formats; training's decoder sees in it what people do."""
 
 import io
 import struct
