@@ -169,15 +169,12 @@ def files_below(root, argument, settings, notes):
       (names, path, reason) of each: the names of the folders below the root and its own, and why it
       is passed over, empty for an image. A folder that is passed over is one row.
     """
-    if storage.is_remote(root):
-        files = ((path[len(root) + 1 :].split("/"), path) for path in storage.files(root))
-        return [(names, path, remote_reason(names)) for names, path in files]
     given = {f"--{name}": getattr(settings, name) for name in ("data", "trusted", "test")}
-    aside = {
-        os.path.realpath(storage.local(path)): flag
-        for flag, path in given.items()
-        if path and flag != argument
-    }
+    others = {flag: str(given[flag]).rstrip("/") for flag in given if given[flag]}
+    others.pop(argument, None)
+    if storage.is_remote(root):
+        return remote_rows(root, others)
+    aside = {os.path.realpath(storage.local(path)): flag for flag, path in others.items()}
     rows = []
     for names, path, reason in walk(root, (), (), aside):
         if not reason:
@@ -247,11 +244,20 @@ def file_reason(path):
     return "" if path.lower().endswith(SUFFIXES) or is_image(path) else "is no image"
 
 
-def remote_reason(names):
-    """The same of a file in storage, from its name."""
-    if any(map(hidden, names)):
-        return HIDDEN
-    return "" if names[-1].lower().endswith(SUFFIXES) else "is not named as an image"
+def remote_rows(root, others):
+    """Rows as `files_below` has them, of files that stay in storage, by their names."""
+    rows = []
+    for path in storage.files(root):
+        names, reason = path[len(root) + 1 :].split("/"), ""
+        inside = [flag for flag, other in others.items() if path.startswith(f"{other}/")]
+        if any(map(hidden, names)):
+            reason = HIDDEN
+        elif inside and not root.startswith(others[inside[0]]):
+            reason = f"is given as {inside[0]}"
+        elif not path.lower().endswith(SUFFIXES):
+            reason = "is not named as an image"
+        rows.append((names, path, reason))
+    return rows
 
 
 def without_links_to_the_same(rows):
