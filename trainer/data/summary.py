@@ -29,8 +29,8 @@ def of(source, labels):
 
 def kinds(reasons):
     """How often each reason is there, without what differs between files."""
-    short = (re.split(r" \(| as (?=/|\S*[./])|(?<=orientation) ", reason)[0] for reason in reasons)
-    return dict(Counter(short).most_common())
+    detail = r" \(|(?<=same file) as |(?<=same image) as |(?<=orientation) "
+    return dict(Counter(re.split(detail, reason)[0] for reason in reasons).most_common())
 
 
 def lines(found, directory):

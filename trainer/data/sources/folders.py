@@ -7,7 +7,6 @@ the class. What systems hide or leave behind is passed over, links are followed.
 import os
 import unicodedata
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import pandas as pd
 
@@ -24,14 +23,17 @@ SUFFIXES = (
 # What macOS, Windows, Synology, QNAP, Linux and Python leave, beside names that begin with a dot.
 LITTER = {
     *("__macosx", "icon\r", "thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin"),
-    *("recycler", "system volume information", "@eadir", "#recycle", "#snapshot", "@recycle"),
-    *("@recently-snapshot", "@__thumb", "@tmp", "lost+found", "__pycache__"),
+    *("system volume information", "@eadir", "#recycle", "#snapshot", "@recycle", "@tmp"),
+    *("@recently-snapshot", "@__thumb", "lost+found", "__pycache__"),
 }
+# Pillow would find no more than a preview in these.
+RAW = (".dng", ".nef", ".nrw", ".cr2", ".arw", ".orf", ".rw2", ".pef", ".srw")
 SPLITS = {
     **{"train": "train", "training": "train", "test": "test", "testing": "test"},
     **{"val": "val", "valid": "val", "validation": "val"},
 }
-HIDDEN, NO_CLASS = "is hidden, or left by a system", "lies in no class folder"
+HIDDEN, EMPTY = "is hidden, or left by a system", "is an empty folder"
+NO_CLASS = "lies in no class folder"
 
 
 @dataclass
@@ -71,6 +73,10 @@ class Found:
         deep = ["/".join(names[:-1]) for names, _ in images if len(names) > 2]
         if deep:
             self.notes.append(f"{root}: {count(deep)} below class folders, such as in {deep[0]}")
+        folders = {names[depth] for names, _, why in rows if names[depth + 1 :] or why == EMPTY}
+        without = folders - {names[0] for names, _ in images if names[1:]}
+        if without := sorted(name for name in without if not hidden(name)):
+            self.notes.append(f"{root}: no image in {', '.join(without[:9])}, so no class")
         labelled = sorted(
             (unicodedata.normalize("NFC", names[0]), path) for names, path in images if names[1:]
         )
@@ -164,10 +170,10 @@ def directory(argument, path, settings):
     """A directory on this machine; where Beam reads the images, it stays in storage."""
     if settings.beam_runner and storage.is_remote(path):
         return path.rstrip("/")
-    path = storage.fetched(path, argument)
-    if not Path(path).is_dir():
-        raise InputError(argument, "must be a directory", str(path))
-    return path
+    path = str(storage.fetched(path, argument))
+    if not os.path.isdir(path):
+        raise InputError(argument, "must be a directory", path)
+    return path.rstrip("/") or path
 
 
 def files_below(root, argument, settings, notes):
@@ -177,15 +183,12 @@ def files_below(root, argument, settings, notes):
       (names, path, reason) of each: the names of the folders below the root and its own, and why it
       is passed over, empty for an image. A folder that is passed over is one row.
     """
-    if storage.is_remote(root):
-        files = ((path[len(root) + 1 :].split("/"), path) for path in storage.files(root))
-        return [(names, path, remote_reason(names)) for names, path in files]
     given = {f"--{name}": getattr(settings, name) for name in ("data", "trusted", "test")}
-    aside = {
-        os.path.realpath(storage.local(path)): flag
-        for flag, path in given.items()
-        if path and flag != argument
-    }
+    others = {flag: str(given[flag]).rstrip("/") for flag in given if given[flag]}
+    others.pop(argument, None)
+    if storage.is_remote(root):
+        return remote_rows(root, others)
+    aside = {os.path.realpath(storage.local(path)): flag for flag, path in others.items()}
     rows = []
     for names, path, reason in walk(root, (), (), aside):
         if not reason:
@@ -221,7 +224,7 @@ def walk(folder, names, above, aside):
         rule = f"must be a directory that can be read ({error.strerror})"
         raise InputError("directory", rule, str(folder)) from error
     if names and not entries:
-        yield names, f"{folder}/", "is an empty folder"
+        yield names, f"{folder}/", EMPTY
     for entry in entries:
         here, is_folder = (*names, entry.name), os.path.isdir(entry.path)
         if hidden(entry.name):
@@ -252,14 +255,25 @@ def file_reason(path):
         return "is a link to nothing"
     if not os.path.isfile(path):
         return "is no file, but a device or pipe"
+    if path.lower().endswith(RAW):
+        return "is raw; save it as JPEG or PNG"
     return "" if path.lower().endswith(SUFFIXES) or is_image(path) else "is no image"
 
 
-def remote_reason(names):
-    """The same of a file in storage, from its name."""
-    if any(map(hidden, names)):
-        return HIDDEN
-    return "" if names[-1].lower().endswith(SUFFIXES) else "is not named as an image"
+def remote_rows(root, others):
+    """Rows as `files_below` has them, of files that stay in storage, by their names."""
+    rows = []
+    for path in storage.files(root):
+        names, reason = path[len(root) + 1 :].split("/"), ""
+        inside = [flag for flag, other in others.items() if path.startswith(f"{other}/")]
+        if any(map(hidden, names)):
+            reason = HIDDEN
+        elif inside and not root.startswith(others[inside[0]]):
+            reason = f"is given as {inside[0]}"
+        elif not path.lower().endswith(SUFFIXES):
+            reason = "is not named as an image"
+        rows.append((names, path, reason))
+    return rows
 
 
 def without_links_to_the_same(rows):

@@ -66,10 +66,11 @@ def test_what_decodes_is_an_image_whatever_its_name(photos, prepare):
     draw(photos / "bird" / "e.image.txt", kind="BMP")
     (photos / "bird" / "names.txt").write_text("no image")
     (photos / "bird" / "table.pdf").write_bytes(b"%PDF-1.4")
+    draw(photos / "bird" / "f.DNG", kind="TIFF")
     written, left_out = prepare(photos)
     assert total(written) == {"bird": 5, "cat": 5, "dog": 5}
-    assert left_out == {"bird/names.txt": "is no image", "bird/table.pdf": "is no image"}
-    assert written["left_out_reasons"] == {"is no image": 2}
+    assert set(left_out) == {"bird/names.txt", "bird/table.pdf", "bird/f.DNG"}
+    assert written["left_out_reasons"] == {"is no image": 2, "is raw; save it as JPEG or PNG": 1}
     assert written["conversions"] == {"BMP": 1, "WEBP": 1}
 
 
@@ -204,9 +205,12 @@ def test_images_outside_of_class_folders(photos, prepare, tmp_path):
     (photos / "empty").mkdir()
     written, left_out = prepare(photos)
     assert left_out == {"x.png": "lies in no class folder", "empty": "is an empty folder"}
-    assert f"{photos}: 1 image in no class folder left out" in written["notes"]
+    assert written["notes"] == (
+        f"{photos}: 1 image in no class folder left out",
+        f"{photos}: no image in empty, so no class",
+    )
     draw(tmp_path / "flat" / "x.png")
-    with pytest.raises(InputError, match=r"--data: must hold a folder for each class.* 1 lie in"):
+    with pytest.raises(InputError, match=r"--data: must hold a folder .* 1 lie in none"):
         prepare(tmp_path / "flat")
 
 

@@ -1,4 +1,4 @@
-"""What is stored of files of many formats; training's decoder sees in it what people do."""
+"""What is stored of files of many formats: what people see in them, as training decodes it."""
 
 import io
 import struct
