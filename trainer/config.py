@@ -149,7 +149,8 @@ class TrainConfig:
     )
     audit_folds: int = setting(
         0,
-        "audit: predict each label by a run without it, in as many runs; 0: by the run itself",
+        "audit: predict each label by a run without it, in as many runs; 0: by the run itself, of a"
+        " small set by all other images",
         low=0,
     )
     calibration_per_class: int = setting(

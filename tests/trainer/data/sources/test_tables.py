@@ -85,6 +85,7 @@ def case(name, content, **settings):
         case("index.csv", pd.DataFrame(ROWS, columns=["path", "label"]).to_csv().encode()),
         case("upper.csv", encoded(["Path,LABEL", *LINES[1:]])),
         case("names.csv", encoded(["path,class", *LINES[1:]]), label_column="class"),
+        case("macintosh.csv", encoded(LINES, end="\r")),
         case("windows.csv", encoded([line.replace("/", "\\") for line in LINES])),
         case("dots.csv", encoded([LINES[0], *(f"./images/../{line}" for line in LINES[1:])])),
         case("text.csv", table_of("path,label,note", lambda i, *_: '"two\nlines, ""one"" cell"')),
@@ -117,6 +118,7 @@ MORE = "must have 2 values in each row, as in its header; it has 3.* Received: '
         ("empty.csv", b"", "must have a column path; it has none"),
         ("header.csv", b"path,label\n", "must have rows below the header"),
         ("no header.csv", encoded(LINES[1:]), "must have a column path; it has images/0.png, cat"),
+        ("a note.csv", encoded(["# by hand", *LINES]), "must have a column path; it has # by hand"),
         ("names.csv", encoded(["file,label", *LINES[1:]]), "must have a column path; it has file"),
         ("twice.csv", table_of("path,label,label", lambda *_: "x"), "must have one column label"),
         ("comma.csv", encoded([*LINES[:6], LINES[6] + ", small"]), MORE),
@@ -257,7 +259,7 @@ def test_repeated_rows_are_counted(root, tmp_path, capsys):
 SPLIT = {"Train": "train", "TESTING": "test", "Val": "validation"}
 
 
-def test_splits_of_any_spelling(root, tmp_path):
+def test_splits_of_any_spelling(root, tmp_path, capsys):
     content = table_of("path,label,split", lambda i, *_: list(SPLIT)[i // 3 % 3])
     written, _ = prepared(root, tmp_path, "t.csv", content)
     assert written["num_examples"] == {"train": 6, "test": 6}
@@ -266,6 +268,7 @@ def test_splits_of_any_spelling(root, tmp_path):
     content = content.replace(b"TESTING", b"train")
     written, _ = prepared(root, tmp_path, "t.csv", content)
     assert (written["num_examples"], written["left_out"]) == ({"train": 12, "test": 6}, 0)
+    assert "images of split validation are tested on" in capsys.readouterr().out
 
 
 def test_labels_held_out_unseen_stay_noisy(root, tmp_path):
