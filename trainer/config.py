@@ -197,7 +197,7 @@ class DataConfig:
         choices=("fail", "join", "keep"),
     )
     annotator_column: str = setting(
-        "", "csv: column of who gave the label; labels of an image are joined by majority vote"
+        "", "csv: column of who gave the label; the labels of an image are joined by CROWDLAB"
     )
     bad_images: str = setting(
         "fail",
