@@ -152,7 +152,8 @@ class TrainConfig:
     )
     audit_folds: int = setting(
         0,
-        "audit: predict each label by a run without it, in as many runs; 0: by the run itself",
+        "audit: predict each label by a run without it, in as many runs; 0: by the run itself, of a"
+        " small set by all other images",
         low=0,
     )
     calibration_per_class: int = setting(
@@ -199,7 +200,7 @@ class DataConfig:
         choices=("fail", "join", "keep"),
     )
     annotator_column: str = setting(
-        "", "csv: column of who gave the label; labels of an image are joined by majority vote"
+        "", "csv: column of who gave the label; the labels of an image are joined by CROWDLAB"
     )
     bad_images: str = setting(
         "fail",

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from scipy.special import softmax
-from sklearn.metrics import balanced_accuracy_score
 
 from trainer import calibration, leave_one_out, manifest
 from trainer.data import folds, probe, records
@@ -17,6 +16,11 @@ THE_RUN, RUNS = "the run itself", "runs that had not seen the example"
 OTHERS = "all other examples, as the run has seen its few images too often"
 EPOCHS, AGREEMENT = 100, 0.9  # above both, a run may only repeat the labels
 TRUSTED, TOLERANCE = 20, 0.1  # fewest images, and least difference of rates, to contradict
+CHANCE = 1.5  # times it, the recall below which nobody can tell classes apart
+CANNOT_TELL = (
+    "nobody can tell which labels are wrong: the run has seen its few images too often, and the"
+    " others are hardly right by more than chance; more images, or --audit_folds=3, may help"
+)
 BY_HEART = (
     "the run agrees with almost every label that it was trained on, and cannot judge them;"
     " --audit_folds=3 judges them by runs without them"
@@ -68,14 +72,24 @@ def judged(dataset_path, probe_split_path, checkpoints_paths, labels, ids):
         found.warnings += [BY_HEART] * bool(by_heart)
         return found
     others, tested_by_others = by_others(dataset_path, labels, ids, found)
-    if by_heart or recall(dataset_path, tested_by_others) >= recall(dataset_path, tested):
-        return others
-    return found
+    recalls = [recall(dataset_path, scores) for scores in (tested, tested_by_others)]
+    return better(found, others, by_heart, *recalls)
+
+
+def better(run, others, by_heart, recall_of_run, recall_of_others):
+    """The run, or others where it knows its images by heart or is not ahead on test images."""
+    if not by_heart and recall_of_others < recall_of_run:
+        return run
+    if recall_of_others < CHANCE / others.P.shape[1]:
+        others.warnings.append(CANNOT_TELL)
+    return others
 
 
 def recall(dataset_path, scores):
     """Mean over classes of the share of test images that have the highest score for their label."""
-    return balanced_accuracy_score(records.read_labels(dataset_path, "test"), scores.argmax(axis=1))
+    labels = records.read_labels(dataset_path, "test")
+    right = scores.argmax(axis=1) == labels
+    return np.mean([right[labels == c].mean() for c in np.unique(labels)])
 
 
 def by_runs(dataset_path, probe_split_path, checkpoints_paths, labels, ids):

@@ -304,6 +304,24 @@ def test_a_small_set_that_is_known_by_heart(rare):
     assert "audit/noise_rate" not in metrics
 
 
+@pytest.mark.parametrize(
+    ("by_heart", "recalls", "judge", "warnings"),
+    [
+        (False, (0.9, 0.8), label_judges.THE_RUN, []),
+        (True, (0.9, 0.8), label_judges.OTHERS, []),
+        (False, (0.5, 0.8), label_judges.OTHERS, []),
+        (True, (1.0, 0.55), label_judges.OTHERS, [label_judges.CANNOT_TELL]),
+    ],
+)
+def test_who_judges_a_small_set(by_heart, recalls, judge, warnings):
+    run, others = (
+        label_judges.Judged(np.zeros((1, 2)), [], name, {})
+        for name in (label_judges.THE_RUN, label_judges.OTHERS)
+    )
+    found = label_judges.better(run, others, by_heart, *recalls)
+    assert (found.judge, found.warnings) == (judge, warnings)
+
+
 def test_scores_leave_the_example_out():
     Z, Y = RNG.normal(size=(30, 5)), np.eye(3)[RNG.integers(3, size=30)]
     Y -= Y.mean(axis=0)

@@ -44,7 +44,8 @@ def choose(labels, class_names, per_class, rng):
         rule = "must be 0 where no label is trusted; --trusted or --clean_label_column names such"
         raise InputError("--probe_per_class", rule, per_class)
     if too_small:
-        rule = f"must be at most the trusted examples of the smallest class; {too_small}"
+        rule = "must be at most the trusted examples of the smallest class, or give more of these"
+        rule = f"{rule}; {too_small}"
         raise InputError("--probe_per_class", rule, per_class)
     shuffled = rng.permutation(len(labels))
     by_class = shuffled[np.argsort(labels[shuffled], kind="stable")]

@@ -1,6 +1,8 @@
 """One row for each image of a table: repeated rows go, labels of several annotators are joined."""
 
+import contextlib
 import os
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -8,6 +10,7 @@ import pandas as pd
 from trainer import storage
 from trainer.errors import InputError
 
+MOST_CELLS = 20_000_000  # images times annotators that CROWDLAB is given
 IMAGE = ["image", "test", "trusted"]  # an image has one label in each part of the data
 
 
@@ -34,15 +37,16 @@ def one_row_per_image(files, annotator_column):
     joined = once.drop_duplicates(IMAGE)
     if len(several):
         check(several, annotator_column)
-        labels, ties = majority(several)
+        labels, how = consensus(several)
         places = pd.MultiIndex.from_frame(joined[IMAGE])
         joined = joined.assign(label=labels.reindex(places).array)
         joined["label"] = joined.label.where(joined.label.notna(), once.label)
-        facts |= {"images_of_several_annotators": len(labels), "ties_of_annotators": ties}
-        facts |= {"annotators_joined_by": "majority vote"}
+        disputed = int((several.groupby(IMAGE).label.nunique() > 1).sum())
+        facts |= {"images_of_several_annotators": len(labels), "disputed_images": disputed}
+        facts["annotators_joined_by"] = how
         print(
-            f"the labels of several annotators of {len(labels)} images are joined by majority vote;"
-            f" {ties} ties go to the class with more votes in all"
+            f"{len(labels)} images have labels of several annotators, who disagree on {disputed};"
+            f" they are joined by {how}"
         )
     if "repeated_rows" in facts:
         print(f"{facts['repeated_rows']} rows repeat an image with its label; each counts once")
@@ -70,23 +74,34 @@ def refuse(rows, labels, rule):
     raise InputError("--data", f"{rule}; {rows.image.nunique()} such in all", received)
 
 
-def majority(several):
-    """The label that most rows of an image have, of equal ones that with more rows in all.
+def consensus(several):
+    """The label of each image of several rows, by CROWDLAB, or else by majority vote.
+
+    CROWDLAB (Goh et al., 2022) weighs annotators by how they agree with others. Its model, which
+    has to be there, knows how frequent the classes are.
 
     Returns:
-      `pandas.Series` of labels by `IMAGE`, and the number of ties.
+      `pandas.Series` of labels by `IMAGE`, and which of the two it was.
     """
-    from cleanlab.multiannotator import get_majority_vote_label  # takes seconds
+    from cleanlab import multiannotator  # takes seconds
 
     codes, names = pd.factorize(several.label, sort=True)
-    numbers = several.groupby(IMAGE).cumcount()
-    votes = several[IMAGE].assign(code=codes, number=numbers)
-    votes = votes.pivot(index=IMAGE, columns="number", values="code")
+    votes = several[IMAGE].assign(code=codes, annotator=several.annotator)
+    votes["number"] = votes.groupby(IMAGE).cumcount()
+    images, annotators = votes.number.eq(0).sum(), votes.annotator.nunique()
+    crowd = images * annotators <= MOST_CELLS and len(names) > 1
+    column = "annotator" if crowd else "number"
+    votes = votes.pivot(index=IMAGE, columns=column, values="code").astype(float)
     # A strict order of the classes: the library would break ties at random.
-    order = np.bincount(codes) / len(codes) - 1e-9 * np.arange(len(names))
-    order = np.tile(order, (len(votes), 1))
-    found = get_majority_vote_label(votes.to_numpy(float), order, verbose=False)
-    counts = several.groupby([*IMAGE, "label"]).size()
-    most = counts == counts.groupby(IMAGE).transform("max")
-    ties = (most.groupby(IMAGE).sum() > 1).sum()
-    return pd.Series(names[found], votes.index), int(ties)
+    shares = np.bincount(codes) / len(codes) - 1e-9 * np.arange(len(names))
+    shares = np.tile(shares / shares.sum(), (len(votes), 1))
+    how = "majority vote, ties by which class has more rows"
+    found = multiannotator.get_majority_vote_label(votes.to_numpy(), shares, verbose=False)
+    if crowd:
+        with warnings.catch_warnings(), contextlib.suppress(ValueError):
+            warnings.simplefilter("ignore")
+            quality = multiannotator.get_label_quality_multiannotator(
+                votes.reset_index(drop=True), shares, verbose=False
+            )
+            found, how = quality["label_quality"].consensus_label.to_numpy(), "CROWDLAB"
+    return pd.Series(names[found], votes.index), how

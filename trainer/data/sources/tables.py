@@ -36,7 +36,7 @@ ENCODINGS = {  # those of four bytes begin as those of two
 }
 # What programs write for a value that is not there; in a table they are no classes.
 NO_VALUE = ("nan", "NaN", "-nan", "<NA>", "NaT", "N/A", "n/a", "#N/A", "NULL", "null", "None")
-SHOWN = 10  # columns in a message
+SHOWN = 6  # columns in a message
 TRUSTED = {
     **dict.fromkeys(("1", "1.0", "true", "yes", "y", "t"), True),
     **dict.fromkeys(("0", "0.0", "false", "no", "n", "f", ""), False),
@@ -60,6 +60,8 @@ def table(settings):
     rows = read_rows(Path(storage.fetched(settings.data, "--data")), settings)
     split = flags(rows.split, SPLITS)
     test = split == ("test" if (split == "test").any() else "validation")
+    if test.any() and not (split == "test").any():
+        print("images of split validation are tested on, as there are none of split test")
     trusted = flags(rows.trusted, TRUSTED).astype(bool)
     files = rows[["label", "clean_label", "annotator"]].assign(
         path=places(rows.path, os.path.dirname(settings.data)), trusted=trusted, test=test
@@ -178,7 +180,7 @@ def text(file):
         decoded = content.decode(encoding)
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        rule = f"must be text in {encoding.upper()[:6].rstrip('-')}; save it in UTF-8"
+        rule = f"must be text in {encoding.removesuffix('-sig').upper()}, or saved in UTF-8"
         raise InputError("--data", rule, f"line {line} of {file}") from None
     if "\0" in decoded:
         raise InputError("--data", "must be text in UTF-8, with no zeros in it", str(file))
@@ -192,10 +194,14 @@ def csv_rows(content, file):
     delimiter = next(sniffed, ",")
     lines = io.StringIO(content, newline="")
     reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True, strict=True)
+    rows = not_blank(reader, file)
+    header = [name.strip() for name in next(rows, [])]
+    return header, (of_length(row, header, reader.line_num, file) for row in rows)
+
+
+def not_blank(reader, file):
     try:
-        rows = (row for row in reader if any(field.strip() for field in row))
-        header = [name.strip() for name in next(rows, [])]
-        return header, [of_length(row, header, reader.line_num, file) for row in rows]
+        yield from (row for row in reader if any(field.strip() for field in row))
     except csv.Error as error:
         rule = f"must be CSV whose quotes are closed ({error})"
         raise InputError("--data", rule, f"line {reader.line_num} of {file}") from None
@@ -226,7 +232,7 @@ def json_rows(content, file):
         rule = "must be JSON lines or a JSON array, of objects with path and label"
         raise InputError("--data", rule, str(file))
     header = list(dict.fromkeys(name for record in records for name in record))
-    return header, [list(map(record.get, header)) for record in records]
+    return header, (list(map(record.get, header)) for record in records)
 
 
 def decoded(content, file, line=None):
@@ -240,7 +246,7 @@ def decoded(content, file, line=None):
 def as_text(value, column):
     """A value of JSON or CSV as a string."""
     if isinstance(value, list | dict):
-        raise InputError(f"column {column}", "must have one value in each row", json.dumps(value))
+        raise InputError(f"column {column}", "must have one value in each row", str(value)[:60])
     if value is None or value != value:  # null or NaN
         return ""
     return json.dumps(value) if isinstance(value, bool) else str(value)
