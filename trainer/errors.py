@@ -29,13 +29,13 @@ class RemoteError(RuntimeError):
 
 
 class Preempted(SystemExit):
-    """Training was told to end and has saved its state; the exit status is 143, as of SIGTERM.
+    """Training was told to end and has saved its state; the exit status is 128 + the signal.
 
     It ends a process with this status wherever it is raised, in a pipeline's task as well.
     """
 
-    def __init__(self, message):
-        super().__init__(128 + signal.SIGTERM)
+    def __init__(self, message, signum=signal.SIGTERM):
+        super().__init__(128 + signum)
         self.message = message
 
     def __str__(self):

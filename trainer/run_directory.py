@@ -3,7 +3,9 @@
 <root>/prepared_dataset, noisy_labels, probe_split, checkpoints, model, metrics, label_audit, ...
 """
 
+import contextlib
 import dataclasses
+import json
 
 from trainer import manifest
 from trainer.config import TrainConfig
@@ -105,8 +107,17 @@ def report(root):
 
 
 def review(root, file):
-    """Takes a reviewer's decisions. Returns how many there are."""
+    """Takes a reviewer's decisions on a run, or on what a pipeline left. Returns their number."""
     from trainer import label_audit
 
-    paths = root / manifest.LABEL_AUDIT, file, root / manifest.PREPARED_DATASET
-    return label_audit.review(*paths, root / manifest.REVIEW)
+    audit, dataset = (
+        place(root, kind) for kind in (manifest.LABEL_AUDIT, manifest.PREPARED_DATASET)
+    )
+    return label_audit.review(audit, file, dataset, root / manifest.REVIEW)
+
+
+def place(root, kind):
+    """The directory of an artifact; a pipeline's run.json says where it is."""
+    with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
+        return root / json.loads((root / "run.json").read_text())["artifacts"][kind]
+    return root / kind

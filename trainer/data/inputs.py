@@ -1,0 +1,132 @@
+"""What a run reads, looked at before anything is written: paths, tables, classes, trusted images.
+
+Images are counted and not decoded, so that it takes a second for thousands.
+"""
+
+import contextlib
+import dataclasses
+import hashlib
+import io
+import os
+from pathlib import Path
+
+import numpy as np
+
+from trainer import storage
+from trainer.config import TABLES
+from trainer.errors import InputError
+
+DIRECTORIES = ("trusted", "test")
+READ = ("data", "trusted", "test", "noise_file", "imagenet_val")
+QUICK = (*TABLES, "digits")  # sources whose classes are known at once
+
+
+def check(dataset, settings, noise="none"):
+    """Raises InputError for what a preparation and the steps after it would refuse.
+
+    Args:
+      dataset: Name of the source.
+      settings: `trainer.config.DataConfig`.
+      noise: One of `trainer.config.NOISES`.
+
+    Returns:
+      A hash of paths, sizes and times of all files of images; it changes with them.
+    """
+    check_paths(dataset, settings)
+    files = [getattr(settings, name) for name in READ]
+    local = [file for file in files if file and not storage.is_remote(file)]
+    if dataset not in QUICK or len(local) < len([file for file in files if file]):
+        return fingerprint(local)
+    source = counted(dataset, settings)
+    if settings.trusted:
+        check_trusted(source, settings)
+    check_noise_file(dataset, source, settings, noise)
+    check_probe(source, settings)
+    paths = [path for split in source.paths.values() for path in split]
+    return fingerprint([*local, *paths])
+
+
+def check_paths(dataset, settings):
+    """Raises InputError for a path that is not there, or a folder in place of a file."""
+    for name in READ:
+        path = getattr(settings, name)
+        if not path or storage.is_remote(path):
+            continue
+        if not os.path.exists(path):
+            raise InputError(f"--{name}", "must exist; there is nothing of this name", path)
+        if name in DIRECTORIES or (name, dataset) == ("data", "image_folder"):
+            if not os.path.isdir(path):
+                raise InputError(f"--{name}", "must be a directory with one for each class", path)
+        elif os.path.isdir(path) and (name == "noise_file" or (name, dataset) == ("data", "csv")):
+            rule = "must be a file"
+            if name == "data":
+                rule = "must be a table; --dataset=image_folder takes a directory"
+            raise InputError(f"--{name}", rule, path)
+    if settings.trusted and settings.data:
+        if os.path.realpath(settings.trusted) == os.path.realpath(settings.data):
+            rule = "must hold images whose labels are right; it is the same as --data"
+            raise InputError("--trusted", rule, settings.trusted)
+
+
+def counted(dataset, settings):
+    """The source, with images that are there but have not been read."""
+    from trainer.data import sources
+    from trainer.data.sources import image_check
+
+    settings = dataclasses.replace(settings, beam_runner="", beam_options="")
+    said = io.StringIO()  # it is said again when the images are prepared
+    with image_check.unread(), contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        return sources.load(dataset, settings)
+
+
+def check_trusted(source, settings):
+    """Raises InputError where --data and --trusted look swapped."""
+    trusted = 0 if source.trusted_ids is None else len(source.trusted_ids)
+    others = (source.size or 0) - trusted
+    if trusted > others:
+        rule = f"must be the smaller part: {trusted:,} images, --data has {others:,}; swap the two"
+        raise InputError("--trusted", rule, settings.trusted)
+
+
+def check_noise_file(dataset, source, settings, noise):
+    from trainer.data import noise_models
+
+    names = list(source.class_names)
+    if noise == "matrix":
+        noise_models.read_matrix(settings.noise_file, len(names))
+    if noise == "asymmetric":
+        noise_models.asymmetric_map({"source": dataset, "class_names": names}, settings.noise_file)
+
+
+def check_probe(source, settings):
+    """Raises InputError unless the probe can be taken from the trusted examples."""
+    from trainer.data import probe
+
+    names, clean = list(source.class_names), true_labels(source)
+    trusted = np.flatnonzero(clean >= 0) if source.trusted_ids is None else source.trusted_ids
+    per_class = settings.probe_per_class
+    if settings.probe_dataset_hold_ratio:
+        sizes = {"num_examples": {"train": len(clean)}, "class_names": names}
+        per_class = probe.share_of_each_class(settings.probe_dataset_hold_ratio, sizes)
+    probe.choose(clean[trusted], names, per_class, np.random.default_rng(0))
+
+
+def true_labels(source):
+    """Of the train split, int (N,), -1 where not known."""
+    if source.clean_labels is not None:
+        return source.clean_labels
+    if source.labels_are_clean:
+        return np.array([label for _, label in source.splits["train"]])
+    return np.full(len(source.splits["train"]), -1)
+
+
+def fingerprint(paths):
+    """A hash of the paths, sizes and times of files, and of all files in directories."""
+    content = hashlib.sha256()
+    for path in sorted(map(str, paths)):
+        for file in storage.files(path) if os.path.isdir(path) else [path]:
+            found = Path(file).stat()
+            content.update(
+                f"{file}\0{found.st_size} {found.st_mtime_ns}\0".encode(errors="replace")
+            )
+    return content.hexdigest()
