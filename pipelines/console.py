@@ -1,4 +1,7 @@
-"""What a person sees of a run: progress and the reason of a failure, out of all that is said."""
+"""What a person sees of all that is said: progress, warnings and the reason of a failure.
+
+Of what a task prints, lines that begin with "warning: " reach the terminal.
+"""
 
 import io
 import re
@@ -6,44 +9,90 @@ import sys
 import threading
 import time
 
+DETERMINISTIC = ("InputError", "TrainingError")  # another attempt would end in the same way
+KILLED = (-9, 137)
+COLOUR = re.compile(r"\x1b\[\d+m")
+
 
 class Console(io.TextIOBase):
-    """Writes everything to the log, and to the terminal what a person waits for."""
+    """Writes everything to the log, and to the terminal what a person waits for.
 
-    def __init__(self, log, terminal):
-        self.log = log
-        self.terminal = terminal
+    Args:
+      log: Text stream.
+      terminal: Text stream.
+      total: How many tasks there are.
+    """
+
+    def __init__(self, log, terminal, total):
+        self.log, self.terminal, self.total = log, terminal, total
         self.started = time.monotonic()
-        self.unfinished_line = ""
         self.error = self.reason = None
-        self.lock = threading.Lock()  # two tasks of a loop run at a time
+        self.count = 0
+        self.lock = threading.Lock()
+        self.task = threading.local()  # two tasks of a loop run at a time, each in its thread
 
     def write(self, text):
+        *lines, self.task.line = (getattr(self.task, "line", "") + text).split("\n")
         with self.lock:
-            self.log.write(text)
-            *lines, self.unfinished_line = (self.unfinished_line + text).split("\n")
             for line in lines:
-                self.show(line.strip().rpartition("\r")[2])
+                self.log.write(f"{line}\n")
+                self.show(COLOUR.sub("", line).strip().rpartition("\r")[2])
         return len(text)
 
     def show(self, line):
         if match := re.match(r".*%\|.*?\]", line):  # a progress bar
             self.tell(match[0])
-        elif match := re.search(
-            r"Task \S*'([\w-]+)'\S* finished with status \S*(SUCCESS|FAIL)", line
-        ):
-            self.tell(f"{match[1]}: {'done' if match[2] == 'SUCCESS' else 'FAILED'}")
-        elif match := re.match(r"Task (\S+) failed .*Retrying in (\S+)s", line):
-            self.tell(f"{match[1]}: again in {float(match[2]):.0f} s")
+        elif match := re.search(r"Executing task '([\w-]+)'$", line):
+            self.tell(self.begin(match[1]))
+        elif match := re.match(r"Task ([\w-]+) cache hit", line):
+            self.tell(f"{self.begin(match[1])}: done before")
+        elif match := re.search(r"Task '[\w-]+' finished with status (SUCCESS|FAIL)", line):
+            self.tell(f"{self.task.name}: {'done' if match[1] == 'SUCCESS' else 'FAILED'}")
+        elif re.match(r"warning: |resuming at step \d", line):
+            self.tell(line)
         elif match := re.match(r"trainer\.errors\.(\w+): (.*)", line):
-            self.error, self.reason = match.groups()
+            self.task.error = self.error = match[1]
+            self.reason = match[2]
+        elif (match := re.match(r"[\w.]*(Error|Exception|Interrupt)\b.*", line)) and not self.error:
+            self.reason = match[0]
+
+    def begin(self, name):
+        """The name of a task, with its number."""
+        self.count += 1
+        self.task.name = f"[{self.count}/{self.total}] {re.sub(r'-[0-9]+$', '', name)}"
+        return self.task.name
 
     def tell(self, line):
         self.terminal.write(f"{time.monotonic() - self.started:5.0f} s  {line}\n")
         self.terminal.flush()
 
+    def persistent(self, run, retries, backoff):
+        """A function that runs a task, and again after a failure that may have been by chance.
+
+        Args:
+          run: Function that runs a task in this thread. Returns its exit status.
+          retries: Further attempts.
+          backoff: Seconds before the first of them, then twice as long each time.
+        """
+
+        def attempt(*arguments, **options):
+            for number in range(retries + 1):
+                self.task.error = None
+                status = run(*arguments, **options)
+                if status in KILLED:
+                    self.reason = f"{self.task.name} was killed; memory may have run out"
+                if not status or number == retries or self.task.error in DETERMINISTIC:
+                    return status
+                delay = backoff * 2**number
+                self.tell(f"{self.task.name}: failed, again in {delay} s")
+                time.sleep(delay)
+
+        return attempt
+
     def explain(self, error):
         """Says why a run failed. Returns the exit status."""
-        reason = self.reason or f"{error} All that was said is in {self.log.name}"
+        reason = self.reason or COLOUR.sub("", str(error))
+        if not self.error:
+            reason += f"; all that was said is in {self.log.name}"
         sys.stderr.write(f"error: {reason}\n")
         return 2 if self.error == "InputError" else 1

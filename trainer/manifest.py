@@ -128,9 +128,8 @@ def edited(directory):
         if not file.is_file() or file.name in (MANIFEST, PARTIAL):
             continue
         expected, found = written.get(str(file.relative_to(directory))), file.stat()
-        if expected is None or found.st_size != expected["bytes"]:
-            yield file
-        elif found.st_mtime_ns > since and fingerprint(file) != expected:
+        same = expected is not None and found.st_size == expected["bytes"]
+        if not same or (found.st_mtime_ns > since and fingerprint(file) != expected):
             yield file
 
 

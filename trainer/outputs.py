@@ -14,6 +14,10 @@ LOCK = ".lock"
 held = []  # open until the process ends, however it ends: no lock outlives it
 
 
+class Taken(InputError):
+    """A directory that another process or another run has."""
+
+
 def hold(directory, argument):
     """Keeps other processes out of a directory until this one ends.
 
@@ -22,7 +26,8 @@ def hold(directory, argument):
       argument: Flag that names it.
 
     Raises:
-      InputError: Another process has it, or it cannot be written.
+      Taken: Another process has it.
+      InputError: It cannot be written.
     """
     try:
         Path(directory).mkdir(parents=True, exist_ok=True)
@@ -36,7 +41,7 @@ def hold(directory, argument):
     except BlockingIOError:
         file.seek(0)
         rule = f"is in use by process {file.read() or '?'}; wait for its end, or name another one"
-        raise InputError(argument, rule, str(directory)) from None
+        raise Taken(argument, rule, str(directory)) from None
     except OSError:  # a file system without locks
         pass
     file.truncate(0)

@@ -110,9 +110,7 @@ def review(root, file):
     """Takes a reviewer's decisions on a run, or on what a pipeline left. Returns their number."""
     from trainer import label_audit
 
-    audit, dataset = (
-        place(root, kind) for kind in (manifest.LABEL_AUDIT, manifest.PREPARED_DATASET)
-    )
+    audit, dataset = place(root, manifest.LABEL_AUDIT), place(root, manifest.PREPARED_DATASET)
     return label_audit.review(audit, file, dataset, root / manifest.REVIEW)
 
 

@@ -62,10 +62,9 @@ def check_paths(dataset, settings):
             if name == "data":
                 rule = "must be a table; --dataset=image_folder takes a directory"
             raise InputError(f"--{name}", rule, path)
-    if settings.trusted and settings.data:
-        if os.path.realpath(settings.trusted) == os.path.realpath(settings.data):
-            rule = "must hold images whose labels are right; it is the same as --data"
-            raise InputError("--trusted", rule, settings.trusted)
+    if settings.trusted and os.path.realpath(settings.trusted) == os.path.realpath(settings.data):
+        rule = "must hold images whose labels are right; it is the same as --data"
+        raise InputError("--trusted", rule, settings.trusted)
 
 
 def counted(dataset, settings):
@@ -80,8 +79,11 @@ def counted(dataset, settings):
 
 
 def check_trusted(source, settings):
-    """Raises InputError where --data and --trusted look swapped."""
+    """Raises InputError where --trusted is empty, or it and --data look swapped."""
     trusted = 0 if source.trusted_ids is None else len(source.trusted_ids)
+    if not trusted:
+        rule = "must hold images as <class>/<file>; there are none"
+        raise InputError("--trusted", rule, settings.trusted)
     others = (source.size or 0) - trusted
     if trusted > others:
         rule = f"must be the smaller part: {trusted:,} images, --data has {others:,}; swap the two"
