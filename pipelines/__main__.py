@@ -118,7 +118,6 @@ def compile_to_file():
     from pipelines.compile import compile_pipeline, specification
 
     given = parameters.with_file(given, specification(PIPELINE.value, chosen))
-    given = parameters.check(PIPELINE.value, given)
     path = OUTPUT.value or f"{PIPELINE.value}.yaml"
     compile_pipeline(PIPELINE.value, chosen, path, given)
     print(path)

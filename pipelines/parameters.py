@@ -194,21 +194,25 @@ def numbers(flag, kind):
 
 
 def with_file(parameters, spec):
-    """The parameters with those of --parameters, all checked against a compiled pipeline.
+    """The parameters with those of --parameters, after the same rules for all.
 
     Args:
       parameters: By name.
       spec: The compiled pipeline, as a dictionary.
+
+    Raises:
+      InputError: The pipeline has no such parameter, or it breaks a rule.
     """
     if PARAMETERS.value:
         parameters = parameters | read(PARAMETERS.value)
     definitions = spec["root"]["inputDefinitions"]["parameters"]
     for name in parameters:
         config.check_choice("parameter", name, tuple(definitions))
-    return {
+    of_type = {
         name: typed(name, value, TYPES[definitions[name]["parameterType"]])
         for name, value in parameters.items()
     }
+    return check(spec["pipelineInfo"]["name"], of_type)
 
 
 def typed(name, value, kind):

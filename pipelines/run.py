@@ -30,7 +30,7 @@ from pipelines import docker_runner, ending
 from pipelines.compile import PIPELINES
 from pipelines.console import Console
 from pipelines.output_directory import STATES, OutputDirectory, default
-from pipelines.parameters import absolute, check, inputs_of, with_file
+from pipelines.parameters import absolute, inputs_of, with_file
 from pipelines.progress import number_of_tasks
 from trainer import manifest, outputs
 from trainer.data import inputs
@@ -67,11 +67,13 @@ def run(name, profile, parameters, output_dir=None, runner="subprocess", gpus=No
       InputError: A parameter is wrong, or `output_dir` cannot be written.
       SystemExit: A task failed; with status 2 if that was for wrong input, otherwise 1.
     """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, end)
     # Within a run kfp reuses what is finished; the attempts are those of `Console.persistent`.
     local_profile = dataclasses.replace(profile, cache_training=profile.cache, retries=0)
     pipeline = PIPELINES[name](local_profile)
     spec = json_format.MessageToDict(pipeline.pipeline_spec)
-    parameters, paths = absolute(check(name, with_file(parameters, spec)))
+    parameters, paths = absolute(with_file(parameters, spec))
     seen = inputs.check(*inputs_of(name, parameters))
     kfp_runner = choose(runner, spec, paths, gpus, profile)
     command = json.loads(json.dumps({"pipeline": name, **parameters}))
@@ -107,8 +109,6 @@ def place(kfp_runner, directory, cache):
 
 def execute(pipeline, parameters, directory, profile, total):
     """Runs the tasks; SystemExit if one fails."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, end)
     os.environ.setdefault("TQDM_MININTERVAL", "3")  # of the tasks: each change is a line here
     with (
         open(directory.root / "log.txt", "a", buffering=1) as log,

@@ -37,6 +37,9 @@ def check(dataset, settings, noise="none"):
     local = [file for file in files if file and not storage.is_remote(file)]
     if dataset not in QUICK or len(local) < len([file for file in files if file]):
         return fingerprint(local)
+    if settings.trusted and os.path.isdir(settings.data):
+        sizes = (len(storage.files(path)) for path in (settings.trusted, settings.data))
+        check_smaller(*sizes, settings.trusted)
     source = counted(dataset, settings)
     if settings.trusted:
         check_trusted(source, settings)
@@ -84,10 +87,13 @@ def check_trusted(source, settings):
     if not trusted:
         rule = "must hold images as <class>/<file>; there are none"
         raise InputError("--trusted", rule, settings.trusted)
-    others = (source.size or 0) - trusted
+    check_smaller(trusted, source.size - trusted, settings.trusted)
+
+
+def check_smaller(trusted, others, path):
     if trusted > others:
         rule = f"must be the smaller part: {trusted:,} images, --data has {others:,}; swap the two"
-        raise InputError("--trusted", rule, settings.trusted)
+        raise InputError("--trusted", rule, path)
 
 
 def check_noise_file(dataset, source, settings, noise):

@@ -77,7 +77,8 @@ def write(directory, source_name, source, settings):
     if source.left_out:
         with open(directory / "left_out.csv", "w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows([("path", "reason"), *source.left_out])
-        print(f"{len(source.left_out)} files are left out; {directory}/left_out.csv says why")
+        listed = directory.with_name(directory.name.removesuffix(".partial")) / "left_out.csv"
+        print(f"warning: {len(source.left_out)} files are left out; {listed} says why")
     return manifest.finish(
         directory,
         manifest.PREPARED_DATASET,
