@@ -33,6 +33,7 @@ class OutputDirectory:
       root: Its path.
       command: The pipeline and its parameters: what a directory belongs to.
       version: Of code and data; a run is only resumed with the same.
+      read: Paths of its inputs, by the flag that names them.
       resume: Whether a run that was cut off is resumed at all.
 
     Attributes:
@@ -41,11 +42,12 @@ class OutputDirectory:
 
     Raises:
       Taken: It is in use, or holds something else.
-      InputError: It cannot be written.
+      InputError: It cannot be written, or lies in the inputs.
     """
 
-    def __init__(self, root, command, version, resume=True):
+    def __init__(self, root, command, version, read, resume=True):
         self.root = root
+        outputs.check_apart(FLAG, root, read)
         check(root, command)
         outputs.hold(root, FLAG)
         earlier = check(root, command)
@@ -150,23 +152,23 @@ def default(name, *run):
     """
     names = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
     places = (Path("runs", each) for each in names)
-    mine, reason = [], ""
+    mine, reasons = [], {}
     for place in places:
         if not place.exists():
             break
         try:
             mine.append((check(place, run[0]).get("state") == "finished", place))
         except Taken as taken:
-            reason = reason or taken
+            reasons[place] = taken
     mine.sort(key=lambda found: found[0])
     candidates = itertools.chain((found for _, found in mine), [place], places)
     for place in candidates:
         try:
             found = OutputDirectory(place, *run)
         except Taken as taken:
-            reason = reason or taken
+            reasons[place] = taken
             continue
-        if reason and place != Path("runs", name):
-            _, rule, received = reason.args
-            print(f"{received} {rule.partition(';')[0]}; this run goes to {place}")
+        if Path("runs", name) in reasons:
+            _, rule, first = reasons[Path("runs", name)].args
+            print(f"{first} {rule.partition(';')[0]}; this run goes to {place}")
         return found

@@ -32,7 +32,7 @@ from pipelines.console import Console
 from pipelines.output_directory import STATES, OutputDirectory, default
 from pipelines.parameters import absolute, inputs_of, with_file
 from pipelines.progress import number_of_tasks
-from trainer import manifest, outputs
+from trainer import manifest
 from trainer.data import inputs
 
 RESULTS = {
@@ -79,11 +79,8 @@ def run(name, profile, parameters, output_dir=None, runner="subprocess", gpus=No
     command = json.loads(json.dumps({"pipeline": name, **parameters}))
     version = hashlib.sha256(json.dumps([spec, seen, runner], sort_keys=True).encode()).hexdigest()
     read = {flag: parameters.get(flag) for flag in inputs.READ}
-    outputs.check_apart("--output_dir", output_dir or Path("runs", name), read)
-    if output_dir:
-        directory = OutputDirectory(output_dir, command, version, profile.cache)
-    else:
-        directory = default(name, command, version, profile.cache)
+    run = command, version, read, profile.cache
+    directory = OutputDirectory(output_dir, *run) if output_dir else default(name, *run)
     if directory.state != "new":
         print(STATES[directory.state].format(directory.root), flush=True)
     end_left_behind(directory.tasks, runner)

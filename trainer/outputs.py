@@ -51,7 +51,7 @@ def hold(directory, argument):
 
 
 def check_apart(argument, directory, inputs):
-    """Raises InputError if a directory of outputs lies in an input of the run, or has one in it.
+    """Raises InputError if a directory of outputs lies in an input of the run, Taken if it has one.
 
     Args:
       argument: Flag that names the directory.
@@ -64,7 +64,7 @@ def check_apart(argument, directory, inputs):
             continue
         place = Path(path).resolve()
         if place.is_relative_to(outputs):
-            raise InputError(argument, f"must not hold --{flag}, which is read", str(directory))
+            raise Taken(argument, f"must not hold --{flag}, which is read", str(directory))
         if place.is_dir() and outputs.is_relative_to(place):
             raise InputError(argument, f"must not lie in --{flag}, which is read", str(directory))
 

@@ -29,7 +29,7 @@ def directory(tmp_path, monkeypatch):
 
     def open_directory(root=tmp_path / "out", command=COMMAND, version="1", **options):
         release()
-        return OutputDirectory(root, command, version, **options)
+        return OutputDirectory(root, command, version, {}, **options)
 
     yield open_directory
     release()
@@ -121,9 +121,9 @@ def test_what_is_somebody_elses_is_left_alone(directory, tmp_path, name):
 
 
 def test_the_default_is_the_next_one_that_is_free(directory, tmp_path, capsys):
-    def place(command):
+    def place(command, **read):
         release()
-        return str(default("training", command, "1").root)
+        return str(default("training", command, "1", read).root)
 
     assert place(COMMAND) == "runs/training"
     finished(directory(tmp_path / "runs/training"), labels="a")
@@ -134,6 +134,11 @@ def test_the_default_is_the_next_one_that_is_free(directory, tmp_path, capsys):
     )
     assert place(OTHER) == "runs/training-2"
     assert place(COMMAND) == "runs/training"
+    capsys.readouterr()
+    assert place(COMMAND, data="runs/training/clean_manifest.csv") == "runs/training-3"
+    assert capsys.readouterr().out.startswith("runs/training must not hold --data, which is")
+    with pytest.raises(outputs.InputError, match="must not lie in --data"):
+        place(COMMAND, data=".")
 
 
 def test_one_process_at_a_time_and_no_lock_outlives_it(directory, tmp_path):
@@ -150,7 +155,7 @@ def test_one_process_at_a_time_and_no_lock_outlives_it(directory, tmp_path):
     assert other.stdout.readline() == "held\n"
     with pytest.raises(Taken, match=f"is in use by process {other.pid}; wait for its end"):
         directory(place)
-    assert str(default("training", COMMAND, "1").root) == "runs/training-2"
+    assert str(default("training", COMMAND, "1", {}).root) == "runs/training-2"
     other.kill()
     other.wait()
     assert directory(place).state == "resumed"
