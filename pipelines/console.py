@@ -14,6 +14,13 @@ KILLED = (-9, 137)
 COLOUR = re.compile(r"\x1b\[\d+m")
 
 
+class Task(threading.local):
+    """What is known of the task that runs in a thread: of a loop, two run at a time."""
+
+    name = line = ""
+    failure = None  # kind of error, if it is one of ours, and reason
+
+
 class Console(io.TextIOBase):
     """Writes everything to the log, and to the terminal what a person waits for.
 
@@ -26,13 +33,13 @@ class Console(io.TextIOBase):
     def __init__(self, log, terminal, total):
         self.log, self.terminal, self.total = log, terminal, total
         self.started = time.monotonic()
-        self.error = self.reason = None
         self.count = 0
+        self.failure = None  # that of the first task that failed
         self.lock = threading.Lock()
-        self.task = threading.local()  # two tasks of a loop run at a time, each in its thread
+        self.task = Task()
 
     def write(self, text):
-        *lines, self.task.line = (getattr(self.task, "line", "") + text).split("\n")
+        *lines, self.task.line = (self.task.line + text).split("\n")
         with self.lock:
             for line in lines:
                 self.log.write(f"{line}\n")
@@ -51,10 +58,9 @@ class Console(io.TextIOBase):
         elif re.match(r"warning: |resuming at step \d", line):
             self.tell(line)
         elif match := re.match(r"trainer\.errors\.(\w+): (.*)", line):
-            self.task.error = self.error = match[1]
-            self.reason = match[2]
-        elif (match := re.match(r"[\w.]*(Error|Exception|Interrupt)\b.*", line)) and not self.error:
-            self.reason = match[0]
+            self.task.failure = match.groups()
+        elif match := re.match(r"[\w.]*(Error|Exception|Interrupt)\b.*", line):
+            self.task.failure = self.task.failure or (None, match[0])
 
     def begin(self, name):
         """The name of a task, with its number."""
@@ -77,11 +83,16 @@ class Console(io.TextIOBase):
 
         def attempt(*arguments, **options):
             for number in range(retries + 1):
-                self.task.error = None
+                self.task.failure = None
                 status = run(*arguments, **options)
+                if not status:
+                    return status
+                kind, reason = self.task.failure or (None, f"ended with status {status}")
                 if status in KILLED:
-                    self.reason = f"{self.task.name} was killed; memory may have run out"
-                if not status or number == retries or self.task.error in DETERMINISTIC:
+                    reason = "was killed; memory may have run out"
+                if number == retries or kind in DETERMINISTIC:
+                    where = "" if kind else f"{self.task.name}: "
+                    self.failure = self.failure or (kind, f"{where}{reason}")
                     return status
                 delay = backoff * 2**number
                 self.tell(f"{self.task.name}: failed, again in {delay} s")
@@ -91,8 +102,8 @@ class Console(io.TextIOBase):
 
     def explain(self, error):
         """Says why a run failed. Returns the exit status."""
-        reason = self.reason or COLOUR.sub("", str(error))
-        if not self.error:
+        kind, reason = self.failure or (None, COLOUR.sub("", str(error)))
+        if not kind:
             reason += f"; all that was said is in {self.log.name}"
         sys.stderr.write(f"error: {reason}\n")
-        return 2 if self.error == "InputError" else 1
+        return 2 if kind == "InputError" else 1

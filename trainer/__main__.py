@@ -108,6 +108,8 @@ def main(arguments):
             claim(root, files, settings, worker)
             run_directory.train(root, dataset, noise, noise_ratio, files, settings, worker, send)
         else:
+            if root.is_dir() and not worker:
+                outputs.hold(root, "--checkpoint_path")
             given = command_line.given(DataConfig) | command_line.given(TrainConfig)
             check_same(root, given | ({"dataset": DATASET.value} if DATASET.present else {}))
         if worker:

@@ -73,19 +73,28 @@ def test_a_success_ends_the_attempts(console):
     assert statuses == [0]
 
 
+WHERE = "; all that was said is in log\n"
+
+
 @pytest.mark.parametrize(
-    ("said", "status", "line"),
+    ("said", "exit_status", "status", "line"),
     [
-        (INPUT, 2, "error: --data: no\n"),
-        (TRAINING, 1, "error: NaN\n"),
-        (CHANCE, 1, f"error: {CHANCE.strip()}; all that was said is in log\n"),
-        ("", 1, "error: failed; all that was said is in log\n"),
+        (INPUT, 1, 2, "error: --data: no\n"),
+        (TRAINING, 1, 1, "error: NaN\n"),
+        (CHANCE, 1, 1, f"error: [1/3] train: {CHANCE.strip()}{WHERE}"),
+        ("", 137, 1, f"error: [1/3] train: was killed; memory may have run out{WHERE}"),
+        ("", 3, 1, f"error: [1/3] train: ended with status 3{WHERE}"),
     ],
 )
-def test_the_reason_of_a_failure(console, capsys, said, status, line):
+def test_the_reason_of_a_failure(console, capsys, said, exit_status, status, line):
+    def fail():
+        console.write(said)
+        return exit_status
+
     console.log.name = "log"
-    console.write(said)
-    assert console.explain(RuntimeError("\x1b[91mfailed\x1b[0m")) == status
+    console.begin("train")
+    console.persistent(fail, retries=0, backoff=0)()
+    assert console.explain(RuntimeError("failed")) == status
     assert capsys.readouterr().err == line
 
 
