@@ -99,14 +99,16 @@ def main(arguments):
     if count > 1 and storage.is_remote(place):
         rule = "must be a directory that all workers see, such as a mounted bucket"
         raise InputError("--checkpoint_path", rule, place)
-    if mode == "train":
-        check_before(place, dataset, noise, files)
+    seen = ""
+    if mode == "train" and not worker:
+        seen = check_before(place, dataset, noise, files)
     if worker:
         print(f"worker {worker} of {count}; worker 0 shows the progress and writes to {place}")
     with storage.mirrored(place) as (root, send):
         if mode == "train":
             claim(root, files, settings, worker)
-            run_directory.train(root, dataset, noise, noise_ratio, files, settings, worker, send)
+            data = dataset, noise, noise_ratio, files
+            run_directory.train(root, *data, settings, worker, send, seen)
         else:
             if root.is_dir() and not worker:
                 outputs.hold(root, "--checkpoint_path")
@@ -129,13 +131,14 @@ def main(arguments):
 
 
 def check_before(place, dataset, noise, files):
-    """Raises InputError for what the run would find wrong later, before anything is written."""
+    """Raises InputError for what the run would find wrong later; returns a hash of its inputs."""
     from trainer.data import inputs
 
-    inputs.check(dataset, files, noise)
+    seen = inputs.check(dataset, files, noise)
     if not storage.is_remote(place):
         read = {name: getattr(files, name) for name in inputs.READ}
         outputs.check_apart("--checkpoint_path", place, read)
+    return seen
 
 
 def claim(root, files, settings, worker):

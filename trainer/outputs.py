@@ -79,7 +79,7 @@ def set_aside(path):
         if not place.exists()
     )
     path.rename(kept)
-    print(f"warning: {path} was edited after it was written; it is kept as {kept}", file=sys.stderr)
+    sys.stderr.write(f"warning: {path} was edited after it was written; it is kept as {kept}\n")
 
 
 @contextlib.contextmanager

@@ -10,14 +10,15 @@ import json
 from trainer import manifest
 from trainer.config import TrainConfig
 
-REPORT = "report.html"
+REPORT, INPUTS = "report.html", "inputs.json"
 DATA = (manifest.PREPARED_DATASET, manifest.NOISY_LABELS, manifest.PROBE_SPLIT)
 
 
-def train(root, dataset, noise_kind, noise_ratio, files, settings, worker, send):
+def train(root, dataset, noise_kind, noise_ratio, files, settings, worker, send, seen=""):
     """The steps of the training pipeline up to the training, in one process.
 
-    The chief, worker 0, prepares the data for all. Each checkpoint is sent at once.
+    The chief, worker 0, prepares the data for all, unless it has done so from the same inputs, of
+    which `seen` is a hash. Each checkpoint is sent at once.
     """
     from trainer import fit
     from trainer.data import noise, probe, records
@@ -25,12 +26,13 @@ def train(root, dataset, noise_kind, noise_ratio, files, settings, worker, send)
     data, noisy_labels = root / manifest.PREPARED_DATASET, root / manifest.NOISY_LABELS
     split, checkpoints = root / manifest.PROBE_SPLIT, root / manifest.CHECKPOINTS
     fit.replicas()  # before TFDS uses TensorFlow
-    if not worker:
+    if not worker and not prepared(root, seen):
         records.prepare(dataset, data, files)
         kind = noise_kind, noise_ratio, settings.seed, files.noise_file, files.label_column
         noise.inject(data, noisy_labels, *kind)
         size = files.probe_per_class, settings.seed, files.probe_dataset_hold_ratio
         probe.split(data, split, *size)
+        manifest.write_json(root / INPUTS, seen)
     fit.train(
         settings,
         data,
@@ -40,6 +42,15 @@ def train(root, dataset, noise_kind, noise_ratio, files, settings, worker, send)
         root / manifest.MODEL,
         after_save=lambda: send(manifest.CHECKPOINTS),
     )
+
+
+def prepared(root, seen):
+    """Whether the data of a run are there, made of inputs of this hash."""
+    with contextlib.suppress(OSError, ValueError):  # an InputError is one
+        for kind in DATA:
+            manifest.read(root / kind, kind)
+        return bool(seen) and json.loads((root / INPUTS).read_text()) == seen
+    return False
 
 
 def evaluate(root, files, on_imagenet=False):

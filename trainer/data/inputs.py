@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+import trainer
 from trainer import storage
 from trainer.config import TABLES
 from trainer.errors import InputError
@@ -30,13 +31,14 @@ def check(dataset, settings, noise="none"):
       noise: One of `trainer.config.NOISES`.
 
     Returns:
-      A hash of paths, sizes and times of all files of images; it changes with them.
+      A hash of this code, and of paths, sizes and times of all files; "" where some are remote.
     """
     check_paths(dataset, settings)
-    files = [getattr(settings, name) for name in READ]
-    local = [file for file in files if file and not storage.is_remote(file)]
-    if dataset not in QUICK or len(local) < len([file for file in files if file]):
-        return fingerprint(local)
+    files = [file for file in (getattr(settings, name) for name in READ) if file]
+    if any(map(storage.is_remote, files)):
+        return ""
+    if dataset not in QUICK:
+        return fingerprint(files)
     if settings.trusted and os.path.isdir(settings.data):
         sizes = (len(storage.files(path)) for path in (settings.trusted, settings.data))
         check_smaller(*sizes, settings.trusted)
@@ -46,7 +48,7 @@ def check(dataset, settings, noise="none"):
     check_noise_file(dataset, source, settings, noise)
     check_probe(source, settings)
     paths = [path for split in source.paths.values() for path in split]
-    return fingerprint([*local, *paths])
+    return fingerprint([*files, *paths])
 
 
 def check_paths(dataset, settings):
@@ -129,8 +131,13 @@ def true_labels(source):
 
 
 def fingerprint(paths):
-    """A hash of the paths, sizes and times of files, and of all files in directories."""
+    """A hash of the paths, sizes and times of files, and of all files in directories.
+
+    This code goes in as well.
+    """
     content = hashlib.sha256()
+    for source in sorted(Path(trainer.__file__).parent.rglob("*.py")):
+        content.update(source.read_bytes())
     for path in sorted(map(str, paths)):
         for file in storage.files(path) if os.path.isdir(path) else [path]:
             found = Path(file).stat()
