@@ -35,8 +35,7 @@ demo: $(READY)  ## supervised, L2R and IEG on digits of which 81% are labelled w
 
 .PHONY: run
 run: $(READY)  ## own images from start to end: DATA=<folder or table> TRUSTED=<folder>, further flags in ARGS
-	$(BIN)/python -m pipelines run $(if $(DATA),--dataset=$(shell test -d "$(DATA)" && echo image_folder || echo csv) \
-	  --data="$(DATA)") $(if $(TRUSTED),--trusted="$(TRUSTED)") $(ARGS)
+	$(BIN)/python -m pipelines run --data="$(DATA)" $(if $(TRUSTED),--trusted="$(TRUSTED)") $(ARGS)
 
 .PHONY: compile
 compile: $(READY)  ## the YAML of every pipeline for every target, into compiled/

@@ -24,7 +24,10 @@ RUNNERS = ("subprocess", "docker")
 PIPELINE = flags.DEFINE_string("pipeline", "training", f"one of {', '.join(NAMES)}")
 OUTPUT = flags.DEFINE_string("output", None, "compile: the file; <pipeline>.yaml unless given")
 OUTPUT_DIR = flags.DEFINE_string(
-    "output_dir", None, "run: directory for all outputs; runs/<pipeline> unless given"
+    "output_dir",
+    None,
+    "run: directory for all outputs; unless given runs/<pipeline>, or where that has another run"
+    " runs/<pipeline>-2 and so on",
 )
 RUNNER = flags.DEFINE_string("runner", "subprocess", f"run: one of {', '.join(RUNNERS)}")
 GPUS = flags.DEFINE_string("gpus", None, "run with docker: how many GPUs training sees, or all")
@@ -66,15 +69,24 @@ SUBMIT = (
     *(HOST, NAMESPACE, TOKEN_FILE, EXPERIMENT, PROJECT, REGION, PIPELINE_ROOT, SERVICE_ACCOUNT),
     *(UPLOAD, WAIT, WAIT_MINUTES, TIMEOUT, CA_FILE),
 )
+LOCAL_FIELDS = ("target", "retries", "backoff", "parallelism", "cache", "shared_memory")
 for field in profiles.FIELDS.values():
     define = flags.DEFINE_boolean if field.type is bool else flags.DEFINE_string
     define(field.name, None, f"profile: {field.metadata['help']}")
 flags.adopt_module_key_flags(parameters)
+# Flags that mean something to some of the commands only; the others are for all.
+FOR_COMMANDS = {
+    **{name: ("compile", "submit") for name in profiles.FIELDS if name not in LOCAL_FIELDS},
+    **{flag.name: ("submit",) for flag in SUBMIT},
+    **{flag.name: ("run",) for flag in (OUTPUT_DIR, RUNNER, GPUS)},
+    OUTPUT.name: ("compile",),
+}
 
 
 def main(arguments):
     if len(arguments) != 1 or arguments[0] not in COMMANDS:
         raise InputError("command", f"must be one of {', '.join(COMMANDS)}", " ".join(arguments))
+    command_line.check_for(arguments[0], FOR_COMMANDS)
     config.check_choice("pipeline", PIPELINE.value, NAMES)
     config.check_choice("runner", RUNNER.value, RUNNERS)
     {"run": run, "compile": compile_to_file, "submit": submit}[arguments[0]]()
@@ -108,16 +120,18 @@ def run():
         local = dataclasses.replace(local, accelerators=1)
     from pipelines import run  # kfp takes seconds to import
 
-    output_dir = Path(OUTPUT_DIR.value or f"runs/{PIPELINE.value}")
+    output_dir = Path(OUTPUT_DIR.value) if OUTPUT_DIR.value else None
     run.run(PIPELINE.value, local, given, output_dir, RUNNER.value, GPUS.value)
 
 
 def compile_to_file():
+    given = parameters.from_command_line(PIPELINE.value)
     chosen = profile("local")
-    from pipelines.compile import compile_pipeline
+    from pipelines.compile import compile_pipeline, specification
 
+    given = parameters.with_file(given, specification(PIPELINE.value, chosen))
     path = OUTPUT.value or f"{PIPELINE.value}.yaml"
-    compile_pipeline(PIPELINE.value, chosen, path)
+    compile_pipeline(PIPELINE.value, chosen, path, given)
     print(path)
 
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from google.protobuf import json_format
 from kfp import compiler
 
 from pipelines import sweep, training, webvision
@@ -14,10 +15,27 @@ PIPELINES = {
 }
 
 
-def compile_pipeline(name, profile, path):
-    """Writes the YAML file of the pipeline called `name`, for the machines of a profile."""
+def compile_pipeline(name, profile, path, defaults=None):
+    """Writes the YAML file of a pipeline.
+
+    Args:
+      name: Of the pipeline.
+      profile: `pipelines.profiles.Profile` of the machines.
+      path: The file.
+      defaults: Parameters by name that have another default than the pipeline's own.
+
+    Raises:
+      InputError: The file cannot be written.
+    """
     try:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-        compiler.Compiler().compile(PIPELINES[name](profile), str(path))
+        compiler.Compiler().compile(
+            PIPELINES[name](profile), str(path), pipeline_parameters=defaults
+        )
     except OSError as error:
         raise InputError("--output", f"must be writable ({error.strerror})", str(path)) from error
+
+
+def specification(name, profile):
+    """The compiled pipeline, as a dictionary."""
+    return json_format.MessageToDict(PIPELINES[name](profile).pipeline_spec)

@@ -1,4 +1,7 @@
-"""What a person sees of a run: progress and the reason of a failure, out of all that is said."""
+"""What a person sees of all that is said: progress, warnings and the reason of a failure.
+
+Of what a task prints, lines that begin with "warning: " or "data: " reach the terminal.
+"""
 
 import io
 import re
@@ -6,44 +9,101 @@ import sys
 import threading
 import time
 
+DETERMINISTIC = ("InputError", "TrainingError")  # another attempt would end in the same way
+KILLED = (-9, 137)
+COLOUR = re.compile(r"\x1b\[\d+m")
+
+
+class Task(threading.local):
+    """What is known of the task that runs in a thread: of a loop, two run at a time."""
+
+    name = line = ""
+    failure = None  # kind of error, if it is one of ours, and reason
+
 
 class Console(io.TextIOBase):
-    """Writes everything to the log, and to the terminal what a person waits for."""
+    """Writes everything to the log, and to the terminal what a person waits for.
 
-    def __init__(self, log, terminal):
-        self.log = log
-        self.terminal = terminal
+    Args:
+      log: Text stream.
+      terminal: Text stream.
+      total: How many tasks there are.
+    """
+
+    def __init__(self, log, terminal, total):
+        self.log, self.terminal, self.total = log, terminal, total
         self.started = time.monotonic()
-        self.unfinished_line = ""
-        self.error = self.reason = None
-        self.lock = threading.Lock()  # two tasks of a loop run at a time
+        self.count = 0
+        self.failure = None  # that of the first task that failed
+        self.lock = threading.Lock()
+        self.task = Task()
 
     def write(self, text):
+        *lines, self.task.line = (self.task.line + text).split("\n")
         with self.lock:
-            self.log.write(text)
-            *lines, self.unfinished_line = (self.unfinished_line + text).split("\n")
             for line in lines:
-                self.show(line.strip().rpartition("\r")[2])
+                self.log.write(f"{line}\n")
+                self.show(COLOUR.sub("", line).strip().rpartition("\r")[2])
         return len(text)
 
     def show(self, line):
         if match := re.match(r".*%\|.*?\]", line):  # a progress bar
             self.tell(match[0])
-        elif match := re.search(
-            r"Task \S*'([\w-]+)'\S* finished with status \S*(SUCCESS|FAIL)", line
-        ):
-            self.tell(f"{match[1]}: {'done' if match[2] == 'SUCCESS' else 'FAILED'}")
-        elif match := re.match(r"Task (\S+) failed .*Retrying in (\S+)s", line):
-            self.tell(f"{match[1]}: again in {float(match[2]):.0f} s")
+        elif match := re.search(r"Executing task '([\w-]+)'$", line):
+            self.tell(self.begin(match[1]))
+        elif match := re.match(r"Task ([\w-]+) cache hit", line):
+            self.tell(f"{self.begin(match[1])}: done before")
+        elif match := re.search(r"Task '[\w-]+' finished with status (SUCCESS|FAIL)", line):
+            self.tell(f"{self.task.name}: {'done' if match[1] == 'SUCCESS' else 'FAILED'}")
+        elif re.match(r"(warning|data): |resuming at step \d", line):
+            self.tell(line)
         elif match := re.match(r"trainer\.errors\.(\w+): (.*)", line):
-            self.error, self.reason = match.groups()
+            self.task.failure = match.groups()
+        elif match := re.match(r"[\w.]*(Error|Exception|Interrupt)\b.*", line):
+            self.task.failure = self.task.failure or (None, match[0])
+
+    def begin(self, name):
+        """The name of a task, with its number."""
+        self.count += 1
+        self.task.name = f"[{self.count}/{self.total}] {re.sub(r'-[0-9]+$', '', name)}"
+        return self.task.name
 
     def tell(self, line):
         self.terminal.write(f"{time.monotonic() - self.started:5.0f} s  {line}\n")
         self.terminal.flush()
 
+    def persistent(self, run, retries, backoff):
+        """A function that runs a task, and again after a failure that may have been by chance.
+
+        Args:
+          run: Function that runs a task in this thread. Returns its exit status.
+          retries: Further attempts.
+          backoff: Seconds before the first of them, then twice as long each time.
+        """
+
+        def attempt(*arguments, **options):
+            for number in range(retries + 1):
+                self.task.failure = None
+                status = run(*arguments, **options)
+                if not status:
+                    return status
+                kind, reason = self.task.failure or (None, f"ended with status {status}")
+                if status in KILLED:
+                    reason = "was killed; memory may have run out"
+                if number == retries or kind in DETERMINISTIC:
+                    where = "" if kind else f"{self.task.name}: "
+                    self.failure = self.failure or (kind, f"{where}{reason}")
+                    return status
+                delay = backoff * 2**number
+                self.tell(f"{self.task.name}: failed, again in {delay} s")
+                time.sleep(delay)
+
+        return attempt
+
     def explain(self, error):
         """Says why a run failed. Returns the exit status."""
-        reason = self.reason or f"{error} All that was said is in {self.log.name}"
+        kind, reason = self.failure or (None, COLOUR.sub("", str(error)))
+        if not kind:
+            reason += f"; all that was said is in {self.log.name}"
         sys.stderr.write(f"error: {reason}\n")
-        return 2 if self.error == "InputError" else 1
+        return 2 if kind == "InputError" else 1

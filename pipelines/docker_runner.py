@@ -100,6 +100,13 @@ def run_container(client, image, command, volumes, device_requests=None, **optio
         running.remove(container)
 
 
+def end_left_behind(place):
+    """Removes the containers of a run that was killed, which write below a path."""
+    for container in docker.from_env().containers.list():
+        if any(place in argument for argument in container.attrs["Args"]):
+            container.remove(force=True)
+
+
 def end():
     """Removes all containers that are running; from then on none is started."""
     starting.acquire()

@@ -1,5 +1,7 @@
 """Parameters of the pipelines: from flags and a YAML file, checked before anything runs."""
 
+import dataclasses
+import difflib
 import itertools
 import os
 from pathlib import Path
@@ -7,7 +9,7 @@ from pathlib import Path
 import yaml
 from absl import flags
 
-from trainer import command_line, config, experiments
+from trainer import command_line, config, experiments, storage
 from trainer.config import DataConfig, TrainConfig
 from trainer.errors import InputError
 
@@ -24,14 +26,19 @@ PATHS = (
 TYPES = {
     "STRING": str,
     "NUMBER_INTEGER": int,
-    "NUMBER_DOUBLE": (int, float),
+    "NUMBER_DOUBLE": float,
     "BOOLEAN": bool,
     "STRUCT": dict,
     "LIST": list,
 }
+RUN = {"method": str, "noise_ratio": float, "seed": int}  # an item of the parameter runs
+TABLE_SUFFIXES = (".csv", ".json", ".jsonl", ".ndjson", ".tsv")
+OWN = ("method", "seed", "audit_folds", "audit_fold")  # settings that are no part of `settings`
 
 DATASET = flags.DEFINE_string(
-    "dataset", "digits", f"one of {', '.join(config.DATASETS)}, tfds:<name>"
+    "dataset",
+    "digits",
+    f"one of {', '.join(config.DATASETS)}, tfds:<name>; with --data alone image_folder or csv",
 )
 NOISE = flags.DEFINE_string(
     "noise",
@@ -72,20 +79,35 @@ def from_command_line(pipeline):
     if USE_IMAGENET_AS_EVAL.value and pipeline != "training":
         rule = "is for --pipeline=training; webvision always does"
         raise InputError("--use_imagenet_as_eval", rule, pipeline)
+    if "audit_folds" in given and pipeline != "training":
+        raise InputError("--audit_folds", "is for --pipeline=training", pipeline)
     make = {"training": training, "sweep": sweep, "webvision": webvision}[pipeline]
     return make(given) | {"checkpoint_root": CHECKPOINT_ROOT.value}
 
 
+def dataset():
+    """The name of the dataset; unless given, what --data is decides between folder and table."""
+    data = flags.FLAGS["data"]
+    if DATASET.present or not data.present:
+        return DATASET.value
+    if storage.is_remote(data.value):
+        return "csv" if data.value.lower().endswith(TABLE_SUFFIXES) else "image_folder"
+    if not os.path.exists(data.value):
+        rule = "must name a folder with one for each class in it, or a table of images and labels"
+        raise InputError("--data", f"{rule} (make run DATA=...)", data.value)
+    return "image_folder" if os.path.isdir(data.value) else "csv"
+
+
 def training(given):
     parameters = data()
-    if USE_IMAGENET_AS_EVAL.value and DATASET.value != "webvisionmini":
+    if USE_IMAGENET_AS_EVAL.value and dataset() != "webvisionmini":
         rule = "is for --dataset=webvisionmini"
-        raise InputError("--use_imagenet_as_eval", rule, DATASET.value)
+        raise InputError("--use_imagenet_as_eval", rule, dataset())
     parameters |= {"use_imagenet_as_eval": USE_IMAGENET_AS_EVAL.value}
     if "audit_fold" in given:
         rule = "is for one training; pipelines take --audit_folds, and train them all"
         raise InputError("--audit_fold", rule, given["audit_fold"])
-    given = {"method": config.resolve(DATASET.value, **given).method} | given
+    given = {"method": config.resolve(dataset(), **given).method} | given
     names = ("method", "seed", "audit_folds")
     named = {name: given.pop(name) for name in names if name in given}
     return parameters | {"noise_ratio": noise()[1]} | named | {"settings": given}
@@ -119,12 +141,12 @@ def webvision(given):
 def data():
     """The parameters on the data that training and sweep share."""
     given = command_line.given(DataConfig)
-    files = config.resolve_data(DATASET.value, **given)
+    files = config.resolve_data(dataset(), **given)
     kind, ratio = noise()
-    config.check_data(DATASET.value, kind, ratio, files)
-    config.resolve(DATASET.value, **command_line.given(TrainConfig))
+    config.check_data(dataset(), kind, ratio, files)
+    config.resolve(dataset(), **command_line.given(TrainConfig))
     return {
-        "dataset": DATASET.value,
+        "dataset": dataset(),
         "noise": kind,
         "dataset_settings": {k: v for k, v in given.items() if k not in NAMED},
         **{name: getattr(files, name) for name in NAMED},
@@ -133,7 +155,7 @@ def data():
 
 def noise():
     """Kind and ratio of the noise to add."""
-    kind = NOISE.value or ("none" if DATASET.value in config.FILES else "uniform")
+    kind = NOISE.value or ("none" if dataset() in config.FILES else "uniform")
     if kind != "none":
         return kind, 0.9 if NOISE_RATIO.value is None else NOISE_RATIO.value
     if NOISE_RATIO.value:
@@ -155,7 +177,7 @@ def sweep_runs(given):
     ratios = numbers(NOISE_RATIOS, float) or [noise()[1]]
     methods = METHODS.value or ["supervised", "l2r", "ieg"]
     for method, ratio, seed in itertools.product(methods, ratios, seeds):
-        config.resolve(DATASET.value, method=method, seed=seed)
+        config.resolve(dataset(), method=method, seed=seed)
         config.check_range("noise_ratios", ratio, 0, 1)
     methods = sorted(methods, key=config.METHODS.index, reverse=True)
     names = ("method", "noise_ratio", "seed")
@@ -172,22 +194,88 @@ def numbers(flag, kind):
 
 
 def with_file(parameters, spec):
-    """The parameters with those of --parameters, all checked against a compiled pipeline.
+    """The parameters with those of --parameters, after the same rules for all.
 
     Args:
       parameters: By name.
       spec: The compiled pipeline, as a dictionary.
+
+    Raises:
+      InputError: The pipeline has no such parameter, or it breaks a rule.
     """
     if PARAMETERS.value:
         parameters = parameters | read(PARAMETERS.value)
     definitions = spec["root"]["inputDefinitions"]["parameters"]
-    for name, value in parameters.items():
+    for name in parameters:
         config.check_choice("parameter", name, tuple(definitions))
-        kind = TYPES[definitions[name]["parameterType"]]
-        if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
-            rule = f"must be of type {definitions[name]['parameterType']}"
-            raise InputError(f"--{name}", rule, value)
-    return parameters
+    of_type = {
+        name: typed(name, value, TYPES[definitions[name]["parameterType"]])
+        for name, value in parameters.items()
+    }
+    return check(spec["pipelineInfo"]["name"], of_type)
+
+
+def typed(name, value, kind):
+    """A value of this type; whole numbers are taken as int and as float."""
+    if {kind, type(value)} == {int, float} and float(value).is_integer():
+        return kind(value)
+    if type(value) is not kind:
+        raise InputError(f"--{name}", f"must be of type {kind.__name__}", value)
+    return value
+
+
+def check(pipeline, parameters):
+    """The parameters of a pipeline, if they keep the rules of flags, also those inside of others.
+
+    Args:
+      pipeline: Its name.
+      parameters: By name, of the right types.
+
+    Raises:
+      InputError: One of them breaks a rule.
+    """
+    source, files, kind = inputs_of(pipeline, parameters)
+    config.check_data(source, kind, parameters.get("noise_ratio", 0.0), files)
+    settings = named("settings", parameters["settings"], TrainConfig, OWN)
+    chosen = {name: parameters[name] for name in OWN if name in parameters}
+    config.resolve(source, **settings | chosen)
+    if "runs" not in parameters:
+        return parameters
+    if not parameters["runs"]:
+        raise InputError("--runs", "must have one run or more", [])
+    return parameters | {"runs": [checked_run(source, run, settings) for run in parameters["runs"]]}
+
+
+def inputs_of(pipeline, parameters):
+    """What a pipeline reads: the name of the source, its `DataConfig`, and the kind of noise."""
+    source = parameters.get("dataset", pipeline.replace("webvision", "webvisionmini"))
+    inner = named("dataset_settings", parameters.get("dataset_settings", {}), DataConfig, NAMED)
+    outer = {name: parameters[name] for name in NAMED if name in parameters}
+    return source, config.changed(DataConfig(), outer | inner), parameters.get("noise", "none")
+
+
+def named(parameter, values, config_class, others):
+    """`values`, if its names are fields of a class, and none of `others`."""
+    fields = [field.name for field in dataclasses.fields(config_class)]
+    for name in values:
+        if name in others:
+            rule = "must not have what is a parameter of a pipeline"
+            raise InputError(f"--{parameter}", rule, name)
+        if name not in fields:
+            close = difflib.get_close_matches(str(name), fields, n=1)
+            hint = f"the closest is {close[0]}" if close else "--help lists them"
+            raise InputError(f"--{parameter}", f"must have names of settings; {hint}", name)
+    return values
+
+
+def checked_run(source, run, settings):
+    """An item of the parameter runs, if it keeps the rules."""
+    if not isinstance(run, dict) or set(run) != set(RUN):
+        raise InputError("--runs", f"must have {', '.join(RUN)} in each run", run)
+    run = {name: typed(f"runs: {name}", run[name], kind) for name, kind in RUN.items()}
+    config.check_range("noise_ratio", run["noise_ratio"], 0, 1)
+    config.resolve(source, **settings, method=run["method"], seed=run["seed"])
+    return run
 
 
 def absolute(parameters):

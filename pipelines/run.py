@@ -8,14 +8,15 @@
   label_issues.csv                 of a training, these labels as a table
   clean_manifest.csv               all labels after correction, a table to train on
   exported_model/                  of a training, the model to serve
-  <pipeline>-<time>/<task>/...     the artifacts
+  run.json, <pipeline>-<time>/     see `pipelines.output_directory`
 """
 
 import contextlib
+import dataclasses
+import hashlib
 import json
 import logging
 import os
-import shutil
 import signal
 import sys
 from pathlib import Path
@@ -23,36 +24,42 @@ from pathlib import Path
 import psutil
 from google.protobuf import json_format
 from kfp import compiler, local
+from kfp.local import docker_task_handler, executor_input_utils, subprocess_task_handler
 
-from pipelines import docker_runner
+from pipelines import docker_runner, ending
 from pipelines.compile import PIPELINES
 from pipelines.console import Console
-from pipelines.parameters import absolute, with_file
-from trainer import comparison, manifest
-from trainer.errors import InputError
+from pipelines.output_directory import STATES, OutputDirectory, default
+from pipelines.parameters import absolute, inputs_of, with_file
+from pipelines.progress import number_of_tasks
+from trainer import manifest
+from trainer.data import inputs
 
 RESULTS = {
     "training": "**/metrics.json",
     "webvision": "**/metrics.json",
     "sweep": "**/summary.json",
 }
-# What is copied to where a person looks.
+# What is put where a person looks, besides these.
 KEPT = {
+    "pipeline.yaml": "pipeline.yaml",
     "report.html": "**/report",
     "label_issues.csv": "**/label_issues.csv",
     "clean_manifest.csv": "**/clean_manifest.csv",
     "exported_model": "**/exported_model",
 }
+ARTIFACTS = (manifest.PREPARED_DATASET, manifest.LABEL_AUDIT)
+GRACE = 10  # seconds that tasks may take to save a checkpoint
 
 
-def run(name, profile, parameters, output_dir, runner="subprocess", gpus=None):
+def run(name, profile, parameters, output_dir=None, runner="subprocess", gpus=None):
     """Runs a pipeline, shows its progress and ends with a table of its results.
 
     Args:
       name: Of the pipeline.
       profile: `pipelines.profiles.Profile` for this machine.
       parameters: Of the pipeline, from the command line.
-      output_dir: `pathlib.Path` of the directory to write to.
+      output_dir: `pathlib.Path` of the directory to write to; one below runs/ unless given.
       runner: subprocess or docker.
       gpus: For docker, how many GPUs training sees, or "all".
 
@@ -60,59 +67,117 @@ def run(name, profile, parameters, output_dir, runner="subprocess", gpus=None):
       InputError: A parameter is wrong, or `output_dir` cannot be written.
       SystemExit: A task failed; with status 2 if that was for wrong input, otherwise 1.
     """
-    pipeline = PIPELINES[name](profile)
-    spec = json_format.MessageToDict(pipeline.pipeline_spec)
-    parameters, paths = absolute(with_file(parameters, spec))
-    runner = choose(runner, spec, paths, gpus, profile)
-    result = output_dir / Path(RESULTS[name]).name
-    try:
-        output_dir.mkdir(parents=True, exist_ok=True)
-        for earlier in (result, *(output_dir / kept for kept in KEPT)):
-            remove(earlier)
-        compiler.Compiler().compile(pipeline, str(output_dir / "pipeline.yaml"))
-        log = open(output_dir / "log.txt", "w")  # noqa: SIM115, closed below
-    except OSError as error:
-        rule = f"must be writable ({error.strerror})"
-        raise InputError("--output_dir", rule, str(output_dir)) from error
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, end)
-    local.init(runner, pipeline_root=str(output_dir.resolve()))
+    # Within a run kfp reuses what is finished; the attempts are those of `Console.persistent`.
+    local_profile = dataclasses.replace(profile, cache_training=profile.cache, retries=0)
+    pipeline = PIPELINES[name](local_profile)
+    spec = json_format.MessageToDict(pipeline.pipeline_spec)
+    parameters, paths = absolute(with_file(parameters, spec))
+    seen = inputs.check(*inputs_of(name, parameters))
+    kfp_runner = choose(runner, spec, paths, gpus, profile)
+    command = json.loads(json.dumps({"pipeline": name, **parameters}))
+    version = hashlib.sha256(json.dumps([spec, seen, runner], sort_keys=True).encode()).hexdigest()
+    read = {flag: parameters.get(flag) for flag in inputs.READ}
+    run = command, version, read, profile.cache
+    directory = OutputDirectory(output_dir, *run) if output_dir else default(name, *run)
+    if directory.state != "new":
+        print(STATES[directory.state].format(directory.root), flush=True)
+    end_left_behind(directory.tasks, runner)
+    compiler.Compiler().compile(pipeline, str(directory.tasks / "pipeline.yaml"))
+    place(kfp_runner, directory, profile.cache)
+    execute(pipeline, parameters, directory, profile, number_of_tasks(spec, parameters))
+    conclude(name, directory)
+
+
+def place(kfp_runner, directory, cache):
+    """Tells kfp where tasks run and where they write: in the same place as those before."""
+    workspace = directory.tasks / "workspace"
+    workspace.mkdir(exist_ok=True)
+    executor_input_utils.get_local_pipeline_resource_name = lambda _: directory.tasks.name
+    local.init(
+        kfp_runner,
+        pipeline_root=str(directory.root.resolve()),
+        workspace_root=str(workspace.resolve()),
+        enable_caching=cache,
+        cache_root=str(directory.tasks / "finished"),
+    )
+
+
+def execute(pipeline, parameters, directory, profile, total):
+    """Runs the tasks; SystemExit if one fails."""
     os.environ.setdefault("TQDM_MININTERVAL", "3")  # of the tasks: each change is a line here
-    terminal = sys.stdout
-    with log, Console(log, terminal) as console, contextlib.redirect_stdout(console):
+    with (
+        open(directory.root / "log.txt", "a", buffering=1) as log,
+        Console(log, sys.stdout, total) as console,
+        contextlib.redirect_stdout(console),
+    ):
         logging.basicConfig(level=logging.INFO, format="%(message)s", stream=console, force=True)
+        for handler, function in (
+            (subprocess_task_handler, "run_local_subprocess"),
+            (docker_task_handler, "run_docker_container"),
+        ):
+            attempts = getattr(handler, function), profile.retries, profile.backoff
+            setattr(handler, function, console.persistent(*attempts))
         try:
             pipeline(**parameters)
         except RuntimeError as error:
+            directory.write(state="failed")
             sys.exit(console.explain(error))
-    runs = sorted(directory for directory in output_dir.glob(f"{name}-*") if directory.is_dir())
+
+
+def conclude(name, directory):
+    """Puts the results where a person looks, and says what they are."""
     content = {}
-    for file in runs[-1].glob(RESULTS[name]):
+    for file in directory.tasks.glob(RESULTS[name]):
         content |= json.loads(file.read_text())
-    for kept, pattern in KEPT.items():
-        for made in runs[-1].glob(pattern):
-            copy = shutil.copytree if made.is_dir() else shutil.copy
-            copy(made, output_dir / kept)
+    result = directory.tasks / f"{name}.json"
     manifest.write_json(result, content)
-    table = comparison.table(content if name == "sweep" else comparison.collect([content]))
-    terminal.write(f"\n{table}\n\noutputs: {output_dir}\n")  # kfp leaves `print` indented
-
-
-def remove(path):
-    """A file or directory, if it is there: what an earlier run made."""
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+    found = {kept: sorted(directory.tasks.glob(pattern)) for kept, pattern in KEPT.items()}
+    results = {Path(RESULTS[name]).name: result} | {
+        kept: made[0] for kept, made in found.items() if made
+    }
+    artifacts = {}
+    for kind in ARTIFACTS:
+        for made in sorted(directory.tasks.glob(f"**/{kind}/{manifest.MANIFEST}"))[:1]:
+            artifacts[kind] = made.parent
+    directory.finish(results, artifacts)
+    sys.stdout.write(ending.say(name, directory.root, content, artifacts))
 
 
 def end(number, frame):
-    """Ends the tasks and this process; kfp would wait for the tasks, and try them again."""
+    """Ends the tasks, which may save a checkpoint, and this process; again: at once."""
+    for handled in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(handled, lambda *_: os._exit(128 + number))
     docker_runner.end()
-    for task in psutil.Process().children(recursive=True):
-        task.terminate()
-    os.write(2, f"error: ended by {signal.Signals(number).name}\n".encode())
+    end_all(psutil.Process().children(recursive=True), GRACE)
+    os.write(2, b"interrupted; the same command resumes\n")
     os._exit(128 + number)
+
+
+def end_all(processes, grace):
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.terminate()
+    for process in psutil.wait_procs(processes, timeout=grace)[1]:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+
+
+def end_left_behind(tasks, runner):
+    """Ends the tasks of a run that was killed: they write to the same directory."""
+    place = str(tasks.resolve())
+    if runner == "docker":
+        docker_runner.end_left_behind(place)
+    end_all(
+        [
+            process
+            for process in psutil.process_iter(["cmdline"])
+            if "kfp.dsl.executor_main" in (words := " ".join(process.info["cmdline"] or ()))
+            and place in words
+        ],
+        GRACE,
+    )
 
 
 def choose(runner, spec, paths, gpus, profile):

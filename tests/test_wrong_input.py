@@ -5,6 +5,11 @@ import subprocess
 import sys
 
 import pytest
+from absl import flags
+
+from pipelines import parameters, profiles
+from pipelines.compile import specification
+from trainer.errors import InputError
 
 WRONG = [
     (
@@ -58,8 +63,35 @@ WRONG = [
         "trainer --mode=test",
         "--mode: must be one of train, evaluation, audit, export, report, review, predict.",
     ),
-    ("trainer --mode=review", "--review: names the file for --mode=review. Received: None"),
-    ("trainer --review=file", "--review: names the file for --mode=review. Received: 'file'"),
+    ("trainer --mode=review", "--review: must be given for --mode=review. Received: None"),
+    (
+        "trainer --review=file",
+        "--review: is not for --mode=train, but for review. Received: 'file'",
+    ),
+    ("trainer --json", "--json: is not for --mode=train, but for predict. Received: True"),
+    ("trainer --mode=predict", "--model: must be given for --mode=predict. Received: None"),
+    (
+        "trainer --mode=predict --model=m --seed=1",
+        "--seed: is not for --mode=predict, but for train",
+    ),
+    ("trainer --experiment ieg_x", "--experiment: must be one of ieg_cifar10_uniform_0.2, "),
+    ("trainer --audit_folds=1", "--audit_folds: must be 0, or 2 or more: "),
+    ("trainer --audit_folds=2 --audit_fold=2", "--audit_fold: must be below --audit_folds, which"),
+    ("trainer --image_size=5", "--image_size: must be 0, or 8 or more pixels. Received: 5"),
+    (
+        "trainer --dataset=image_folder --data=none",
+        "--data: must exist; there is nothing of this name. Received: 'none'",
+    ),
+    (
+        "trainer --dataset=csv --data=.",
+        "--data: must be a table; --dataset=image_folder takes a directory. Received: '.'",
+    ),
+    (
+        "trainer --dataset=csv --data=file --test=file",
+        "--test: must be a directory with one for each class. Received: 'file'",
+    ),
+    ("trainer --dataset=digits_matrix_1 --noise_file=none", "--noise_file: must exist; there is"),
+    ("trainer --probe_per_class=140", "--probe_per_class: must be at most the trusted examples of"),
     ("trainer --mode=audit", "checkpoints: must hold a manifest.json; the directory"),
     ("trainer --mode=export", "checkpoints: must hold a manifest.json; the directory"),
     ("trainer --mode=report", "prepared_dataset: must hold a manifest.json; the directory"),
@@ -67,6 +99,17 @@ WRONG = [
     ("trainer --mode=evaluation", "checkpoints: must hold a manifest.json; the directory"),
     ("trainer ieg", "arguments: must be flags, --name=value. Received: 'ieg'"),
     ("trainer --checkpoint_path=file/out", "--checkpoint_path: must be writable"),
+    ("pipelines run --host=URL", "--host: is not for run, but for submit. Received: 'URL'"),
+    ("pipelines run --spot", "--spot: is not for run, but for compile, submit. Received: True"),
+    ("pipelines compile --wait", "--wait: is not for compile, but for submit. Received: True"),
+    ("pipelines submit --output_dir=x", "--output_dir: is not for submit, but for run."),
+    ("pipelines compile --noise_ratio=7", "--noise_ratio: must be 1 or less. Received: 7.0"),
+    ("pipelines compile --method=", "--method: must be one of supervised, robust, l2r, fsr, ieg."),
+    ("pipelines compile --parameters=none.yaml", "--parameters: must be a YAML file"),
+    ("pipelines run --data=", "--data: must name a folder with one for each class in it, or a"),
+    ("pipelines run --data=none", "--data: must name a folder with one for each class in it, or a"),
+    ("pipelines run --output_dir=.", "--output_dir: must be new or empty, or have the run.json"),
+    ("pipelines run --pipeline=sweep --audit_folds=2", "--audit_folds: is for --pipeline=training"),
     ("pipelines", "command: must be one of run, compile, submit. Received: ''"),
     ("pipelines walk", "command: must be one of run, compile, submit. Received: 'walk'"),
     ("pipelines run --pipeline=trainings", "--pipeline: must be one of training, sweep, webvision"),
@@ -130,17 +173,46 @@ def test_a_run_in_the_directory_of_another_one(tmp_path):
     assert os.listdir(tmp_path) == ["run.json"]
 
 
-def test_a_probe_that_is_too_large_trains_nothing(tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-m", "trainer", "--probe_per_class=140", f"--checkpoint_path={tmp_path}"],
-        capture_output=True,
-        text=True,
+PARAMETERS = {
+    "settings: {max_iter: 3}": "--settings: must have names of settings; the closest is max_iterat",
+    "settings: {max_iteration: few}": "--max_iteration: must be of type int. Received: 'few'",
+    "settings: {seed: 1}": "--settings: must not have what is a parameter of a pipeline. Received",
+    "dataset_settings: {bad_images: keep}": "--bad_images: must be one of fail, skip.",
+    "dataset_settings: {badimages: skip}": "--dataset_settings: must have names of settings; the c",
+    "noise_ratio: 1.5": "--noise_ratio: must be 1 or less. Received: 1.5",
+    "noise_ratio: yes": "--noise_ratio: must be of type float. Received: True",
+    "method: iegg": "--method: must be one of supervised, robust, l2r, fsr, ieg.",
+    "runs: []": "--runs: must have one run or more.",
+    "runs: [{method: iegg, noise_ratio: 1, seed: 0}]": "--method: must be one of supervised,",
+    "runs: [{method: ieg, noise_rate: 1, seed: 0}]": "--runs: must have method, noise_ratio, seed",
+    "runs: [{method: ieg, noise_ratio: 2, seed: 0}]": "--noise_ratio: must be 1 or less.",
+}
+
+
+@pytest.mark.parametrize("content", PARAMETERS)
+def test_wrong_parameters_in_a_file(content, tmp_path):
+    """The same rules as for flags, also for what is inside of other parameters."""
+    (tmp_path / "file.yaml").write_text(content)
+    pipeline = "sweep" if content.startswith("runs") else "training"
+    flags.FLAGS.unparse_flags()
+    flags.FLAGS(["", f"--parameters={tmp_path}/file.yaml"])
+    spec = specification(pipeline, profiles.resolve("local", "local"))
+    with pytest.raises(InputError) as error:
+        parameters.with_file(parameters.from_command_line(pipeline), spec)
+    flags.FLAGS.unparse_flags()
+    assert str(error.value).startswith(PARAMETERS[content])
+
+
+def test_whole_numbers_are_taken_for_both_kinds(tmp_path):
+    (tmp_path / "file.yaml").write_text(
+        "{noise_ratio: 1, seed: 2.0, settings: {max_iteration: 3.0}}"
     )
-    assert done.returncode == 2
-    error = done.stderr.splitlines()[-1]
-    assert error.startswith("error: --probe_per_class: must be at most the trusted examples of")
-    assert not (tmp_path / "probe_split").exists()
-    assert not (tmp_path / "checkpoints").exists()
+    flags.FLAGS.unparse_flags()
+    flags.FLAGS(["", f"--parameters={tmp_path}/file.yaml"])
+    spec = specification("training", profiles.resolve("local", "local"))
+    found = parameters.with_file(parameters.from_command_line("training"), spec)
+    flags.FLAGS.unparse_flags()
+    assert [type(found[name]) for name in ("noise_ratio", "seed")] == [float, int]
 
 
 @pytest.mark.parametrize("module", ["trainer", "pipelines"])

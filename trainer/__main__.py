@@ -2,7 +2,7 @@
 
     python -m trainer --dataset=digits_uniform_0.9 --method=ieg --checkpoint_path=out
 
-The same command again goes on where it stopped.
+The same command again resumes where it stopped.
 """
 
 import dataclasses
@@ -11,7 +11,16 @@ from pathlib import Path
 
 from absl import flags
 
-from trainer import command_line, config, manifest, predict, run_directory, storage, workers
+from trainer import (
+    command_line,
+    config,
+    manifest,
+    outputs,
+    predict,
+    run_directory,
+    storage,
+    workers,
+)
 from trainer.config import DataConfig, TrainConfig
 from trainer.errors import InputError
 from trainer.experiments import EXPERIMENTS, expand
@@ -34,6 +43,20 @@ USE_IMAGENET_AS_EVAL = flags.DEFINE_boolean(
     "use_imagenet_as_eval", False, "webvisionmini: test on the ImageNet validation set as well"
 )
 MODES = ("train", "evaluation", "audit", "export", "report", "review", "predict")
+# Flags that mean something in some of them only.
+OF_RUNS = (*dataclasses.fields(DataConfig), *dataclasses.fields(TrainConfig))
+FOR_MODES = {
+    **{field.name: MODES[:-1] for field in OF_RUNS},
+    **{name: MODES[:-1] for name in ("dataset", "checkpoint_path", "experiment")},
+    "model": ("predict",),
+    **{name: ("predict",) for name in ("json", "csv")},
+    "review": ("review",),
+    "use_imagenet_as_eval": ("train", "evaluation"),
+}
+OF_MODE = {  # what may differ from the run that the mode works on
+    "evaluation": ("data", "imagenet_val", "tfds_data_dir"),
+    "audit": ("audit_folds",),
+}
 MODE = flags.DEFINE_string(
     "mode",
     "train",
@@ -56,17 +79,19 @@ flags.adopt_module_key_flags(command_line)
 
 def main(arguments):
     config.check_choice("mode", MODE.value, MODES)
-    if arguments and MODE.value != "predict":
+    mode = MODE.value
+    if arguments and mode != "predict":
         raise InputError("arguments", "must be flags, --name=value", arguments[0])
-    if bool(MODEL.value) != (MODE.value == "predict"):
-        raise InputError("--model", "names the directory for --mode=predict", MODEL.value)
-    if MODE.value == "predict":
+    command_line.check_for(mode, FOR_MODES, "--mode=")
+    for flag in (MODEL, REVIEW):
+        if mode in FOR_MODES[flag.name] and not flag.value:
+            rule = f"must be given for --mode={mode}"
+            raise InputError(f"--{flag.name}", rule, flag.value)
+    if mode == "predict":
         if JSON.value and CSV.value:
             raise InputError("--csv", "says otherwise than --json; give one of them", True)
         form = "json" if JSON.value else "csv" if CSV.value else "table"
         return min(1, predict.predict(Path(MODEL.value), arguments, form))
-    if bool(REVIEW.value) != (MODE.value == "review"):
-        raise InputError("--review", "names the file for --mode=review", REVIEW.value)
     dataset, noise, noise_ratio = config.parse_dataset(DATASET.value)
     files = config.resolve_data(DATASET.value, **command_line.given(DataConfig))
     config.check_data(dataset, noise, noise_ratio, files)
@@ -75,24 +100,33 @@ def main(arguments):
     settings = config.resolve(dataset, **command_line.given(TrainConfig))
     place = CHECKPOINT_PATH.value or f"runs/{DATASET.value}/{settings.method}"
     worker, count = workers.this_worker()
-    if worker:
-        print(f"worker {worker} of {count}; worker 0 shows the progress and writes to {place}")
     if count > 1 and storage.is_remote(place):
         rule = "must be a directory that all workers see, such as a mounted bucket"
         raise InputError("--checkpoint_path", rule, place)
+    seen = ""
+    if mode == "train" and not worker:
+        seen = check_before(place, dataset, noise, files)
+    if worker:
+        print(f"worker {worker} of {count}; worker 0 shows the progress and writes to {place}")
     with storage.mirrored(place) as (root, send):
-        if MODE.value == "train":
+        if mode == "train":
             claim(root, files, settings, worker)
-            run_directory.train(root, dataset, noise, noise_ratio, files, settings, worker, send)
+            data = dataset, noise, noise_ratio, files
+            run_directory.train(root, *data, settings, worker, send, seen)
+        else:
+            if root.is_dir() and not worker:
+                outputs.hold(root, "--checkpoint_path")
+            given = command_line.given(DataConfig) | command_line.given(TrainConfig)
+            check_same(root, given | ({"dataset": DATASET.value} if DATASET.present else {}))
         if worker:
             return
-        if MODE.value == "audit":
+        if mode == "audit":
             found = run_directory.audit(root, settings.audit_folds)
-        elif MODE.value == "export":
+        elif mode == "export":
             found = run_directory.export(root)
-        elif MODE.value == "report":
+        elif mode == "report":
             found = {"report": run_directory.report(root)}
-        elif MODE.value == "review":
+        elif mode == "review":
             found = {"decisions": run_directory.review(root, REVIEW.value)}
         else:
             found = run_directory.evaluate(root, files, USE_IMAGENET_AS_EVAL.value)
@@ -100,30 +134,51 @@ def main(arguments):
     print(f"outputs: {place}")
 
 
+def check_before(place, dataset, noise, files):
+    """Raises InputError for what the run would find wrong later; returns a hash of its inputs."""
+    from trainer.data import inputs
+
+    seen = inputs.check(dataset, files, noise)
+    if not storage.is_remote(place):
+        read = {name: getattr(files, name) for name in inputs.READ}
+        outputs.check_apart("--checkpoint_path", place, read)
+    return seen
+
+
 def claim(root, files, settings, worker):
     """Makes `root` the directory of this run; InputError if it is that of another one."""
     run = {"dataset": DATASET.value} | dataclasses.asdict(files) | dataclasses.asdict(settings)
+    check_same(root, run, run)
+    if worker:
+        return
+    outputs.hold(root, "--checkpoint_path")
+    check_same(root, run, run)
+    manifest.write_json(root / "run.json", run)
+
+
+def check_same(root, given, earlier=None):
+    """Raises InputError where `root` is the directory of a run with other settings than these.
+
+    Args:
+      root: The directory.
+      given: Settings by name.
+      earlier: What counts as the run where there is none.
+    """
     try:
         earlier = json.loads((root / "run.json").read_text())
     except (FileNotFoundError, NotADirectoryError):
-        earlier = run
+        if earlier is None:  # the mode says what is missing
+            return
     except (OSError, ValueError) as error:
         raise InputError(
             "--checkpoint_path", f"has an unreadable run.json, {error}", str(root)
         ) from error
-    differing = ", ".join(f"{k}={earlier.get(k)}" for k in run if earlier.get(k) != run[k])
-    if differing:
+    free = OF_MODE.get(MODE.value, ())
+    names = [k for k in given if k not in free and earlier.get(k) != given[k]]
+    if names:
+        differing = ", ".join(f"{name}={earlier.get(name)}" for name in names)
         rule = f"holds another run ({differing}); name another directory"
         raise InputError("--checkpoint_path", rule, str(root))
-    if worker:
-        return
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        manifest.write_json(root / "run.json", run)
-    except OSError as error:
-        raise InputError(
-            "--checkpoint_path", f"must be writable ({error.strerror})", str(root)
-        ) from error
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import dataclasses
 import re
 import signal
 import sys
+import warnings
 
 from absl import app, flags, logging
 
@@ -22,7 +23,6 @@ STATUS = {
     flags.Error: 2,
     TrainingError: 1,
     RemoteError: 1,
-    Preempted: 128 + signal.SIGTERM,
 }
 
 for field in (*dataclasses.fields(DataConfig), *dataclasses.fields(TrainConfig)):
@@ -42,6 +42,20 @@ def given(config_class):
     return {flag.name: flag.value for flag in settings if flag.present}
 
 
+def check_for(command, scopes, prefix=""):
+    """Raises InputError for a flag on the command line that means nothing to this command.
+
+    Args:
+      command: One of several commands or modes.
+      scopes: Those that a flag is for, by its name.
+      prefix: What stands before a command on the command line.
+    """
+    for name, scope in scopes.items():
+        if flags.FLAGS[name].present and command not in scope:
+            rule = f"is not for {prefix}{command}, but for {', '.join(scope)}"
+            raise InputError(f"--{name}", rule, flags.FLAGS[name].value)
+
+
 def run(main, expand=list):
     """Parses the flags and runs `main(positional arguments)`; errors become a line and a status.
 
@@ -50,6 +64,8 @@ def run(main, expand=list):
       expand: Function from the command line, a list, to that which is parsed.
     """
     logging.set_verbosity(logging.WARNING)  # TFDS and TensorFlow say much about what goes well
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")  # of libraries about each other
     app.run(
         lambda argv: checked(main, argv[1:]),
         flags_parser=lambda argv: checked(
@@ -66,6 +82,12 @@ def with_underscores(argument):
 def checked(function, argv):
     try:
         return function(argv)
+    except Preempted as ended:
+        print(ended, file=sys.stderr)
+        raise
+    except KeyboardInterrupt:
+        print("interrupted; the same command resumes", file=sys.stderr)
+        sys.exit(128 + signal.SIGINT)
     except tuple(STATUS) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(next(status for kind, status in STATUS.items() if isinstance(error, kind)))

@@ -20,6 +20,7 @@ TFDS = "tfds:"  # before the name of any set of TensorFlow Datasets
 WEBVISION = r"webvisionmini_\d+"
 WEBVISION_RELEASE = "gs://gresearch/ieg/webvisionmini2.zip"
 NOISES = ("none", "uniform", "asymmetric", "pair", "instance", "matrix", "human")
+SMALLEST = 8  # side of an image, in pixels
 METHODS = ("supervised", "robust", "l2r", "fsr", "ieg")
 NETWORKS = ("convnet", "resnet29", "wrn28-10", "resnet50")
 
@@ -299,7 +300,11 @@ def resolve(dataset, **overrides):
     check_dataset(dataset)
     recipe = RECIPES.get(dataset, {})
     method = overrides.get("method", recipe.get("method"))
-    return changed(TrainConfig(**recipe | RECIPES.get(method, {})), overrides)
+    config = changed(TrainConfig(**recipe | RECIPES.get(method, {})), overrides)
+    if config.audit_fold >= 0 and config.audit_fold >= config.audit_folds:
+        rule = f"must be below --audit_folds, which is {config.audit_folds}"
+        raise InputError("--audit_fold", rule, config.audit_fold)
+    return config
 
 
 def resolve_data(name, **given):
@@ -356,6 +361,11 @@ def checked(field, value):
     if rule["choices"]:
         check_choice(field.name, value, rule["choices"])
     check_range(field.name, number, rule["low"], rule["high"])
+    if field.name == "audit_folds" and number == 1:
+        rule = "must be 0, or 2 or more: a fold is predicted by the run of the others"
+        raise InputError(argument, rule, value)
+    if field.name == "image_size" and 0 < number < SMALLEST:
+        raise InputError(argument, f"must be 0, or {SMALLEST} or more pixels", value)
     if field.name in ("decay_steps", "decay_epochs") and not all(
         s.strip().isdigit() and int(s) > 0 for s in value.split(",")
     ):

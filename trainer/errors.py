@@ -33,17 +33,18 @@ class RemoteError(RuntimeError):
 
 
 class Preempted(SystemExit):
-    """Training was told to end and has saved its state; the exit status is 143, as of SIGTERM.
+    """Training was told to end and has saved its state; the exit status is 128 + the signal.
 
     It ends a process with this status wherever it is raised, in a pipeline's task as well.
 
     Args:
       message: What happened, in one line.
+      signum: Number of the signal.
       elsewhere: Whether another worker received the signal, and not this one.
     """
 
-    def __init__(self, message, elsewhere=False):
-        super().__init__(128 + signal.SIGTERM)
+    def __init__(self, message, signum=signal.SIGTERM, elsewhere=False):
+        super().__init__(128 + signum)
         self.message, self.elsewhere = message, elsewhere
 
     def __str__(self):

@@ -73,11 +73,18 @@ def settings(name):
 def expand(arguments):
     """The command line with the flags of its `--experiment=NAME`, if any, before the others.
 
+    The name may also follow a space.
+
     The size of the probe has two flags: either replaces that of the experiment.
     """
-    given = [a for a in arguments if a.startswith("--experiment=")]
-    rest = [a for a in arguments if a not in given]
-    for name in (argument.split("=", 1)[1] for argument in given):
+    names, rest, following = [], [], iter(arguments)
+    for argument in following:
+        flag, equals, value = argument.partition("=")
+        if flag.lstrip("-") == "experiment" and flag.startswith("-"):
+            names.append(value if equals else next(following, ""))
+        else:
+            rest.append(argument)
+    for name in names:
         check_choice("experiment", name, tuple(EXPERIMENTS))
         published = EXPERIMENTS[name].flags.split()
         if any(PROBE_SIZE.match(a) for a in rest):

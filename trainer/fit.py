@@ -9,6 +9,7 @@
 import contextlib
 import dataclasses
 import functools
+import sys
 from pathlib import Path
 
 import keras
@@ -69,7 +70,7 @@ def train(
       InputError: Artifacts that are not whole or do not fit, or a directory of another run.
       TrainingError: A loss or a weight is not finite.
       WorkerLost: Another worker was lost.
-      Preempted: The process, or another worker, was sent SIGTERM.
+      Preempted: The process, or another worker, was sent SIGTERM or SIGINT.
     """
     strategy = replicas()
     workers.mean(strategy, 0)  # others wait here while the chief prepares the data
@@ -133,6 +134,8 @@ def take_steps(method, data, checkpoints, epoch_steps, dataset_path):
     test_batches = views.test_batches(dataset_path, config, batch_size)
     clean_labels = records.read_clean_labels(dataset_path)[data.ids]
     names = data.manifests[manifest.PREPARED_DATASET]["class_names"]
+    if first and checkpoints.chief:
+        print(f"resuming at step {first}", file=sys.stderr)
     loop = Loop(config, checkpoints, test_batches, data.labels, clean_labels, names)
     with contextlib.closing(loop):
         method.fit(

@@ -40,8 +40,7 @@ class Loop(keras.callbacks.Callback):
         self.wrong, self.known = labels != clean_labels, clean_labels >= 0
         self.class_names, self.collapsed = class_names, False
         self.further_tests = cycle_ends(config) | {config.max_iteration}
-        self.preempted = threading.Event()
-        self.handler = None
+        self.signal, self.handlers = None, {}  # the one that came; those of others, by signal
         self.step = checkpoints.step
         self.bar = tqdm(
             desc=config.method,
@@ -59,7 +58,14 @@ class Loop(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         self.since = (time.monotonic(), self.step)
         if threading.current_thread() is threading.main_thread():  # others may set no handlers
-            self.handler = signal.signal(signal.SIGTERM, lambda *_: self.preempted.set())
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self.handlers[number] = signal.signal(number, self.end_soon)
+
+    def end_soon(self, number, frame):
+        """Lets the step come to its end; a second Ctrl-C does not wait for it."""
+        if number == self.signal == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.signal = self.signal or number
 
     def on_train_batch_end(self, batch, logs=None):
         self.step += 1
@@ -71,17 +77,15 @@ class Loop(keras.callbacks.Callback):
                     " A lower --learning_rate or a longer --warmup_epochs may help"
                 )
         # Saving takes all workers: what one of them wants, all do after the same step.
-        mine = float(self.preempted.is_set()), float(self.checkpoints.due)
+        mine = float(bool(self.signal)), float(self.checkpoints.due)
         preempted, due = workers.mean(self.model.distribute_strategy, mine)
         if self.step % self.config.eval_freq == 0 or self.step in self.further_tests:
             self.test_and_save()
         elif preempted or due:
             self.checkpoints.save()
         if preempted:
-            raise Preempted(
-                f"ended by SIGTERM after step {self.step}; the same command goes on",
-                elsewhere=not self.preempted.is_set(),
-            )
+            message = f"interrupted at step {self.step}; the same command resumes"
+            raise Preempted(message, self.signal or signal.SIGTERM, elsewhere=not self.signal)
 
     def test_and_save(self):
         """Adds a row to the history and starts the means of the losses anew."""
@@ -127,8 +131,8 @@ class Loop(keras.callbacks.Callback):
 
     def close(self):
         self.bar.close()
-        if self.handler:
-            signal.signal(signal.SIGTERM, self.handler)
+        for number, handler in self.handlers.items():
+            signal.signal(number, handler)
 
 
 def noise_detection(record, wrong, known):

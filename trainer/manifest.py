@@ -6,7 +6,8 @@
 
 `files` has size and SHA-256 of every other file, `id` is a hash of the content, and `parents` are
 the ids of the artifacts that went in. A directory without a manifest, or without a file that it
-lists, is not an artifact: whoever wrote it has not finished.
+lists, is not an artifact: whoever wrote it has not finished. An artifact that somebody edited is
+never removed: it makes way under another name.
 """
 
 import contextlib
@@ -18,6 +19,7 @@ import shutil
 from pathlib import Path
 
 import trainer
+from trainer import outputs
 from trainer.errors import InputError
 
 PREPARED_DATASET = "prepared_dataset"
@@ -31,6 +33,7 @@ LABEL_AUDIT = "label_audit"
 REVIEW = "review"
 EXPORTED_MODEL = "exported_model"
 
+FOR_EDITING = {LABEL_AUDIT: ("label_issues.csv",)}  # where people write what they decide
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
 PARTIAL = MANIFEST + ".partial"
@@ -39,18 +42,18 @@ MADE_BY = "ieg-pipeline"
 
 @contextlib.contextmanager
 def writing(path):
-    """`start` for a `with` block that `finish`es the artifact, or leaves nothing of it.
+    """`start` for a `with` block that `finish`es the artifact, or leaves all as it was.
+
+    The block gets a directory beside `path`, which takes the place of an earlier artifact at its
+    end.
 
     Raises:
       InputError: As `start`, or the disk is full.
     """
-    directory = start(path)
-    try:
-        with enough_room():
-            yield directory
-    except BaseException:
-        shutil.rmtree(directory, ignore_errors=True)
-        raise
+    check_place(path)
+    with enough_room(), outputs.replacing(path) as partial:
+        yield start(partial)
+        make_way(path)
 
 
 @contextlib.contextmanager
@@ -69,7 +72,7 @@ def start(path):
     """Begins an artifact: makes its directory, empty but for the mark that it is being written.
 
     Args:
-      path: The directory; an artifact that is there already is removed.
+      path: The directory; an artifact that is there already is removed, unless it was edited.
 
     Returns:
       `path` as a `pathlib.Path`.
@@ -77,21 +80,57 @@ def start(path):
     Raises:
       InputError: `path` cannot be written, or holds something that is not an artifact.
     """
-    directory = Path(path)
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        if any(directory.iterdir()) and not is_ours(directory):
-            raise InputError(
-                "output directory", "must be new or empty, or hold an artifact", str(path)
-            )
-        shutil.rmtree(directory)
+    directory = check_place(path)
+    make_way(path)
+    with writable(path):
+        if directory.exists():
+            shutil.rmtree(directory)
         directory.mkdir()
         (directory / PARTIAL).touch()
+    return directory
+
+
+def check_place(path):
+    """The directory; InputError if it cannot be written, or holds what is not an artifact."""
+    directory = Path(path)
+    with writable(path):
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        if directory.exists() and any(directory.iterdir()) and not is_ours(directory):
+            rule = "must be new or empty, or hold an artifact"
+            raise InputError("output directory", rule, str(path))
+    return directory
+
+
+@contextlib.contextmanager
+def writable(path):
+    try:
+        yield
     except OSError as error:
         raise InputError(
             "output directory", f"must be writable ({error.strerror})", str(path)
         ) from error
-    return directory
+
+
+def make_way(path):
+    """Renames the artifact in `path` if there is one that somebody edited."""
+    if any(edited(Path(path))):
+        outputs.set_aside(path)
+
+
+def edited(directory):
+    """The files of an artifact that were changed, or added, since it was written."""
+    try:
+        written = json.loads((directory / MANIFEST).read_text())["files"]
+        since = (directory / MANIFEST).stat().st_mtime_ns
+    except (OSError, ValueError, LookupError):  # nothing was finished there
+        return
+    for file in directory.rglob("*"):
+        if not file.is_file() or file.name in (MANIFEST, PARTIAL):
+            continue
+        expected, found = written.get(str(file.relative_to(directory))), file.stat()
+        same = expected is not None and found.st_size == expected["bytes"]
+        if not same or (found.st_mtime_ns > since and fingerprint(file) != expected):
+            yield file
 
 
 def is_ours(directory):
@@ -160,6 +199,8 @@ def read(path, kind):
         raise InputError(kind, rule, received)
     for name, expected in manifest["files"].items():
         file = directory / name
+        if name in FOR_EDITING.get(kind, ()):
+            continue
         if not file.is_file() or file.stat().st_size != expected["bytes"]:
             raise InputError(kind, f"{name} is missing or not as long as it was written", str(path))
     return manifest

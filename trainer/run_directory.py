@@ -3,19 +3,22 @@
 <root>/prepared_dataset, noisy_labels, probe_split, checkpoints, model, metrics, label_audit, ...
 """
 
+import contextlib
 import dataclasses
+import json
 
 from trainer import manifest
 from trainer.config import TrainConfig
 
-REPORT = "report.html"
+REPORT, INPUTS = "report.html", "inputs.json"
 DATA = (manifest.PREPARED_DATASET, manifest.NOISY_LABELS, manifest.PROBE_SPLIT)
 
 
-def train(root, dataset, noise_kind, noise_ratio, files, settings, worker, send):
+def train(root, dataset, noise_kind, noise_ratio, files, settings, worker, send, seen=""):
     """The steps of the training pipeline up to the training, in one process.
 
-    The chief, worker 0, prepares the data for all. Each checkpoint is sent at once.
+    The chief, worker 0, prepares the data for all, unless it has done so from the same inputs, of
+    which `seen` is a hash. Each checkpoint is sent at once.
     """
     from trainer import fit
     from trainer.data import noise, probe, records
@@ -23,12 +26,13 @@ def train(root, dataset, noise_kind, noise_ratio, files, settings, worker, send)
     data, noisy_labels = root / manifest.PREPARED_DATASET, root / manifest.NOISY_LABELS
     split, checkpoints = root / manifest.PROBE_SPLIT, root / manifest.CHECKPOINTS
     fit.replicas()  # before TFDS uses TensorFlow
-    if not worker:
+    if not worker and not prepared(root, seen):
         records.prepare(dataset, data, files)
         kind = noise_kind, noise_ratio, settings.seed, files.noise_file, files.label_column
         noise.inject(data, noisy_labels, *kind)
         size = files.probe_per_class, settings.seed, files.probe_dataset_hold_ratio
         probe.split(data, split, *size)
+        manifest.write_json(root / INPUTS, seen)
     fit.train(
         settings,
         data,
@@ -38,6 +42,15 @@ def train(root, dataset, noise_kind, noise_ratio, files, settings, worker, send)
         root / manifest.MODEL,
         after_save=lambda: send(manifest.CHECKPOINTS),
     )
+
+
+def prepared(root, seen):
+    """Whether the data of a run are there, made of inputs of this hash."""
+    with contextlib.suppress(OSError, ValueError):  # an InputError is one
+        for kind in DATA:
+            manifest.read(root / kind, kind)
+        return bool(seen) and json.loads((root / INPUTS).read_text()) == seen
+    return False
 
 
 def evaluate(root, files, on_imagenet=False):
@@ -105,8 +118,15 @@ def report(root):
 
 
 def review(root, file):
-    """Takes a reviewer's decisions. Returns how many there are."""
+    """Takes a reviewer's decisions on a run, or on what a pipeline left. Returns their number."""
     from trainer import label_review
 
-    paths = root / manifest.LABEL_AUDIT, file, root / manifest.PREPARED_DATASET
-    return label_review.review(*paths, root / manifest.REVIEW)
+    audit, dataset = place(root, manifest.LABEL_AUDIT), place(root, manifest.PREPARED_DATASET)
+    return label_review.review(audit, file, dataset, root / manifest.REVIEW)
+
+
+def place(root, kind):
+    """The directory of an artifact; a pipeline's run.json says where it is."""
+    with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
+        return root / json.loads((root / "run.json").read_text())["artifacts"][kind]
+    return root / kind

@@ -1,9 +1,11 @@
 """The pipelines as users start them: through their command line, on this machine."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
+import time
 
 import pandas as pd
 import psutil
@@ -22,6 +24,17 @@ FEW_STEPS = ("--max_iteration=12", "--eval_freq=12")
 def command(*arguments, cwd):
     return subprocess.run(
         [sys.executable, "-m", *arguments], cwd=cwd, capture_output=True, text=True, check=False
+    )
+
+
+def start(*arguments, cwd):
+    """`python -m pipelines` in the background."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "pipelines", *arguments],
+        cwd=cwd,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
 
 
@@ -60,12 +73,14 @@ def test_a_sweep_is_over_methods_ratios_and_seeds():
 def test_sweep_shows_progress_and_a_table(sweep):
     done, _ = sweep
     assert "l2r: 100%|" in done.stdout
-    assert "train: done" in done.stdout
-    header, rule, *rows, _, last = done.stdout[done.stdout.index("\nmethod") + 1 :].splitlines()
+    for line in ("[1/11] prepare-dataset: done", "/11] train: done", "[11/11] record-status: done"):
+        assert line in done.stdout
+    header, rule, *rows = done.stdout[done.stdout.index("\nmethod") + 1 :].splitlines()
+    *rows, _, report, last = rows
     assert header.split()[:3] == ["method", "noise", "ratio"]
     assert set(rule) == {"-", " "}
     assert [row.split()[0] for row in rows] == ["supervised", "l2r"]
-    assert last == "outputs: out"
+    assert (report, last) == ("report: out/report.html", "outputs: out")
     assert "KFP Executor" not in done.stdout
     assert done.stderr == ""
 
@@ -133,16 +148,14 @@ def test_a_training_run_leaves_metrics(tmp_path):
 
 
 def test_wrong_input_found_by_a_task(tmp_path):
-    """A stale result must not look like that of the run that failed."""
-    out = tmp_path / "runs" / "training"
-    out.mkdir(parents=True)
-    (out / "metrics.json").write_text("{}")
-    done = command("pipelines", "run", "--probe_per_class=140", cwd=tmp_path)
+    """It is not tried again."""
+    settings = ("--method=fsr", "--queue_bs=7", *FEW_STEPS)
+    done = command("pipelines", "run", *settings, cwd=tmp_path)
     assert done.returncode == 2
-    assert done.stderr.startswith("error: --probe_per_class: must be at most the trusted")
+    assert done.stderr.startswith("error: --queue_bs: must be a multiple of 10 classes")
     assert done.stderr.count("\n") == 1
-    assert not (out / "metrics.json").exists()
-    assert not list(out.glob("training-*/train"))
+    assert "again in" not in done.stdout
+    assert {file.name for file in tmp_path.glob("runs/training/[!.]*.*")} == {"log.txt", "run.json"}
 
 
 def test_folds_judge_labels_they_have_not_seen(tmp_path):
@@ -159,23 +172,54 @@ def test_a_signal_ends_all_tasks(runner, request, tmp_path):
     """Also those of a loop, which kfp would wait for, and try again."""
     engine = request.getfixturevalue("engine") if runner == "docker" else None
     arguments = ("run", "--pipeline=sweep", f"--runner={runner}", "--max_iteration=100000")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "pipelines", *arguments],
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    process = start(*arguments, cwd=tmp_path)
     while "steps/s" not in process.stdout.readline():
         assert process.poll() is None
     tasks = psutil.Process(process.pid).children(recursive=True)
+    other = start(*arguments, cwd=tmp_path)
+    assert "in use by process" in (line := other.stdout.readline()), line
+    other.send_signal(signal.SIGTERM)
+    other.communicate(timeout=60)
+    assert other.returncode == 143
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
-    assert (process.returncode, errors) == (130, "error: ended by SIGINT\n")
+    assert (process.returncode, errors) == (130, "interrupted; the same command resumes\n")
     assert not psutil.wait_procs(tasks, timeout=30)[1]
     if engine:
         sources = [m["Source"] for c in engine.containers.list(all=True) for m in c.attrs["Mounts"]]
         assert not [source for source in sources if source.startswith(str(tmp_path))]
+
+
+def test_what_was_killed_is_resumed(tmp_path):
+    """Also while a task of it, which nobody ended, still writes."""
+    arguments = ("run", "--pipeline=sweep", "--methods=supervised", "--max_iteration=150")
+    arguments += ("--eval_freq=10",)
+    process = start(*arguments, cwd=tmp_path)
+    while not list(tmp_path.glob("runs/sweep/sweep-*/*/train/checkpoints/last/checkpoint")):
+        assert process.poll() is None
+        time.sleep(0.1)
+    process.kill()
+    process.communicate()
+    done = command("pipelines", *arguments, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("the run in runs/sweep is resumed\n")
+    assert "[1/7] prepare-dataset: done before" in done.stdout
+    assert re.search(r"resuming at step \d+\n", done.stdout)
+    (run,) = json.loads((tmp_path / "runs" / "sweep" / "summary.json").read_text())["runs"]
+    assert run["test/top1"] > 0.1
+    assert len(list(tmp_path.glob("runs/*/sweep-*"))) == 1
+
+
+def test_compile_takes_parameters_as_defaults(tmp_path):
+    (tmp_path / "more.yaml").write_text("{noise_ratio: 1, settings: {max_iteration: 7}}")
+    given = ("--method=l2r", "--parameters=more.yaml", "--output=a.yaml")
+    done = command("pipelines", "compile", *given, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    spec = yaml.safe_load((tmp_path / "a.yaml").read_text())
+    found = spec["root"]["inputDefinitions"]["parameters"]
+    assert found["method"]["defaultValue"] == "l2r"
+    assert found["noise_ratio"]["defaultValue"] == 1.0
+    assert found["settings"]["defaultValue"] == {"max_iteration": 7}
 
 
 def test_compile_writes_yaml(tmp_path):

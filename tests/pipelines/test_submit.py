@@ -345,11 +345,12 @@ def test_nothing_is_sent_with_wrong_parameters(server, tmp_path):
     file = tmp_path / "parameters.yaml"
     wrong = {
         "noise_ratios: 0.5": "--parameter: must be one of .*Received: 'noise_ratios'",
-        "seed: many": "--seed: must be of type NUMBER_INTEGER. Received: 'many'",
-        "seed: true": "--seed: must be of type NUMBER_INTEGER. Received: True",
+        "seed: many": "--seed: must be of type int. Received: 'many'",
+        "seed: true": "--seed: must be of type int. Received: True",
+        "settings: {max_iter: 5}": "--settings: .* the closest is max_iteration. Received: 'max_it",
         "[seed]": "--parameters: must hold a mapping",
         "{": "--parameters: must be a YAML file",
-        f"data: {tmp_path}": "path: must be where the cluster sees it",
+        f"{{dataset: csv, noise: none, data: {tmp_path}}}": "path: must be where the cluster sees",
     }
     for content, rule in wrong.items():
         file.write_text(content)

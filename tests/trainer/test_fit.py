@@ -123,17 +123,22 @@ def test_a_checkpoint_also_by_time(digits, noisy_labels, probe_split, tmp_path):
     assert histories[0] == histories[1]
 
 
-def test_sigterm_saves_and_says_so(run, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_saves_and_says_so(run, tmp_path, monkeypatch, capsys, number, status):
     def terminate(loop, _):
         loop.checkpoints.started -= 1000
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), number)
 
     with monkeypatch.context() as patch, pytest.raises(Preempted) as ended:
         patch.setattr(loop.Loop, "on_train_batch_end", at_step(13, terminate))
         run("cut")
-    assert (ended.value.code, "SIGTERM after step 13" in str(ended.value)) == (143, True)
+    assert ended.value.code == status
+    assert str(ended.value) == "interrupted at step 13; the same command resumes"
     assert (tmp_path / "cut" / "checkpoints" / "last" / "ckpt-13.index").is_file()
-    assert_same(run("cut"), run("whole"))
+    capsys.readouterr()
+    cut = run("cut")
+    assert capsys.readouterr().err.startswith("resuming at step 13\n")
+    assert_same(cut, run("whole"))
     cut, whole = (
         manifest.read(tmp_path / name / "checkpoints", "checkpoints") for name in ("cut", "whole")
     )

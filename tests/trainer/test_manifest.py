@@ -114,3 +114,29 @@ def test_a_parent_that_does_not_fit(artifact):
 def test_copies_are_as_good(artifact, tmp_path):
     shutil.copytree(artifact, tmp_path / "copy")
     assert manifest.read(tmp_path / "copy", "numbers") == manifest.read(artifact, "numbers")
+
+
+def test_an_edited_artifact_makes_way_under_another_name(artifact, tmp_path, capsys):
+    for name in ("values.txt", "notes.txt"):
+        (artifact / name).write_text("3 2 1")
+        manifest.start(artifact)
+        kept = sorted(tmp_path.glob("artifact.edited*"))[-1]
+        assert (kept / name).read_text() == "3 2 1"
+        assert f"it is kept as {kept}" in capsys.readouterr().err
+        (artifact / "values.txt").write_text("1 2 3")
+        manifest.finish(artifact, "numbers")
+    manifest.start(artifact)
+    assert len(list(tmp_path.glob("artifact.edited*"))) == 2
+
+
+def test_an_artifact_is_replaced_when_the_new_one_is_whole(artifact, tmp_path):
+    with pytest.raises(KeyError), manifest.writing(artifact) as directory:
+        (directory / "values.txt").write_text("4 5 6")
+        raise KeyError
+    assert (artifact / "values.txt").read_text() == "1 2 3"
+    with manifest.writing(artifact) as directory:
+        (directory / "values.txt").write_text("4 5 6")
+        manifest.finish(directory, "numbers")
+        assert (artifact / "values.txt").read_text() == "1 2 3"
+    assert (artifact / "values.txt").read_text() == "4 5 6"
+    assert [path.name for path in tmp_path.iterdir()] == ["artifact"]

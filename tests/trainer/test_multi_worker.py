@@ -98,7 +98,7 @@ def test_two_workers_end_as_two_replicas_of_one_process(
     statuses, errors = run(signal.SIGTERM, at_step=3, **settings)
     assert statuses == [143, 143], errors
     for error in errors:
-        assert "ended by SIGTERM after step 3; the same command goes on\n" in error
+        assert "interrupted at step 3; the same command resumes\n" in error
     statuses, errors = run(**settings)
     assert statuses == [0, 0], errors
 

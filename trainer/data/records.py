@@ -80,7 +80,7 @@ def write(directory, source_name, source, settings):
     write_rows(directory / "converted.csv", ("path", "from"), source.converted)
     found = summary.of(source, {split: labels for split, (labels, _) in written.items()})
     if source.paths:
-        print("\n".join(summary.lines(found, directory)))
+        print("\n".join(f"data: {line}" for line in summary.lines(found)))
     facts = source.facts | write_duplicates(directory, source.duplicates)
     return manifest.finish(
         directory,
@@ -112,8 +112,8 @@ def write_duplicates(directory, found):
     several_labels = int((found.groupby("image").label.nunique() > 1).sum())
     images = int(found.image.nunique())
     print(
-        f"{images} images occur more than once, {several_labels} of them under two labels or more;"
-        f" {directory}/duplicates.csv lists them"
+        f"data: {images} images occur more than once, {several_labels} of them under two labels or"
+        " more; duplicates.csv in the prepared dataset lists them"
     )
     return {"repeated_images": images, "images_under_two_labels": several_labels}
 

@@ -45,11 +45,13 @@ def one_row_per_image(files, annotator_column):
         facts |= {"images_of_several_annotators": len(labels), "disputed_images": disputed}
         facts["annotators_joined_by"] = how
         print(
-            f"{len(labels)} images have labels of several annotators, who disagree on {disputed};"
+            f"data: {len(labels)} images have labels of several annotators, who disagree on {disputed};"
             f" they are joined by {how}"
         )
     if "repeated_rows" in facts:
-        print(f"{facts['repeated_rows']} rows repeat an image with its label; each counts once")
+        print(
+            f"data: {facts['repeated_rows']} rows repeat an image with its label; each counts once"
+        )
     return joined.drop(columns=["image", "annotator"]).reset_index(drop=True), facts
 
 

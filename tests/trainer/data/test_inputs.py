@@ -1,0 +1,78 @@
+"""What is found wrong before anything is read or written."""
+
+import time
+
+import pandas as pd
+import pytest
+
+from tests.trainer.data.sources.test_files import write_images
+from trainer.config import DataConfig
+from trainer.data import inputs
+from trainer.errors import InputError
+
+
+@pytest.fixture
+def photos(tmp_path):
+    return write_images(tmp_path / "photos", 10)
+
+
+def wrong(rule, dataset, noise="none", **settings):
+    settings = {name: str(value) for name, value in settings.items()}
+    with pytest.raises(InputError, match=rule):
+        inputs.check(dataset, DataConfig(**settings), noise)
+
+
+def test_paths_that_are_not_there(photos, tmp_path):
+    folder = {"dataset": "image_folder", "data": photos}
+    wrong("--data: must exist", "csv", data=tmp_path / "none.csv")
+    wrong("--trusted: must exist", **folder, trusted=tmp_path / "none")
+    wrong("--test: must exist", **folder, test=tmp_path / "none")
+    wrong("--imagenet_val: must exist", "digits", imagenet_val=tmp_path / "none")
+    wrong("--data: must be a table", "csv", data=photos)
+
+
+def test_a_table_without_its_column_or_files(photos, tmp_path):
+    table = tmp_path / "table.csv"
+    rows = pd.DataFrame({"path": sorted(photos.rglob("*.jpg"))})
+    rows["kind"] = [path.parent.name for path in rows.path]
+    rows.to_csv(table, index=False)
+    wrong("--data: must have a column label", "csv", data=table)
+    rows.path = [f"{path}.gone" for path in rows.path]
+    rows.to_csv(table, index=False)
+    wrong("image: is not there", "csv", data=table, label_column="kind")
+
+
+def test_trusted_images_that_are_none_or_more_than_the_others(photos, tmp_path):
+    few = write_images(tmp_path / "few", 2)
+    (tmp_path / "empty").mkdir()
+    wrong("--trusted: .* it is the same", "image_folder", data=photos, trusted=photos)
+    wrong("--trusted: must hold images", "image_folder", data=photos, trusted=tmp_path / "empty")
+    wrong("--trusted: .* swap the two", "image_folder", data=few, trusted=photos)
+
+
+def test_a_probe_that_is_too_large(photos, tmp_path):
+    few = write_images(tmp_path / "few", 2)
+    folder = {"dataset": "image_folder", "data": str(photos), "trusted": str(few)}
+    dataset = folder.pop("dataset")
+    with pytest.raises(InputError, match="--probe_per_class: must be at most the trusted"):
+        inputs.check(dataset, DataConfig(**folder, probe_per_class=3))
+    inputs.check(dataset, DataConfig(**folder, probe_per_class=2))
+
+
+def test_thousands_take_less_than_five_seconds_and_are_not_read(tmp_path):
+    for number in range(2_000):
+        file = tmp_path / "photos" / f"{number % 4}" / f"{number}.jpg"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    started = time.monotonic()
+    inputs.check("image_folder", DataConfig(data=str(tmp_path / "photos"), probe_per_class=0))
+    assert time.monotonic() - started < 5
+
+
+def test_the_hash_changes_with_the_images(photos):
+    settings = DataConfig(data=str(photos), probe_per_class=0)
+    first = inputs.check("image_folder", settings)
+    assert inputs.check("image_folder", settings) == first
+    file = next(photos.rglob("*.jpg"))
+    file.write_bytes(file.read_bytes() + b"0")
+    assert inputs.check("image_folder", settings) != first

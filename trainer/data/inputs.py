@@ -1,0 +1,152 @@
+"""What a run reads, looked at before anything is written: paths, tables, classes, trusted images.
+
+Images are counted and not decoded, so that it takes a second for thousands.
+"""
+
+import contextlib
+import dataclasses
+import hashlib
+import io
+import os
+from pathlib import Path
+
+import numpy as np
+
+import trainer
+from trainer import storage
+from trainer.config import TABLES
+from trainer.errors import InputError
+
+DIRECTORIES = ("trusted", "test")
+READ = ("data", "trusted", "test", "noise_file", "imagenet_val")
+QUICK = (*TABLES, "digits")  # sources whose classes are known at once
+
+
+def check(dataset, settings, noise="none"):
+    """Raises InputError for what a preparation and the steps after it would refuse.
+
+    Args:
+      dataset: Name of the source.
+      settings: `trainer.config.DataConfig`.
+      noise: One of `trainer.config.NOISES`.
+
+    Returns:
+      A hash of this code, and of paths, sizes and times of all files; "" where some are remote.
+    """
+    check_paths(dataset, settings)
+    files = [file for file in (getattr(settings, name) for name in READ) if file]
+    if any(map(storage.is_remote, files)):
+        return ""
+    if dataset not in QUICK:
+        return fingerprint(files)
+    if settings.trusted and os.path.isdir(settings.data):
+        sizes = (len(files_below(path)) for path in (settings.trusted, settings.data))
+        check_smaller(*sizes, settings.trusted)
+    source = counted(dataset, settings)
+    if settings.trusted:
+        check_trusted(source, settings)
+    check_noise_file(dataset, source, settings, noise)
+    check_probe(source, settings)
+    paths = [path for split in source.paths.values() for path in split]
+    return fingerprint([*files, *paths])
+
+
+def check_paths(dataset, settings):
+    """Raises InputError for a path that is not there, or a folder in place of a file."""
+    for name in READ:
+        path = getattr(settings, name)
+        if not path or storage.is_remote(path):
+            continue
+        if not os.path.exists(path):
+            raise InputError(f"--{name}", "must exist; there is nothing of this name", path)
+        if name in DIRECTORIES or (name, dataset) == ("data", "image_folder"):
+            if not os.path.isdir(path):
+                raise InputError(f"--{name}", "must be a directory with one for each class", path)
+        elif os.path.isdir(path) and (name == "noise_file" or (name, dataset) == ("data", "csv")):
+            rule = "must be a file"
+            if name == "data":
+                rule = "must be a table; --dataset=image_folder takes a directory"
+            raise InputError(f"--{name}", rule, path)
+    if settings.trusted and os.path.realpath(settings.trusted) == os.path.realpath(settings.data):
+        rule = "must hold images whose labels are right; it is the same as --data"
+        raise InputError("--trusted", rule, settings.trusted)
+
+
+def counted(dataset, settings):
+    """The source, with images that are there but have not been read."""
+    from trainer.data import sources
+    from trainer.data.sources import image_check
+
+    settings = dataclasses.replace(settings, beam_runner="", beam_options="")
+    said = io.StringIO()  # it is said again when the images are prepared
+    with image_check.unread(), contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        return sources.load(dataset, settings)
+
+
+def check_trusted(source, settings):
+    """Raises InputError where --trusted is empty, or it and --data look swapped."""
+    trusted = 0 if source.trusted_ids is None else len(source.trusted_ids)
+    if not trusted:
+        rule = "must hold images as <class>/<file>; there are none"
+        raise InputError("--trusted", rule, settings.trusted)
+    check_smaller(trusted, source.size - trusted, settings.trusted)
+
+
+def check_smaller(trusted, others, path):
+    if trusted > others:
+        rule = f"must be the smaller part: {trusted:,} images, --data has {others:,}; swap the two"
+        raise InputError("--trusted", rule, path)
+
+
+def check_noise_file(dataset, source, settings, noise):
+    from trainer.data import noise_models
+
+    names = list(source.class_names)
+    if noise == "matrix":
+        noise_models.read_matrix(settings.noise_file, len(names))
+    if noise == "asymmetric":
+        noise_models.asymmetric_map({"source": dataset, "class_names": names}, settings.noise_file)
+
+
+def check_probe(source, settings):
+    """Raises InputError unless the probe can be taken from the trusted examples."""
+    from trainer.data import probe
+
+    names, clean = list(source.class_names), true_labels(source)
+    trusted = np.flatnonzero(clean >= 0) if source.trusted_ids is None else source.trusted_ids
+    per_class = settings.probe_per_class
+    if settings.probe_dataset_hold_ratio:
+        sizes = {"num_examples": {"train": len(clean)}, "class_names": names}
+        per_class = probe.share_of_each_class(settings.probe_dataset_hold_ratio, sizes)
+    probe.choose(clean[trusted], names, per_class, np.random.default_rng(0))
+
+
+def true_labels(source):
+    """Of the train split, int (N,), -1 where not known."""
+    if source.clean_labels is not None:
+        return source.clean_labels
+    if source.labels_are_clean:
+        return np.array([label for _, label in source.splits["train"]])
+    return np.full(len(source.splits["train"]), -1)
+
+
+def fingerprint(paths):
+    """A hash of the paths, sizes and times of files, and of all files in directories.
+
+    This code goes in as well.
+    """
+    content = hashlib.sha256()
+    for source in sorted(Path(trainer.__file__).parent.rglob("*.py")):
+        content.update(source.read_bytes())
+    for path in sorted(map(str, paths)):
+        for file in files_below(path) if os.path.isdir(path) else [path]:
+            found = Path(file).stat()
+            content.update(
+                f"{file}\0{found.st_size} {found.st_mtime_ns}\0".encode(errors="replace")
+            )
+    return content.hexdigest()
+
+
+def files_below(path):
+    """Paths of all files below a directory, in order."""
+    return sorted(os.path.join(top, name) for top, _, names in os.walk(path) for name in names)

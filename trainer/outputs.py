@@ -1,0 +1,108 @@
+"""Directories of outputs: one process at a time, apart from the inputs, no edited file lost."""
+
+import contextlib
+import fcntl
+import itertools
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from trainer.errors import InputError
+
+LOCK = ".lock"
+held = []  # open until the process ends, however it ends: no lock outlives it
+
+
+class Taken(InputError):
+    """A directory that another process or another run has."""
+
+
+def hold(directory, argument):
+    """Keeps other processes out of a directory until this one ends.
+
+    Args:
+      directory: The directory; it is made if it is not there.
+      argument: Flag that names it.
+
+    Raises:
+      Taken: Another process has it.
+      InputError: It cannot be written.
+    """
+    try:
+        Path(directory).mkdir(parents=True, exist_ok=True)
+        file = open(Path(directory, LOCK), "a+")  # noqa: SIM115
+    except OSError as error:
+        raise InputError(
+            argument, f"must be writable ({error.strerror})", str(directory)
+        ) from error
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.seek(0)
+        rule = f"is in use by process {file.read() or '?'}; wait for its end, or name another one"
+        raise Taken(argument, rule, str(directory)) from None
+    except OSError:  # a file system without locks
+        pass
+    file.truncate(0)
+    file.write(str(os.getpid()))
+    file.flush()
+    held.append(file)
+
+
+def check_apart(argument, directory, inputs):
+    """Raises InputError if a directory of outputs lies in an input of the run, Taken if it has one.
+
+    Args:
+      argument: Flag that names the directory.
+      directory: Its path.
+      inputs: Paths by the flag that names them; "" and gs:// paths are passed over.
+    """
+    outputs = Path(directory).resolve()
+    for flag, path in inputs.items():
+        if not path or "://" in str(path):
+            continue
+        place = Path(path).resolve()
+        if place.is_relative_to(outputs):
+            raise Taken(argument, f"must not hold --{flag}, which is read", str(directory))
+        if place.is_dir() and outputs.is_relative_to(place):
+            raise InputError(argument, f"must not lie in --{flag}, which is read", str(directory))
+
+
+def set_aside(path):
+    """Renames what somebody edited, so that nothing takes its place, and says so."""
+    path = Path(path)
+    names = itertools.chain(["edited"], (f"edited-{i}" for i in itertools.count(2)))
+    kept = next(
+        place
+        for place in (path.with_name(f"{path.stem}.{name}{path.suffix}") for name in names)
+        if not place.exists()
+    )
+    path.rename(kept)
+    sys.stderr.write(f"warning: {path} was edited after it was written; it is kept as {kept}\n")
+
+
+@contextlib.contextmanager
+def replacing(path):
+    """A path beside another one, to write to; at the end it takes the other one's place."""
+    path = Path(path)
+    partial, earlier = path.with_name(f"{path.name}.partial"), path.with_name(f"{path.name}.old")
+    remove(partial)
+    try:
+        yield partial
+    except BaseException:
+        remove(partial)
+        raise
+    remove(earlier)
+    if path.is_dir():  # a file is replaced in one step
+        path.rename(earlier)
+    partial.rename(path)
+    remove(earlier)
+
+
+def remove(path):
+    """Removes a file or a directory, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

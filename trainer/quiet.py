@@ -1,0 +1,47 @@
+"""TensorFlow without what its libraries say of themselves as they are loaded.
+
+They write it to the file descriptor before any of TensorFlow's settings hold.
+"""
+
+import contextlib
+import importlib.abc
+import importlib.util
+import os
+import sys
+import tempfile
+
+
+class QuietTensorFlow(importlib.abc.MetaPathFinder):
+    """Imports TensorFlow with standard error kept back, which shows if the import fails."""
+
+    def find_spec(self, fullname, path=None, target=None):
+        if fullname != "tensorflow":
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(fullname)
+        if spec:
+            execute = spec.loader.exec_module
+
+            def exec_module(module):
+                with standard_error_kept_back():
+                    execute(module)
+
+            spec.loader.exec_module = exec_module
+        return spec
+
+
+@contextlib.contextmanager
+def standard_error_kept_back():
+    """A block whose standard error, also that of C++, is written only if it raises."""
+    shown = os.dup(2)
+    with tempfile.TemporaryFile() as kept:
+        os.dup2(kept.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            kept.seek(0)
+            os.write(shown, kept.read())
+            raise
+        finally:
+            os.dup2(shown, 2)
+            os.close(shown)
