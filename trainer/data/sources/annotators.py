@@ -45,8 +45,8 @@ def one_row_per_image(files, annotator_column):
         facts |= {"images_of_several_annotators": len(labels), "disputed_images": disputed}
         facts["annotators_joined_by"] = how
         print(
-            f"data: {len(labels)} images have labels of several annotators, who disagree on {disputed};"
-            f" they are joined by {how}"
+            f"data: {len(labels)} images have labels of several annotators, who disagree on"
+            f" {disputed}; they are joined by {how}"
         )
     if "repeated_rows" in facts:
         print(

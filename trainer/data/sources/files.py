@@ -169,8 +169,8 @@ def held_out(files, names):
         raise InputError("--test", rule, "")
     if small:
         print(
-            f"warning: too small to hold out a fifth: {small}; all their images are trained on and none"
-            " is tested; --test with some of them tells how well they are learned"
+            f"warning: too small to hold out a fifth: {small}; all their images are trained on and"
+            " none is tested; --test with some of them tells how well they are learned"
         )
     enough = candidates[candidates.map(sizes) >= FEWEST]
     _, test = train_test_split(enough, test_size=TEST_SHARE, stratify=enough, random_state=0)
