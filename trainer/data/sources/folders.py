@@ -152,9 +152,7 @@ def check_classes(root, tops, rows, labelled):
     for top in tops:
         inner = {names[1] for names, _, why in rows if names[0] == top and names[2:] and not why}
         if len(inner & {*tops} - {top}) > 1:
-            rule = (
-                "must not hold class folders in a class; move them, or give the class as --trusted"
-            )
+            rule = "must hold no class folders in a class; move them, or name it by --trusted"
             received = f"{', '.join(sorted(inner)[:9])} in {root}/{top}"
             raise InputError("--data", f"{rule} or --test", received)
 
