@@ -26,7 +26,8 @@ def audit_labels(
 
     Returns:
         label_audit: label_issues.csv, most suspicious first, and corrected labels.
-        metrics: Estimated noise rate; where the truth is known, how right the audit is.
+        metrics: Estimated noise rate and its range; where all truth is known, how right the audit
+            is.
         summary: The most suspicious labels, to be read.
     """
     from pathlib import Path

@@ -4,22 +4,59 @@ from components import images
 
 
 @dsl.component(base_image=images.DATA, install_kfp_package=False)
-def record_status(status: dsl.PipelineTaskFinalStatus, final_status: dsl.Output[dsl.Artifact]):
+def record_status(
+    status: dsl.PipelineTaskFinalStatus, run_id: str, final_status: dsl.Output[dsl.Artifact]
+):
     """Records how a run ended, whatever became of its tasks.
 
     Args:
-        status: Of the tasks before.
+        status: Of the tasks before. Kubeflow reports COMPLETE for success, or RUNNING where a
+            driver failed, and no error; so there its server is asked for the tasks that failed.
+        run_id: Of the run.
 
     Returns:
-        final_status: JSON file with state, error and the name of the run.
+        final_status: JSON file with state (SUCCEEDED, FAILED or CANCELED), the state and the error
+            that were reported, the failed tasks with their errors, and a note where none is named.
     """
+    import os
+    import socket
+
     from trainer import manifest
 
+    def failed_tasks():
+        """The failed tasks as Kubeflow's server knows them."""
+        from kfp import client
+
+        socket.setdefaulttimeout(20)
+        details = client.Client().get_run(run_id).run_details.task_details
+        failed = [detail for detail in details if detail.state == "FAILED"]
+        return [
+            {
+                "task": detail.display_name,
+                "error": next((s.error.message for s in (detail, *history) if s.error), ""),
+            }
+            for detail in failed
+            for history in [detail.state_history or ()]
+        ]
+
+    states = {"COMPLETE": "SUCCEEDED", "SUCCEEDED": "SUCCEEDED"}
+    states |= {"CANCELLED": "CANCELED", "CANCELED": "CANCELED"}
     content = {
-        "state": status.state,
+        "state": states.get(status.state, "FAILED"),
+        "reported": status.state,
         "run": status.pipeline_job_resource_name,
-        "error_code": status.error_code,
-        "error": status.error_message,
+        "run_id": run_id,
+        "error": status.error_message or "",
+        "failed_tasks": [],
     }
+    if content["state"] != "SUCCEEDED":
+        content["note"] = "the backend names no failed task"
+        if "KUBERNETES_SERVICE_HOST" in os.environ:
+            try:
+                content["failed_tasks"] = failed_tasks()
+            except Exception as error:
+                content["note"] += f"; its server does not answer: {error}".splitlines()[0]
+        if content["failed_tasks"]:
+            del content["note"]
     manifest.write_json(final_status.path, content)
-    final_status.metadata.update({k: v for k, v in content.items() if v is not None})
+    final_status.metadata.update(state=content["state"], reported=content["reported"])

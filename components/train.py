@@ -16,6 +16,7 @@ def train(
     checkpoint_root: str = "",
     worker: int = 0,
     workers: int = 1,
+    worker_minutes: int = 60,
     audit_folds: int = 0,
     audit_fold: int = -1,
 ):
@@ -34,6 +35,7 @@ def train(
         worker: Which of several tasks that train together this is; 0 is the chief. They find each
             other in checkpoint_root, unless TF_CONFIG names them.
         workers: How many there are.
+        worker_minutes: How long each waits for the others.
         audit_folds: Parts of the training examples.
         audit_fold: Which of them to leave out; -1 for none.
 
@@ -54,6 +56,7 @@ def train(
         checkpoint_root,
         worker,
         workers,
+        patience=60 * worker_minutes,
     )
     if run:
         checkpoints.metadata.update(manifest.scalars(run))

@@ -51,11 +51,23 @@ PIPELINE_ROOT = flags.DEFINE_string(
 SERVICE_ACCOUNT = flags.DEFINE_string("service_account", None, "submit: that tasks run as")
 UPLOAD = flags.DEFINE_boolean("upload", False, "submit to kubeflow: keep it there, do not run it")
 WAIT = flags.DEFINE_boolean("wait", False, "submit: follow the run; the status is that of the run")
+WAIT_MINUTES = flags.DEFINE_float(
+    "wait_minutes",
+    0.0,
+    "submit with --wait: minutes after which it gives up; 0: none",
+    lower_bound=0,
+)
 TIMEOUT = flags.DEFINE_integer("timeout", 60, "submit: seconds that a server may take to answer")
+CA_FILE = flags.DEFINE_string(
+    "ca_file",
+    None,
+    "submit to kubeflow: PEM file of the certificate authority of its server; SSL_CERT_FILE unless"
+    " given",
+)
 
 SUBMIT = (
     *(HOST, NAMESPACE, TOKEN_FILE, EXPERIMENT, PROJECT, REGION, PIPELINE_ROOT, SERVICE_ACCOUNT),
-    *(UPLOAD, WAIT, TIMEOUT),
+    *(UPLOAD, WAIT, WAIT_MINUTES, TIMEOUT, CA_FILE),
 )
 LOCAL_FIELDS = ("target", "retries", "backoff", "parallelism", "cache", "shared_memory")
 for field in profiles.FIELDS.values():

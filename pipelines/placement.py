@@ -16,13 +16,14 @@ def pipeline_config(profile):
     """What Kubeflow is told of the run as a whole; None elsewhere."""
     if profile.target != "kubeflow":
         return None
-    config = dsl.PipelineConfig(ttl_seconds_after_finished=profile.ttl_hours * HOUR)
+    config = dsl.PipelineConfig(
+        ttl_seconds_after_finished=profile.ttl_hours * HOUR,
+        ttl_seconds_after_failure=profile.failed_ttl_hours * HOUR,
+    )
     if profile.workspace:
-        patch = {}
+        patch = {"accessModes": ["ReadWriteMany" if profile.workers > 1 else "ReadWriteOnce"]}
         if profile.storage_class:
             patch["storageClassName"] = profile.storage_class
-        if profile.workers > 1:
-            patch["accessModes"] = ["ReadWriteMany"]
         config.workspace = dsl.WorkspaceConfig(
             profile.workspace, dsl.KubernetesWorkspaceConfig(pvcSpecPatch=patch)
         )
@@ -32,24 +33,26 @@ def pipeline_config(profile):
 def on_cpu(task, profile):
     """A data step: never on an accelerator."""
     if profile.target != "local":
-        limited(task, profile.data_cpu, profile.data_memory)
-        retried(task, profile)
+        limited(task, profile, profile.data_cpu, profile.data_memory)
+        retried(task, profile, profile.data_timeout_hours)
+    if profile.target == "kubeflow":
+        kubernetes.set_timeout(task, profile.data_timeout_hours * HOUR)
     return task.set_caching_options(profile.cache)
 
 
 def on_pool(task, profile, accelerators):
     """Training or evaluation: on the machines of the profile, or a part of one."""
-    if accelerators:
+    if accelerators and not profile.cpu_image:
         task.set_container_image(images.TRAINER_GPU)
     if profile.target != "local":
         parts = max(profile.accelerators, 1) // max(accelerators, 1)
-        limited(task, part(profile.cpu, parts), part(profile.memory, parts))
+        limited(task, profile, part(profile.cpu, parts), part(profile.memory, parts))
         if accelerators:
             task.set_accelerator_type(profile.accelerator)
             task.set_accelerator_limit(accelerators)
     if profile.target == "kubeflow":
         on_nodes(task, profile)
-    retried(task, profile)
+    retried(task, profile, profile.timeout_hours)
     return task.set_caching_options(profile.cache_training)
 
 
@@ -71,12 +74,12 @@ def on_nodes(task, profile):
         )
 
 
-def limited(task, cpu, memory):
-    """Requests and limits, where there are any."""
+def limited(task, profile, cpu, memory):
+    """Limits, where there are any, and requests: as much unless the profile says less."""
     if cpu:
-        task.set_cpu_request(cpu).set_cpu_limit(cpu)
+        task.set_cpu_request(profile.cpu_request or cpu).set_cpu_limit(cpu)
     if memory:
-        task.set_memory_request(memory).set_memory_limit(memory)
+        task.set_memory_request(profile.memory_request or memory).set_memory_limit(memory)
 
 
 def part(quantity, parts):
@@ -87,10 +90,19 @@ def part(quantity, parts):
     return f"{float(number) / parts:g}{quantity[len(number) :]}"
 
 
-def retried(task, profile):
-    """Once more after a failure, with longer and longer breaks."""
-    if profile.retries:
-        task.set_retry(profile.retries, f"{profile.backoff}s", 2.0, f"{HOUR}s")
+def retried(task, profile, timeout_hours):
+    """Retries a task that failed, after longer and longer breaks.
+
+    Argo counts the longest duration of the backoff from the start of the first attempt, so that it
+    has to cover all of them; Vertex AI allows for an hour.
+    """
+    if not profile.retries:
+        return
+    longest = HOUR
+    if profile.target == "kubeflow":
+        breaks = profile.backoff * (2**profile.retries - 1)
+        longest = timeout_hours * HOUR * (profile.retries + 1) + breaks
+    task.set_retry(profile.retries, f"{profile.backoff}s", 2.0, f"{longest}s")
 
 
 def as_custom_job(component, profile):

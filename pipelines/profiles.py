@@ -19,7 +19,14 @@ EIGHT_GPUS = {"local": "local", "kubeflow": "gke-a100x8", "vertex": "vertex-a100
 DEFAULTS = {"training": ONE_GPU, "sweep": ONE_GPU, "webvision": EIGHT_GPUS}
 NAMED = yaml.safe_load(Path(__file__).with_name("profiles.yaml").read_text())
 QUANTITY = re.compile(r"\d+(\.\d+)?([KMGTPE]i?|m)?")
-QUANTITIES = ("cpu", "memory", "data_cpu", "data_memory", "shared_memory", "workspace")
+QUANTITIES = (
+    *("cpu", "memory", "data_cpu", "data_memory", "cpu_request", "memory_request"),
+    *("shared_memory", "workspace"),
+)
+AT_LEAST_ONE = (
+    *("timeout_hours", "data_timeout_hours", "ttl_hours", "failed_ttl_hours"),
+    *("worker_minutes", "parallelism"),
+)
 
 
 def setting(default, help):
@@ -34,11 +41,19 @@ class Profile:
     accelerators: int = setting(0, "accelerators of each worker; 0 trains on CPUs")
     accelerator: str = setting("nvidia.com/gpu", "its resource on Kubeflow, its type on Vertex AI")
     workers: int = setting(1, "machines that train one network together")
+    worker_minutes: int = setting(60, "Kubeflow: minutes for which a worker waits for the others")
     cpu: str = setting("", "CPUs of training and evaluation")
     memory: str = setting("", "memory of training and evaluation")
     data_cpu: str = setting("2", "CPUs of each data step")
     data_memory: str = setting("4Gi", "memory of each data step")
+    cpu_request: str = setting(
+        "", "Kubeflow: CPUs that a node must have free for a task, if fewer than it may use"
+    )
+    memory_request: str = setting("", "Kubeflow: the same of memory")
     shared_memory: str = setting("", "Kubeflow: size of /dev/shm, which NCCL and TensorFlow share")
+    cpu_image: bool = setting(
+        False, "train in the image for CPUs, also where accelerators are asked for: they are fake"
+    )
     node_selector: dict = field(
         default_factory=dict,
         metadata={"help": "Kubeflow: labels of the pool that training runs on"},
@@ -62,7 +77,11 @@ class Profile:
     retries: int = setting(3, "further attempts at a task that failed")
     backoff: int = setting(60, "seconds before the first of them; then twice as long each time")
     timeout_hours: int = setting(168, "time a training may take")
+    data_timeout_hours: int = setting(24, "Kubeflow: time a data step may take")
     ttl_hours: int = setting(168, "Kubeflow: time after which a finished run leaves the cluster")
+    failed_ttl_hours: int = setting(
+        24, "Kubeflow: the same of a failed run, whose volume is kept until then"
+    )
     parallelism: int = setting(2, "runs of a sweep at a time")
     cache: bool = setting(True, "reuse what a data step made of the same inputs in an earlier run")
     cache_training: bool = setting(False, "the same for training and evaluation")
@@ -73,7 +92,7 @@ class Profile:
             raise InputError("--cache_training", "must not be given with --no_cache", True)
         for name, low in (("accelerators", 0), ("workers", 1), ("retries", 0), ("backoff", 0)):
             check_range(name, getattr(self, name), low)
-        for name in ("timeout_hours", "ttl_hours", "parallelism"):
+        for name in AT_LEAST_ONE:
             check_range(name, getattr(self, name), 1)
         for name in QUANTITIES:
             value = getattr(self, name)

@@ -8,9 +8,10 @@ from pipelines import placement
 IMAGENET = "imagenet2012_val"
 
 
-def recorded():
+def recorded(profile):
     """A block of tasks whose end is recorded, however it comes."""
-    return dsl.ExitHandler(components.record_status().set_caching_options(False))
+    task = components.record_status(run_id=dsl.PIPELINE_JOB_ID_PLACEHOLDER)
+    return dsl.ExitHandler(placement.on_cpu(task, profile).set_caching_options(False))
 
 
 def prepared_data(profile, dataset, **files):
@@ -38,10 +39,15 @@ def trained(profile, data, method, seed, settings, checkpoint_root, **fold):
     inputs["checkpoint_root"] = checkpoint_root
     if profile.target == "vertex" and profile.custom_job:
         task = placement.as_custom_job(components.train, profile)(**inputs)
-        placement.retried(task, profile)
+        placement.retried(task, profile, profile.timeout_hours)
         return task.set_caching_options(profile.cache_training).outputs["checkpoints"]
     tasks = [
-        components.train(**inputs, worker=worker, workers=profile.workers)
+        components.train(
+            **inputs,
+            worker=worker,
+            workers=profile.workers,
+            worker_minutes=profile.worker_minutes,
+        )
         for worker in range(profile.workers)
     ]
     for task in tasks:
@@ -121,7 +127,7 @@ def registered(profile, saved_model):
     task = ModelUploadOp(
         display_name=profile.register_model, unmanaged_container_model=served.output
     )
-    placement.retried(task, profile)
+    placement.retried(task, profile, profile.data_timeout_hours)
 
 
 def tested_on_imagenet(profile, checkpoints, data, imagenet_val):

@@ -53,10 +53,10 @@ def pipeline(profile):
                 {"clean_label_column": "truth", "bad_images": "skip"}.
             settings: Further settings of the trainer by the name of their flag.
             audit_folds: Runs that each leave out a part of the examples and judge its labels;
-                0 lets the run itself judge all.
+                0 lets the run itself judge all, and in a small set all other images.
             checkpoint_root: Directory or gs:// path for checkpoints that outlives a task.
         """
-        with stages.recorded():
+        with stages.recorded(profile):
             prepared_dataset = stages.prepared_data(
                 profile,
                 dataset,

@@ -4,6 +4,7 @@ import contextlib
 import importlib.util
 import os
 
+from pipelines import task_details
 from trainer.errors import InputError, RemoteError
 
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
@@ -59,11 +60,18 @@ class Vertex:
             )
         return job
 
-    def state(self, job):
-        """The state of a run, such as RUNNING, and what went wrong with it."""
+    def progress(self, job):
+        """State of a run, such as RUNNING, what went wrong, and its `task_details.Task`s."""
         with one_line(self.project):
             state = job.state.name.removeprefix("PIPELINE_STATE_").replace("CANCELLED", "CANCELED")
-            return state, job.gca_resource.error.message
+            tasks = task_details.of_vertex(job.gca_resource.job_detail.task_details)
+            return state, job.gca_resource.error.message, tasks
+
+    def last_lines(self, job, task):
+        return ["its log: in Cloud Logging, by the link of the task in the run's page"]
+
+    def where(self, task):
+        return "the page of the run tells more"
 
     def link(self, job):
         return job._dashboard_uri()

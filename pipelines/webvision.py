@@ -33,7 +33,7 @@ def pipeline(profile):
             settings: Settings of the trainer by the name of their flag.
             checkpoint_root: Directory or gs:// path for checkpoints that outlives a task.
         """
-        with stages.recorded():
+        with stages.recorded(profile):
             prepared_dataset = stages.prepared_data(profile, "webvisionmini", data=data)
             inputs = stages.noisy_data(
                 profile,

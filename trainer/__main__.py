@@ -50,6 +50,7 @@ FOR_MODES = {
     **{name: MODES[:-1] for name in ("dataset", "checkpoint_path", "experiment")},
     "model": ("predict",),
     "json": ("predict",),
+    "csv": ("predict",),
     "review": ("review",),
     "use_imagenet_as_eval": ("train", "evaluation"),
 }
@@ -62,10 +63,11 @@ MODE = flags.DEFINE_string(
     "train",
     "train and test; or with what stands in --checkpoint_path: evaluation, audit (which labels are"
     " wrong), export (a model to serve), report (a page on all of this), review (take the decisions"
-    " in --review); or predict, with --model and image files",
+    " in --review); or predict, with --model and image files or folders",
 )
 MODEL = flags.DEFINE_string("model", None, "predict: directory of an exported model")
 JSON = flags.DEFINE_boolean("json", False, "predict: JSON lines, with all probabilities")
+CSV = flags.DEFINE_boolean("csv", False, "predict: CSV, with all probabilities")
 REVIEW = flags.DEFINE_string("review", None, "review: a label_issues.csv with decisions")
 CHECKPOINT_PATH = flags.DEFINE_string(
     "checkpoint_path", None, "directory for all outputs; runs/<dataset>/<method> unless given"
@@ -87,7 +89,10 @@ def main(arguments):
             rule = f"must be given for --mode={mode}"
             raise InputError(f"--{flag.name}", rule, flag.value)
     if mode == "predict":
-        return predict.predict(Path(MODEL.value), arguments, JSON.value)
+        if JSON.value and CSV.value:
+            raise InputError("--csv", "says otherwise than --json; give one of them", True)
+        form = "json" if JSON.value else "csv" if CSV.value else "table"
+        return min(1, predict.predict(Path(MODEL.value), arguments, form))
     dataset, noise, noise_ratio = config.parse_dataset(DATASET.value)
     files = config.resolve_data(DATASET.value, **command_line.given(DataConfig))
     config.check_data(dataset, noise, noise_ratio, files)

@@ -18,6 +18,33 @@ def temperature(z, labels):
     return float(np.exp(found.x))
 
 
+def temperature_under_noise(z, labels, right):
+    """What to divide logits z (M, C) by, where some labels are wrong, to any class alike.
+
+    The rate of wrong labels is found with it, by maximum likelihood.
+
+    Args:
+      z: (M, C) logits of predictions that have not seen the example.
+      labels: int (M,).
+      right: bool (M,), labels that are known to be right.
+
+    Returns:
+      The temperature, in [0.05, 20], and the rate of wrong labels among the others.
+    """
+    M, C = z.shape
+
+    def loss(parameters):
+        p = softmax(z / np.exp(parameters[0]), axis=1)[np.arange(M), labels]
+        rate = np.where(right, 0, parameters[1])
+        return -np.log((1 - rate) * p + rate / (C - 1) * (1 - p) + 1e-12).mean()
+
+    bounds = np.log([0.05, 20]), (0, (C - 1) / C)
+    starts = [(log_t, rate) for log_t in np.log([0.1, 0.5, 2]) for rate in (0.05, 0.3)]
+    found = (minimize(loss, start, method="Nelder-Mead", bounds=bounds) for start in starts)
+    best = min(found, key=lambda result: result.fun)
+    return float(np.exp(best.x[0])), float(best.x[1])
+
+
 def nll(z, labels):
     """Mean negative log-likelihood of labels (M,) under logits (M, C)."""
     return float(-log_softmax(z, axis=1)[np.arange(len(labels)), labels].mean())

@@ -91,7 +91,7 @@ class Checkpoints:
         self.after_save = after_save
         self.history_file = directory / "history.json"
         self.history = []
-        self.started = time.monotonic()
+        self.started = self.saved = time.monotonic()
         self.spent = tf.Variable(0.0, trainable=False)  # seconds, when it was saved
         checkpoint = tf.train.Checkpoint(**method.state, seconds=self.spent)
         self.last = tf.train.CheckpointManager(checkpoint, str(directory / "last"), max_to_keep=2)
@@ -106,6 +106,12 @@ class Checkpoints:
     def seconds(self):
         """Seconds that the run has taken, with those of earlier attempts up to what was saved."""
         return time.monotonic() - self.started
+
+    @property
+    def due(self):
+        """Whether the last checkpoint is older than `checkpoint_minutes`."""
+        minutes = self.method.config.checkpoint_minutes
+        return 0 < minutes <= (time.monotonic() - self.saved) / 60
 
     def restore(self):
         """Takes up the newest checkpoint that can be read, if there are any.
@@ -134,6 +140,7 @@ class Checkpoints:
         """Saves the state of this step."""
         self.write(self.last)
         self.after_save()
+        self.saved = time.monotonic()
 
     def write(self, manager):
         """Sums over replicas are collected from all workers; what the chief writes stays."""

@@ -47,6 +47,9 @@ class TrainConfig:
     val_batch_size: int = setting(100, "test examples per step", low=1)
     max_epoch: int = setting(0, "epochs to train instead of max_iteration steps", low=0)
     eval_freq: int = setting(500, "steps between tests, with a checkpoint each", low=1)
+    checkpoint_minutes: float = setting(
+        5.0, "minutes after which a checkpoint is saved between two tests; 0: at tests only", low=0
+    )
     learning_rate: float = setting(0.1, "first or highest learning rate", low=0)
     lr_schedule: str = setting(
         "cosine",
@@ -150,7 +153,8 @@ class TrainConfig:
     )
     audit_folds: int = setting(
         0,
-        "audit: predict each label by a run without it, in as many runs; 0: by the run itself",
+        "audit: predict each label by a run without it, in as many runs; 0: by the run itself, of a"
+        " small set by all other images",
         low=0,
     )
     calibration_per_class: int = setting(
@@ -175,7 +179,7 @@ class DataConfig:
     data: str = setting(
         "",
         "image_folder: directory of <class>/<file>, or of train/ and test/ with these;"
-        " csv: CSV file or JSON lines with columns path and label, optional split and trusted;"
+        " csv: CSV file or JSON with columns path and label, optional split and trusted;"
         " webvisionmini: directory with tensorflow_datasets in it or its zip archive, ieg/data or"
         f" {WEBVISION_RELEASE} unless given; all of these also as gs://<bucket>/<name>;"
         " cifar10, cifar100: directory of the published files, extracted, binary or Python version",
@@ -190,6 +194,15 @@ class DataConfig:
         "label", "csv: column of the given label; noise human: its name, such as worse_label"
     )
     clean_label_column: str = setting("", "csv: column of the true label, for probe and diagnosis")
+    label_case: str = setting(
+        "fail",
+        "image_folder, csv: class names that differ in case, in how words are joined or in how a"
+        " number is written: fail, join them to one class, or keep them apart",
+        choices=("fail", "join", "keep"),
+    )
+    annotator_column: str = setting(
+        "", "csv: column of who gave the label; the labels of an image are joined by CROWDLAB"
+    )
     bad_images: str = setting(
         "fail",
         "image_folder, csv: what to do with files that are no fit images",
@@ -207,8 +220,9 @@ class DataConfig:
     beam_options: str = setting("", "options of Beam, name=value with commas between them")
     noise_file: str = setting(
         "",
-        "noise matrix: CSV transition matrix; asymmetric: JSON map of class names, if other than"
-        " the known one; human: label file of CIFAR-10N or CIFAR-100N, .pt or .npy",
+        "noise matrix: CSV transition matrix, with class names or in class order; asymmetric: JSON"
+        " map of class names, if other than the known one; human: label file of CIFAR-10N or"
+        " CIFAR-100N, .pt or .npy",
     )
     probe_per_class: int = setting(
         10, "trusted examples of each class; of cifar10 100, of webvisionmini_<n> n", low=0

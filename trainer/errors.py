@@ -24,6 +24,10 @@ class TrainingError(RuntimeError):
     """Training cannot go on; the exit status is 1."""
 
 
+class WorkerLost(TrainingError):
+    """Another worker of the same training has ended; those that are left can join it again."""
+
+
 class RemoteError(RuntimeError):
     """Storage or a server does not answer, or not rightly; the exit status is 1."""
 
@@ -32,11 +36,15 @@ class Preempted(SystemExit):
     """Training was told to end and has saved its state; the exit status is 128 + the signal.
 
     It ends a process with this status wherever it is raised, in a pipeline's task as well.
+
+    Args:
+      message: What happened, in one line.
+      elsewhere: Whether another worker received the signal, and not this one.
     """
 
-    def __init__(self, message, signum=signal.SIGTERM):
+    def __init__(self, message, signum=signal.SIGTERM, elsewhere=False):
         super().__init__(128 + signum)
-        self.message = message
+        self.message, self.elsewhere = message, elsewhere
 
     def __str__(self):
         return self.message

@@ -2,7 +2,8 @@
 
 <exported_model>/
   saved_model/     needs TensorFlow alone; image_bytes string (B,), JPEG or PNG, to probabilities
-                   float32 (B, C), class string (B,) and confidence (B,), its probability
+                   float32 (B, C), class string (B,) and confidence (B,), its probability; JPEG is
+                   turned as its EXIF says
   model.keras      the network with averaged weights, without preprocessing and calibration
   model_card.md    what it was made from and what it can do
   manifest.json    class_names, temperature, accuracy, calibration before and after
@@ -15,7 +16,7 @@ import tensorflow as tf
 from scipy.special import softmax
 
 from trainer import calibration, fit, manifest, predictions
-from trainer.data import probe, records, views
+from trainer.data import orientation, probe, records, views
 
 CARD = Path(__file__).with_name("model_card.md.jinja")
 
@@ -39,7 +40,8 @@ class Served(tf.Module):
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "image_bytes")])
     def __call__(self, image_bytes):
         with tf.device("CPU"):
-            images = views.as_tested(image_bytes, self.shape, self.side)
+            files = tf.map_fn(orientation.upright, image_bytes)
+            images = views.as_tested(files, self.shape, self.side)
         p = tf.nn.softmax(self.network(images, training=False) / self.temperature)
         best = tf.argmax(p, axis=1)
         names = tf.gather(self.class_names, best)
@@ -62,10 +64,10 @@ def export(dataset_path, probe_split_path, checkpoints_path, output_path):
     dataset = records.read_manifest(dataset_path)
     method, run = fit.restore(checkpoints_path)
     manifest.check_parent(run, dataset)
-    probe_ids, _, split = probe.read(probe_split_path, dataset)
+    _, _, split = probe.read(probe_split_path, dataset)
     names = dataset["class_names"]
     facts = {"class_names": names}
-    facts |= calibrated(dataset_path, method, probe.held_out(probe_ids, method, len(names)))
+    facts |= calibrated(dataset_path, method, probe.held_out(probe_split_path, dataset, method))
     network, temperature = fit.averaged_network(method), facts["temperature"]
     shape, side = run["image_shape"], views.crop_side(dataset, method.config)
     with manifest.writing(output_path) as directory:

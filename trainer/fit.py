@@ -19,7 +19,7 @@ from trainer import manifest, workers
 from trainer.checkpoints import Checkpoints, claim
 from trainer.config import TrainConfig, in_steps
 from trainer.data import input_pipeline, records, views
-from trainer.errors import InputError, TrainingError
+from trainer.errors import InputError, WorkerLost
 from trainer.loop import Loop
 from trainer.methods import METHODS
 from trainer.networks import NETWORKS
@@ -32,7 +32,7 @@ def one_line_for_a_lost_worker():
     try:
         yield
     except (tf.errors.UnavailableError, tf.errors.AbortedError) as error:
-        raise TrainingError(
+        raise WorkerLost(
             "another worker was lost; the same command in all workers goes on from the last"
             " checkpoint"
         ) from error
@@ -68,7 +68,8 @@ def train(
 
     Raises:
       InputError: Artifacts that are not whole or do not fit, or a directory of another run.
-      TrainingError: A loss or a weight is not finite, or another worker was lost.
+      TrainingError: A loss or a weight is not finite.
+      WorkerLost: Another worker was lost.
       Preempted: The process, or another worker, was sent SIGTERM or SIGINT.
     """
     strategy = replicas()

@@ -3,21 +3,24 @@
 <label_audit>/
   label_issues.csv, label_issues.parquet   a row per example; see COLUMNS
   corrected_labels.npy   int32 (N,), by id of the prepared dataset
-  clean_manifest.csv     path, label, split, trusted: `--dataset=csv` trains on it; only where the
-                         images were files
+  clean_manifest.csv     path, label, split, trusted, label_status: `--dataset=csv` trains on it;
+                         only where the images were files
   transition.npy         float64 (C, C), the noise that the model believes in:
                          T[i, j] = P(given j | true i)
   metrics.json           flat: the estimated noise rate, and how right all this is, if known
-  manifest.json
+  manifest.json          with the name of the audit, that the rows of label_issues.csv have as well
 """
+
+import hashlib
+import sys
 
 import numpy as np
 import pandas as pd
 from tabulate import tabulate
 
-from trainer import calibration, detection, label_posterior, manifest
-from trainer.data import folds, noise, probe, records
-from trainer.errors import InputError
+from trainer import detection, label_judges, label_posterior, manifest
+from trainer.data import noise, probe, records
+from trainer.data.sources.tables import NOISY
 
 ISSUES, TABLE = "label_issues.csv", "label_issues.parquet"
 COLUMNS = {
@@ -34,7 +37,9 @@ COLUMNS = {
     "right": "mean probability in training that the given label is right",
     "issue": "1 for the first ones, as many as are wrong by the estimated noise rate",
     "corrected": "1 if the suggestion is more likely right, and stands in corrected_labels.npy",
-    "decision": "for a reviewer: accept (the suggestion), reject (it), or the right class",
+    "decision": "for a reviewer: accept (the suggestion) or reject (it), or the right class",
+    "right_label": "for a reviewer: the right class; it counts in place of a decision",
+    "audit": "which audit this is; a review takes no other",
 }
 
 
@@ -59,30 +64,40 @@ def audit(dataset_path, noisy_labels_path, probe_split_path, checkpoints_paths, 
 
     dataset = records.read_manifest(dataset_path)
     labels, noisy_labels = noise.read(noisy_labels_path, dataset)
-    probe_ids, ids, split = probe.read(probe_split_path, dataset)
+    _, ids, split = probe.read(probe_split_path, dataset)
     given, clean = labels[ids], records.read_clean_labels(dataset_path)
-    P, coefficients, runs = judged(dataset_path, dataset, ids, probe_ids, clean, checkpoints_paths)
+    trusted_ids = np.setdiff1d(np.arange(len(labels)), ids)
+    judged = label_judges.judged(dataset_path, probe_split_path, checkpoints_paths, labels, ids)
+    P = judged.P
     Q, transition = label_posterior.posterior(P, given)
     quality = get_label_quality_scores(given, P)
-    table = ranked(given, Q).assign(id=ids, cleanlab=quality, **coefficients)
+    table = ranked(given, Q).assign(id=ids, cleanlab=quality, **judged.coefficients)
     corrected = labels.copy()
     corrected[ids] = np.where(table.corrected, table.suggested, given)
-    corrected[probe_ids] = clean[probe_ids]
-    metrics = {"audit/noise_rate_estimated": float(table.score.mean())}
-    known = clean[ids] >= 0
-    if known.any():
-        metrics |= compared(table[known], corrected[ids][known], clean[ids][known], transition)
+    corrected[trusted_ids] = clean[trusted_ids]
+    metrics = estimated(table, P)
+    low, high = metrics["audit/noise_rate_low"], metrics["audit/noise_rate_high"]
+    warnings = [*judged.warnings, *label_judges.contradictions(judged, low, high)]
+    for warning in warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    if np.all(clean[ids] >= 0):  # what is known of a chosen part says nothing of the whole
+        metrics |= compared(table, corrected[ids], clean[ids], transition)
+    parents = {m["kind"]: m for m in (dataset, noisy_labels, split)}
+    parents |= {f"checkpoints_{i}": run for i, run in enumerate(judged.runs)}
+    name = name_of(parents)
     with manifest.writing(output_path) as directory:
+        table["audit"] = name
         write_issues(directory, table, dataset, records.read_paths(dataset_path, "train"))
-        write_labels(directory, dataset_path, corrected, probe_ids)
+        write_labels(directory, dataset_path, corrected, trusted_ids)
         np.save(directory / "transition.npy", transition)
         manifest.write_json(directory / "metrics.json", metrics)
-        parents = {m["kind"]: m for m in (dataset, noisy_labels, split)}
-        parents |= {f"checkpoints_{i}": run for i, run in enumerate(runs)}
         manifest.finish(
             directory,
             manifest.LABEL_AUDIT,
             parents,
+            audit=name,
+            judge=judged.judge,
+            warnings=warnings,
             num_issues=int(table.issue.sum()),
             class_names=dataset["class_names"],
             **metrics,
@@ -90,38 +105,21 @@ def audit(dataset_path, noisy_labels_path, probe_split_path, checkpoints_paths, 
     return metrics
 
 
-def judged(dataset_path, dataset, ids, probe_ids, clean, checkpoints_paths):
-    """What the runs say of the training examples, calibrated where trusted ones were held out.
+def name_of(parents):
+    """The same for the same audit of the same artifacts; no spreadsheet takes it for a number."""
+    ids = " ".join(parent["id"] for parent in parents.values())
+    return f"a{hashlib.sha256(ids.encode()).hexdigest()[:11]}"
 
-    Returns:
-      Probabilities float64 (N, C), mean coefficients (N,) by name, and the manifests of the runs.
-    """
-    from trainer import fit, predictions  # imports TensorFlow
 
-    P = np.zeros((len(ids), len(dataset["class_names"])))
-    judges, sums, runs = np.zeros(len(ids)), {}, []
-    for path in checkpoints_paths:
-        run = manifest.read(path, manifest.CHECKPOINTS)
-        manifest.check_parent(run, dataset)
-        method, run = fit.restore(path)
-        fold = folds.of(ids, method.config)
-        out = fold == method.config.audit_fold
-        mine = out if out.any() else np.full(len(ids), True)
-        found = predictions.probabilities(dataset_path, method)
-        held_out = probe.held_out(probe_ids, method, P.shape[1])
-        if len(held_out):
-            found = calibration.dirichlet(found[held_out], clean[held_out])(found)
-        P[mine] += found[ids[mine]]
-        judges[mine] += 1
-        means, _ = method.record.means()
-        for name, values in means.items():
-            sums.setdefault(name, np.zeros(len(ids)))[~out] += values
-        runs.append(run)
-    if not judges.all():
-        rule = "must be those of all folds: some examples were left out by none of the runs"
-        raise InputError("checkpoints", rule, f"{len(runs)} runs")
-    times = max(len(runs) - 1, 1)
-    return P / judges[:, np.newaxis], {name: s / times for name, s in sums.items()}, runs
+def estimated(table, P):
+    """The noise rate, and the range it is in, which has the estimate in it."""
+    rate = float(table.score.mean())
+    low, high = label_posterior.rate_range(P, table.given.to_numpy())
+    return {
+        "audit/noise_rate_estimated": rate,
+        "audit/noise_rate_low": min(low, rate),
+        "audit/noise_rate_high": max(high, rate),
+    }
 
 
 def ranked(given, Q):
@@ -170,6 +168,7 @@ def write_issues(directory, table, dataset, paths):
         issue=table.issue.astype(np.int8),
         corrected=table.corrected.astype(np.int8),
         decision="",
+        right_label="",
     )
     table = table.sort_values("score", ascending=False, kind="stable")
     table = table.reindex(columns=list(COLUMNS))
@@ -177,30 +176,28 @@ def write_issues(directory, table, dataset, paths):
     table.to_parquet(directory / TABLE, index=False)
 
 
-def write_labels(directory, dataset_path, corrected, probe_ids):
+def write_labels(directory, dataset_path, corrected, trusted_ids):
     """Corrected labels, and the table that trains on them."""
     np.save(directory / "corrected_labels.npy", corrected)
     paths = records.read_paths(dataset_path, "train")
     if paths is None:
         return
-    names = np.array(records.read_manifest(dataset_path)["class_names"], object)
+    dataset = records.read_manifest(dataset_path)
+    names = np.array(dataset["class_names"], object)
     trusted = np.zeros(len(paths), int)
-    trusted[probe_ids] = 1
-    test = records.read_paths(dataset_path, "test")
-    parts = [
-        pd.DataFrame(
-            {"path": paths, "label": names[corrected], "split": "train", "trusted": trusted}
-        ),
-        pd.DataFrame(
-            {
-                "path": test,
-                "label": names[records.read_labels(dataset_path, "test")],
-                "split": "test",
-                "trusted": 0,
-            }
-        ),
-    ]
-    pd.concat(parts).to_csv(directory / "clean_manifest.csv", index=False)
+    trusted[trusted_ids] = 1
+    train = pd.DataFrame({"path": paths, "label": names[corrected], "split": "train"})
+    train = train.assign(trusted=trusted, label_status=np.where(trusted, "trusted", "audited"))
+    test = pd.DataFrame(
+        {
+            "path": records.read_paths(dataset_path, "test"),
+            "label": names[records.read_labels(dataset_path, "test")],
+            "split": "test",
+            "trusted": 0,
+            "label_status": "clean" if dataset["test_labels_are_clean"] else NOISY,
+        }
+    )
+    pd.concat([train, test]).to_csv(directory / "clean_manifest.csv", index=False)
 
 
 def summary(audit_path, count=20):
@@ -210,54 +207,3 @@ def summary(audit_path, count=20):
     rows = rows.assign(score=rows.score.map("{:.4f}".format))
     cells = rows[columns].map(lambda value: str(value).replace("|", "\\|").replace("<", "&lt;"))
     return tabulate(cells, columns, "github", showindex=False, disable_numparse=True) + "\n"
-
-
-def review(audit_path, reviewed_file, dataset_path, output_path):
-    """Labels as a reviewer decided, in place of those that an audit corrected.
-
-    Args:
-      audit_path: Directory of the label audit.
-      reviewed_file: Its label_issues.csv with decisions: accept, reject, or a class. Rows without
-        one, or left out, stay as the audit has them.
-      dataset_path: Directory of the prepared dataset.
-      output_path: Directory to write corrected_labels.npy and clean_manifest.csv to.
-
-    Returns:
-      How many decisions there are.
-
-    Raises:
-      InputError: The table has no ids or decisions, or one that is neither of these.
-    """
-    audit = manifest.read(audit_path, manifest.LABEL_AUDIT)
-    dataset = records.read_manifest(dataset_path)
-    manifest.check_parent(audit, dataset)
-    numbers = {name: i for i, name in enumerate(dataset["class_names"])}
-    rows = read_reviewed(reviewed_file)
-    audited = pd.read_parquet(f"{audit_path}/{TABLE}").set_index("id")
-    corrected = np.load(f"{audit_path}/corrected_labels.npy")
-    for id, decision in zip(rows.id, rows.decision):
-        if id not in audited.index:
-            raise InputError("--review", "must have ids of the audit", id)
-        choices = {"accept": audited.suggested[id], "reject": audited.given[id]}
-        label = decision if decision in numbers else choices.get(decision)
-        if label is None:
-            rule = "decision must be accept, reject or one of the classes"
-            raise InputError("--review", rule, f"{decision} for id {id}")
-        corrected[id] = numbers[label]
-    with manifest.writing(output_path) as directory:
-        probe_ids = np.setdiff1d(np.arange(len(corrected)), audited.index)
-        write_labels(directory, dataset_path, corrected, probe_ids)
-        parents = {manifest.LABEL_AUDIT: audit}
-        manifest.finish(directory, manifest.REVIEW, parents, decisions=len(rows))
-    return len(rows)
-
-
-def read_reviewed(file):
-    """The rows with a decision."""
-    try:
-        rows = pd.read_csv(file, dtype="str", keep_default_na=False, encoding="utf-8-sig")
-        rows = rows[rows.decision.str.strip() != ""]
-        return rows.assign(id=rows.id.astype(int), decision=rows.decision.str.strip())
-    except (OSError, ValueError, AttributeError) as error:
-        rule = f"must be a label_issues.csv with columns id and decision ({error})"
-        raise InputError("--review", rule, str(file)) from None

@@ -10,6 +10,7 @@ import numpy as np
 from trainer.detection import rows_of_shares
 
 STEPS = 5  # more of them follow the network's own errors
+RESAMPLES, MOST_RESAMPLED = 30, 10_000
 PRIOR = 1.0  # of uniform noise, in mean class sizes
 
 
@@ -31,6 +32,29 @@ def posterior(P, given):
         T = rows_of_shares(counts + PRIOR * len(given) / C * uniform_noise(1 - right, C))
     Q = given_label_too(P, given, T)
     return Q, rows_of_shares(joint_counts(Q, given))
+
+
+def rate_range(P, given):
+    """Between which rates the noise is: 5th and 95th percentile over resampled examples.
+
+    The lower end is of the smaller of two estimates, the upper one of the larger: this posterior
+    takes too few labels for wrong where noise is hard to see, cleanlab's confident joint too many.
+
+    Args:
+      P: (N, C) probabilities by the image alone.
+      given: int (N,).
+    """
+    from cleanlab.count import estimate_joint  # takes seconds
+
+    rng, rates = np.random.default_rng(0), []
+    for _ in range(RESAMPLES):
+        rows = rng.integers(len(given), size=min(len(given), MOST_RESAMPLED))
+        Q, _ = posterior(P[rows], given[rows])
+        of_posterior = 1 - Q[np.arange(len(rows)), given[rows]].mean()
+        of_joint = 1 - np.trace(estimate_joint(given[rows], P[rows]))
+        rates.append(sorted((of_posterior, of_joint)))
+    low, high = np.transpose(rates)
+    return float(np.percentile(low, 5)), float(np.percentile(high, 95))
 
 
 def given_label_too(P, given, T):

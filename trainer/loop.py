@@ -76,15 +76,19 @@ class Loop(keras.callbacks.Callback):
                     f"{name} is {value:f} at step {self.step}; the checkpoint before it is kept."
                     " A lower --learning_rate or a longer --warmup_epochs may help"
                 )
-        # Saving takes all workers, so that a signal to one ends all after the same step.
-        preempted = workers.mean(self.model.distribute_strategy, bool(self.signal)) > 0
+        # Saving takes all workers: what one of them wants, all do after the same step.
+        mine = float(bool(self.signal)), float(self.checkpoints.due)
+        preempted, due = workers.mean(self.model.distribute_strategy, mine)
         if self.step % self.config.eval_freq == 0 or self.step in self.further_tests:
             self.test_and_save()
-        elif preempted:
+        elif preempted or due:
             self.checkpoints.save()
         if preempted:
-            message = f"interrupted at step {self.step}; the same command resumes"
-            raise Preempted(message, self.signal or signal.SIGTERM)
+            raise Preempted(
+                f"interrupted at step {self.step}; the same command resumes",
+                self.signal or signal.SIGTERM,
+                elsewhere=not self.signal,
+            )
 
     def test_and_save(self):
         """Adds a row to the history and starts the means of the losses anew."""

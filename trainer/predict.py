@@ -1,7 +1,8 @@
 """What an exported model says of image files."""
 
-import itertools
+import csv
 import json
+import os
 import sys
 
 from tabulate import tabulate
@@ -9,44 +10,112 @@ from tabulate import tabulate
 from trainer import manifest
 from trainer.errors import InputError
 
-AT_ONCE = 64  # files
 
-
-def predict(model_path, files, as_json=False, out=sys.stdout):
-    """Prints class and confidence of each file, as a table or as JSON lines with all classes.
+def predict(model_path, paths, form="table", out=sys.stdout):
+    """Prints class and confidence of each image; of one that cannot be read, why.
 
     Args:
       model_path: Directory of the exported model.
-      files: Paths of JPEG or PNG files.
-      as_json: Whether to print JSON lines.
+      paths: Image files of any format that can be prepared, and folders with such at any depth.
+      form: "table", "csv", or "json" for JSON lines; the latter two have all probabilities.
       out: Text stream.
 
+    Returns:
+      How many files cannot be read.
+
     Raises:
-      InputError: There is no model, no file, or one that is no such image.
+      InputError: There is no model, or no file.
     """
     model = manifest.read(model_path, manifest.EXPORTED_MODEL)
-    if not files:
-        raise InputError("arguments", "must name image files for --mode=predict", "")
-    from trainer.data.sources import image_check  # takes half a second
+    files = image_files(paths)
+    rows = predictions(model_path, model["class_names"], files)
+    bad = PRINT[form](rows, model["class_names"], out)
+    if bad:
+        print(f"error: {bad} of {len(files)} files cannot be read as images", file=sys.stderr)
+    return bad
 
-    faults = image_check.in_parallel(image_check.check, files)
-    for name, (*_, fault) in zip(files, itertools.chain.from_iterable(faults)):
-        if fault:
-            raise InputError("image", f"must be a JPEG or PNG file; it {fault}", name)
+
+def image_files(paths):
+    """The files that are named, and the images in folders that are; InputError if none is."""
+    if not paths:
+        raise InputError("arguments", "must name image files or folders for --mode=predict", "")
+    from trainer.data import summary  # these take half a second
+    from trainer.data.sources import folders
+
+    files, left_out = [], []
+    for path in paths:
+        found, others = folders.images_below(path) if os.path.isdir(path) else ([path], [])
+        files += found
+        left_out += others
+    if left_out:
+        kinds = summary.some(summary.kinds(reason for _, reason in left_out))
+        print(f"{len(left_out)} files in folders are passed over ({kinds})", file=sys.stderr)
+    if not files:
+        raise InputError("arguments", "must name image files, or folders with images", paths[0])
+    return files
+
+
+def predictions(model_path, class_names, files):
+    """What the model says of each file: a dictionary with class and confidence, or an error."""
     import tensorflow as tf
 
-    served = tf.saved_model.load(str(model_path / "saved_model"))
-    rows = []
-    for first in range(0, len(files), AT_ONCE):
-        names = files[first : first + AT_ONCE]
-        contents = [image_check.read(name) for name in names]
-        found = {k: v.numpy() for k, v in served(tf.constant(contents)).items()}
-        for i, name in enumerate(names):
-            label, confidence = found["class"][i].decode(), float(found["confidence"][i])
-            if as_json:
-                p = dict(zip(model["class_names"], found["probabilities"][i].tolist()))
-                row = {"file": name, "class": label, "confidence": confidence, "probabilities": p}
-                print(json.dumps(row, ensure_ascii=False), file=out)
-            rows.append((name, label, f"{confidence:.3f}"))
-    if not as_json:
-        print(tabulate(rows, ("file", "class", "confidence"), disable_numparse=True), file=out)
+    from trainer.data.sources import image_check
+
+    def seen(file):
+        try:
+            return image_check.stored(file), ""
+        except (image_check.UnfitError, OSError) as error:
+            return None, image_check.fault(error)
+
+    served, names = tf.saved_model.load(str(model_path / "saved_model")), iter(files)
+    for some in image_check.in_parallel(seen, files):
+        contents = [content for content, fault in some if not fault]
+        answers = iter(())
+        if contents:
+            found = served(tf.constant(contents))
+            answers = zip(*(found[key].numpy() for key in ("class", "confidence", "probabilities")))
+        for _, fault in some:
+            row = {"file": os.fsencode(next(names)).decode(errors="backslashreplace")}
+            if fault:
+                yield row | {"error": fault}
+                continue
+            label, confidence, p = next(answers)
+            row |= {"class": label.decode(), "confidence": float(confidence)}
+            yield row | {"probabilities": dict(zip(class_names, p.tolist(), strict=True))}
+
+
+def print_json(rows, class_names, out):
+    bad = 0
+    for row in rows:
+        print(json.dumps(row, ensure_ascii=False), file=out)
+        bad += "error" in row
+    return bad
+
+
+def print_csv(rows, class_names, out):
+    """Columns file, class, confidence, error, and p_<class> for each class."""
+    bad, writer = 0, csv.writer(out, lineterminator="\n")
+    columns = "file", "class", "confidence", "error"
+    writer.writerow([*columns, *(f"p_{name}" for name in class_names)])
+    for row in rows:
+        values = [row.get(column, "") for column in columns]
+        writer.writerow([*values, *row.get("probabilities", {}).values()])
+        bad += "error" in row
+    return bad
+
+
+def print_table(rows, class_names, out):
+    rows = list(rows)
+    lines = [
+        (row["file"], row.get("class"), f"{row['confidence']:.3f}")
+        if "class" in row
+        else (row["file"], "", "", row["error"])
+        for row in rows
+    ]
+    bad = [line for line in lines if len(line) > 3]
+    header = ("file", "class", "confidence", *(["error"] if bad else []))
+    print(tabulate(lines, header, disable_numparse=True), file=out)
+    return len(bad)
+
+
+PRINT = {"table": print_table, "csv": print_csv, "json": print_json}

@@ -1,5 +1,6 @@
 """Training in a task that may be cut off, and started again on another machine."""
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -13,7 +14,16 @@ DATA = (manifest.PREPARED_DATASET, manifest.NOISY_LABELS, manifest.PROBE_SPLIT)
 FUSE = "/gcs/"  # where Vertex AI mounts Cloud Storage
 
 
-def train(config, data_paths, checkpoints_path, model_path, root="", worker=0, count=1):
+def train(
+    config,
+    data_paths,
+    checkpoints_path,
+    model_path,
+    root="",
+    worker=0,
+    count=1,
+    patience=workers.PATIENCE,
+):
     """Trains as `trainer.fit.train`, with the checkpoints of earlier attempts if there are any.
 
     They are in a directory of `root` that is named by settings and data, and in the end in
@@ -27,6 +37,7 @@ def train(config, data_paths, checkpoints_path, model_path, root="", worker=0, c
       root: Directory or gs:// path that outlives this process.
       worker: Which of several tasks this is, if TF_CONFIG does not say so.
       count: How many tasks there are.
+      patience: Seconds to wait for the other tasks.
 
     Returns:
       The manifest of the checkpoints; None in a worker that is not the chief.
@@ -35,15 +46,17 @@ def train(config, data_paths, checkpoints_path, model_path, root="", worker=0, c
       InputError, TrainingError, Preempted: As `trainer.fit.train`.
     """
     place = f"{root.rstrip('/')}/{name(config, data_paths)}" if root else checkpoints_path
-    if count > 1 and not Path(place, manifest.MANIFEST).is_file():
+    finished, group = Path(place, manifest.MANIFEST), contextlib.nullcontext()
+    if count > 1 and not finished.is_file():
         if not root or storage.is_remote(root):
             rule = "must be a directory that all workers see, such as a mounted volume"
             raise InputError("checkpoint_root", rule, root)
-        workers.join(f"{place}-workers", worker, count)
-    if workers.this_worker()[1] > 1:
-        place = place.replace(storage.SCHEME, FUSE)
-    with storage.mirrored(place) as (directory, send):
-        run = fit.train(config, *data_paths, directory, model_path, after_save=lambda: send(""))
+        group = workers.joined(f"{place}-workers", worker, count, finished, patience)
+    with group:
+        if workers.this_worker()[1] > 1:
+            place = place.replace(storage.SCHEME, FUSE)
+        with storage.mirrored(place) as (directory, send):
+            run = fit.train(config, *data_paths, directory, model_path, after_save=lambda: send(""))
     if run and root:
         shutil.copytree(directory, checkpoints_path, dirs_exist_ok=True)
     return run

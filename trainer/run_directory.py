@@ -119,10 +119,10 @@ def report(root):
 
 def review(root, file):
     """Takes a reviewer's decisions on a run, or on what a pipeline left. Returns their number."""
-    from trainer import label_audit
+    from trainer import label_review
 
     audit, dataset = place(root, manifest.LABEL_AUDIT), place(root, manifest.PREPARED_DATASET)
-    return label_audit.review(audit, file, dataset, root / manifest.REVIEW)
+    return label_review.review(audit, file, dataset, root / manifest.REVIEW)
 
 
 def place(root, kind):

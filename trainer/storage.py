@@ -59,27 +59,10 @@ def mirrored(path):
     upload(directory, path)
 
 
-def folders(path):
-    """Names of the directories in a directory, in order; hidden ones are passed over."""
-    if is_remote(path):
-        bucket, name = parts(path)
-        with one_line(path):
-            blobs = client().list_blobs(bucket, prefix=prefix(name), delimiter="/", retry=retry())
-            for _ in blobs:
-                pass
-        names = [folder.rstrip("/").rpartition("/")[2] for folder in blobs.prefixes]
-    else:
-        names = [entry.name for entry in os.scandir(path) if entry.is_dir()]
-    return sorted(name for name in names if name[0] != ".")
-
-
 def files(path):
-    """Paths of all files below a directory, in order; hidden ones are passed over."""
-    if is_remote(path):
-        found = [uri(blob) for blob in listing(path)]
-    else:
-        found = [os.path.join(parent, name) for parent, _, names in os.walk(path) for name in names]
-    return sorted(file for file in found if not os.path.basename(file).startswith("."))
+    """Paths of all files below a remote directory, in order."""
+    with one_line(path):
+        return sorted(uri(blob) for blob in listing(path))
 
 
 def fetched(path, argument="path"):

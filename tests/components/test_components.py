@@ -1,6 +1,8 @@
 """Each component alone: as a subprocess, in a container, and as a plain function."""
 
+import http.server
 import json
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -216,13 +218,61 @@ def test_the_same_as_plain_functions(tmp_path, digits, noisy_labels, probe_split
     assert "<td>supervised</td>" in (tmp_path / "report").read_text()
 
 
-def test_the_status_of_a_run_that_failed(tmp_path):
-    status = dsl.PipelineTaskFinalStatus("FAILED", "runs/1", "train", 9, "out of memory")
-    recorded = plain(dsl.Artifact, tmp_path / "status")
-    components.record_status.python_func(status, recorded)
-    written = json.loads((tmp_path / "status").read_text())
-    assert written == recorded.metadata
-    assert (written["state"], written["error"]) == ("FAILED", "out of memory")
+def final_status(path, state, error=None):
+    """What is recorded of a run whose backend reports this."""
+    status = dsl.PipelineTaskFinalStatus(state, "runs/1", "exit-handler-1", 9, error)
+    recorded = plain(dsl.Artifact, path)
+    components.record_status.python_func(status, "r1", recorded)
+    written = json.loads(path.read_text())
+    assert recorded.metadata == {"state": written["state"], "reported": state}
+    return written
+
+
+def test_the_status_of_a_run_as_each_backend_reports_it(tmp_path, monkeypatch):
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    for reported in ("SUCCEEDED", "COMPLETE"):
+        written = final_status(tmp_path / "status", reported)
+        assert written["state"] == "SUCCEEDED"
+        assert "note" not in written
+    for reported in ("FAILED", "RUNNING"):
+        written = final_status(tmp_path / "status", reported, "out of memory")
+        assert (written["state"], written["error"]) == ("FAILED", "out of memory")
+        assert written["note"] == "the backend names no failed task"
+    assert final_status(tmp_path / "status", "CANCELLED")["state"] == "CANCELED"
+
+
+class Runs(http.server.BaseHTTPRequestHandler):
+    """A server of Kubeflow Pipelines that knows one run."""
+
+    def do_GET(self):
+        error = {"code": 2, "message": "exit code 1"}
+        train = {"display_name": "train", "state": "FAILED", "error": error}
+        details = [{"display_name": "evaluate", "state": "SKIPPED"}, train]
+        found = self.path == "/apis/v2beta1/runs/r1"
+        run = {"run_id": "r1", "run_details": {"task_details": details}} if found else {}
+        body = json.dumps(run).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *arguments):
+        pass
+
+
+def test_the_status_names_the_failed_tasks_that_the_server_knows(tmp_path, monkeypatch):
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Runs) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("KF_PIPELINES_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+        written = final_status(tmp_path / "status", "RUNNING")
+        assert written["state"] == "FAILED"
+        assert written["failed_tasks"] == [{"task": "train", "error": "exit code 1"}]
+        assert "note" not in written
+        server.shutdown()
+    written = final_status(tmp_path / "status", "FAILED")
+    assert written["failed_tasks"] == []
+    assert "names no failed task; its server does not answer" in written["note"]
 
 
 def test_artifacts_that_do_not_fit_are_refused(tmp_path, digits, probe_split):

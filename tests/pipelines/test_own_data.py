@@ -75,6 +75,17 @@ def test_the_end_says_what_came_of_it_and_the_next_commands(out, shapes):
     assert (out / "review" / "clean_manifest.csv").is_file()
 
 
+def test_a_table_without_trusted_images(shapes, tmp_path):
+    files = sorted((shapes / "noisy").rglob("*.jpg"))
+    rows = pd.DataFrame({"path": files, "label": [file.parent.name for file in files]})
+    rows.to_csv(tmp_path / "photos.csv", index=False)
+    table = f"--data={tmp_path}/photos.csv"
+    arguments = ("run", "--dataset=csv", table, "--probe_per_class=0", *FEW)
+    python("pipelines", *arguments, f"--output_dir={tmp_path}/out", cwd=tmp_path)
+    assert len(pd.read_csv(tmp_path / "out" / "label_issues.csv")) == 64
+    assert (tmp_path / "out" / "report.html").is_file()
+
+
 def test_labels_are_audited_as_they_came(out):
     metrics = json.loads((out / "metrics.json").read_text())
     assert (metrics["noise"], metrics["noise_ratio"]) == ("none", 0)

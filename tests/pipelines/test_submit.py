@@ -2,6 +2,9 @@
 
 import http.server
 import json
+import re
+import ssl
+import subprocess
 import threading
 import time
 
@@ -32,12 +35,14 @@ class Server(http.server.ThreadingHTTPServer):
 
     Attributes:
       states: Of the run, one for each question.
+      tasks: Details of its tasks: the same each time, or a list of such lists, one a question.
       trouble: Status to answer with, "drop", "slow" or "nonsense", by method and end of the path;
         or a list, for one question after another.
     """
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
+        self.tasks, self.logs = [], {}
         self.requests, self.trouble, self.experiments = [], {}, []
         self.states = ["PENDING", "RUNNING", "RUNNING", "SUCCEEDED"]
         self.host = f"http://127.0.0.1:{self.server_port}"
@@ -59,6 +64,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.answer(200, b"<html>Sign in</html>")
         elif trouble:
             self.answer(trouble, json.dumps({"error": f"said {trouble}", "code": 5}).encode())
+        elif log := re.fullmatch("/apis/v1alpha1/runs/r1/nodes/(.*)/log", path):
+            lines = self.server.logs.get(log[1])
+            self.answer(200 if lines else 404, (lines or "").encode(), "text/plain")
         else:
             self.answer(200, json.dumps(self.good(path, body)).encode())
 
@@ -78,15 +86,21 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return {"run_id": "r1", "display_name": run.display_name}
         if (self.command, path) == ("GET", "/runs/r1"):
             state = self.server.states.pop(0)
-            error = {"error": {"code": 9, "message": "out of memory"}} if state == "FAILED" else {}
-            return {"run_id": "r1", "state": state, **error}
+            run = {"run_id": "r1", "state": state}
+            if state == "FAILED":
+                run["error"] = {"code": 9, "message": "out of memory"}
+            if self.server.tasks:
+                details = self.server.tasks.pop(0)
+                as_model("V2beta1RunDetails", {"task_details": details})
+                run["run_details"] = {"task_details": details}
+            return run
         assert (self.command, path) == ("POST", "/pipelines/upload")
         assert b"pipelineInfo" in body
         return {"pipeline_id": "p1", "display_name": "training"}
 
-    def answer(self, status, body):
+    def answer(self, status, body, kind="application/json"):
         self.send_response(status)
-        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -189,6 +203,115 @@ def test_waiting_goes_on_when_the_server_is_away_for_a_while(server, monkeypatch
         to(server, "--wait")
 
 
+def node(name, state, pod, children=(), error=""):
+    """A node of a workflow, as the server has it."""
+    detail = {"task_id": f"id-{pod}", "display_name": name, "state": state, "pod_name": f"w-{pod}"}
+    if children:
+        detail["child_tasks"] = [{"pod_name": f"w-{child}"} for child in children]
+    if error:
+        status = {"state": state, "error": {"code": 2, "message": error}}
+        detail["state_history"] = [status]
+    return detail
+
+
+def workflow(train, error="", executor="RUNNING"):
+    """Two tasks, one of them done, as Argo names the nodes of Kubeflow's templates."""
+    return [
+        node("root", "RUNNING", "1", ["2", "3", "4"]),
+        node("root-driver", "SUCCEEDED", "2"),
+        node("prepare-dataset", "SUCCEEDED", "3", ["5"]),
+        node("executor", "SUCCEEDED", "5", ["6"]),
+        node("executor(0)", "SUCCEEDED", "impl-6"),
+        node("train(0)", train, "4", ["7"]),
+        node("executor", train, "7", ["8"], error),
+        node("executor(0)", executor, "impl-8", (), error),
+    ]
+
+
+def test_waiting_shows_the_tasks_and_the_last_lines_of_one_that_fails(server, capsys):
+    server.states = ["RUNNING", "RUNNING", "FAILED"]
+    failed = workflow("FAILED", "Error (exit code 1)", "FAILED")
+    server.tasks = [workflow("RUNNING"), workflow("RUNNING"), failed]
+    server.logs["w-impl-8"] = "\n".join(f"line {i}" for i in range(30)) + "\n"
+    assert to(server, "--wait") == 1
+    output = capsys.readouterr()
+    said = [line[9:] for line in output.out.splitlines()[1:]]
+    assert said[:3] == ["RUNNING", "prepare-dataset: SUCCEEDED", "train: RUNNING"]
+    assert "train: FAILED (Error (exit code 1))" in said
+    first = said.index("train, attempt 1: FAILED (Error (exit code 1))")
+    assert said[first + 1 : first + 11] == [f"  line {i}" for i in range(20, 30)]
+    assert len(said) == len(set(said))
+
+
+def test_waiting_says_where_a_log_is_that_the_server_does_not_pass_on(server, capsys):
+    server.states, server.tasks = ["FAILED"], [workflow("FAILED", "Evicted", "FAILED")]
+    assert to(server, "--wait", "--namespace=team") == 1
+    log = "kubectl logs --namespace=team w-impl-8 --container=main"
+    assert log in capsys.readouterr().out
+
+
+def test_waiting_says_why_a_task_waits(server, capsys, monkeypatch):
+    monkeypatch.setattr(submit, "PATIENCE", 0.1)
+    reason = "Unschedulable: 0/1 nodes are available: 1 Insufficient cpu."
+    server.states = ["RUNNING"] * 40 + ["SUCCEEDED"]
+    server.tasks = [workflow("PENDING", reason, "PENDING")] * 40
+    assert to(server, "--wait") == 0
+    said = capsys.readouterr().out
+    assert said.count(f"train: waits ({reason})") == 1
+    server.states = ["PENDING"] * 40 + ["SUCCEEDED"]
+    server.tasks = []
+    assert to(server, "--wait") == 0
+    assert capsys.readouterr().out.count("no task has started") == 1
+    server.states = ["PENDING"] * 40 + ["SUCCEEDED"]
+    server.tasks = [workflow("PENDING", executor="PENDING")] * 40
+    assert to(server, "--wait", "--namespace=team") == 0
+    why = "no reason given; kubectl describe pod --namespace=team w-7"
+    assert capsys.readouterr().out.count(why) == 1
+
+
+def test_waiting_ends_when_its_time_is_over(server):
+    server.states = ["RUNNING"] * 10_000
+    with pytest.raises(RemoteError, match=r"--wait_minutes=0\.003 are over; the run goes on"):
+        to(server, "--wait", "--wait_minutes=0.003")
+
+
+def test_a_server_that_cannot_be_reached(server, caplog):
+    """Nothing was sent, so that nothing may have been taken; urllib3 says nothing of its own."""
+    server.shutdown()
+    server.server_close()
+    with pytest.raises(RemoteError, match=r"does not answer \(NewConnectionError\); nothing was"):
+        to(server)
+    assert not caplog.records
+
+
+@pytest.fixture
+def authority(tmp_path, server):
+    """Certificate of the server's own authority; the server speaks TLS."""
+    certificate, key = tmp_path / "ca.pem", tmp_path / "key.pem"
+    options = ["-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"]
+    options += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate]
+    subprocess.run(["openssl", "req", *options], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    server.host = server.host.replace("http", "https")
+    return certificate
+
+
+def test_a_private_authority(server, authority, monkeypatch, tmp_path):
+    with pytest.raises(InputError, match="--ca_file: must have the authority that signed"):
+        to(server)
+    assert to(server, f"--ca_file={authority}") == 0
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority))
+    assert to(server) == 0
+    (tmp_path / "no.pem").write_text("no certificate")
+    with pytest.raises(InputError, match="--ca_file: must be a PEM file of certificates"):
+        to(server, f"--ca_file={tmp_path}/no.pem")
+    monkeypatch.setenv("SSL_CERT_FILE", "/none")
+    with pytest.raises(InputError, match=r"SSL_CERT_FILE: must be a PEM file.*'/none'"):
+        to(server)
+
+
 def test_upload(server, capsys):
     assert to(server, "--upload", "--pipeline=sweep") == 0
     assert capsys.readouterr().out == f"{server.host}/#/pipelines/details/p1\n"
@@ -199,7 +322,8 @@ TROUBLE = [
     (403, InputError, "--namespace: must be one that this token may use"),
     (404, InputError, "--host: must be the address of Kubeflow Pipelines"),
     (409, InputError, "--pipeline: the server has another one of this name"),
-    (500, RemoteError, "answers 500 Internal Server Error: said 500; try again later"),
+    (500, RemoteError, "answers 500 Internal Server Error: said 500; unless that is mended"),
+    (503, RemoteError, "answers 503 Service Unavailable: said 503; try again later"),
     ("nonsense", RemoteError, "answers what its API does not allow"),
     ("drop", RemoteError, "does not answer .*may have been taken"),
     ("slow", RemoteError, "does not answer .*may have been taken"),
@@ -271,8 +395,11 @@ def vertex(monkeypatch, server):
 
     def get(self, name, **options):
         state = server.states.pop(0)
-        error = {"error": {"code": 9, "message": "out of quota"}} if state == "FAILED" else {}
-        return PipelineJob(name=name, state=f"PIPELINE_STATE_{state}", **error)
+        failed = state == "FAILED"
+        error = {"error": {"code": 9, "message": "out of quota"}} if failed else {}
+        task = {"task_id": 7, "task_name": "train", "state": "FAILED" if failed else "RUNNING"}
+        details = {"task_details": [task | error]}
+        return PipelineJob(name=name, state=f"PIPELINE_STATE_{state}", job_detail=details, **error)
 
     credentials = AnonymousCredentials(), "p"
     monkeypatch.setenv("REGISTRY", "host/team")
@@ -302,10 +429,13 @@ def test_a_run_on_vertex(vertex, server, capsys):
     assert executor["resources"]["accelerator"]["type"] == "NVIDIA_L4"
     lines = capsys.readouterr().out.splitlines()
     assert "europe-west4" in lines[0]
-    assert [line.split()[-1] for line in lines[1:]] == ["PENDING", "RUNNING", "SUCCEEDED"]
+    said = [line[9:] for line in lines[1:]]
+    assert said == ["PENDING", "train: RUNNING", "RUNNING", "SUCCEEDED"]
     server.states = ["FAILED"]
     assert submitted(*ON_VERTEX, "--wait") == 1
-    assert "error: out of quota" in capsys.readouterr().err
+    output = capsys.readouterr()
+    assert "train: FAILED (out of quota)" in output.out
+    assert "error: out of quota" in output.err
 
 
 def test_no_cache_on_vertex_starts_from_no_checkpoint(vertex):

@@ -1,5 +1,6 @@
 """The exported model answers as the evaluation does, in a process that has none of our code."""
 
+import csv
 import io
 import json
 import subprocess
@@ -8,7 +9,7 @@ import sys
 import keras
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 from scipy.special import softmax
 
 from tests.trainer.data.sources.test_files import write_images
@@ -138,7 +139,7 @@ def test_calibration_uses_what_training_has_not_seen(trained, digits, probe_spli
 def test_predictions_as_table_and_as_json(exported, digits, tmp_path):
     files = [str(path) for path in write_files(digits, tmp_path, "png")[:3]]
     out = io.StringIO()
-    predict.predict(exported, files, as_json=True, out=out)
+    predict.predict(exported, files, form="json", out=out)
     rows = [json.loads(line) for line in out.getvalue().splitlines()]
     assert [row["file"] for row in rows] == files
     for row in rows:
@@ -150,13 +151,63 @@ def test_predictions_as_table_and_as_json(exported, digits, tmp_path):
     assert [line.split()[1] for line in table] == [row["class"] for row in rows]
 
 
-def test_files_that_are_no_images(exported, tmp_path):
-    write_images(tmp_path / "images", 1)
+def test_files_that_are_no_images(exported, digits, tmp_path, capsys):
+    (good,) = write_files(digits, tmp_path, "png")[:1]
     (tmp_path / "x.png").write_text("no image")
-    for name in ("x.png", "none.png"):
-        with pytest.raises(
-            InputError, match="image: must be a JPEG or PNG file; it cannot be decoded"
-        ):
-            predict.predict(exported, [str(tmp_path / name)])
+    files = [str(tmp_path / "x.png"), str(good), str(tmp_path / "none.png")]
+    out = io.StringIO()
+    assert predict.predict(exported, files, form="csv", out=out) == 2
+    rows = list(csv.DictReader(io.StringIO(out.getvalue())))
+    assert [row["file"] for row in rows] == files
+    assert rows[0]["error"].startswith("cannot be decoded")
+    assert rows[2]["error"].startswith("cannot be read")
+    assert float(rows[1][f"p_{rows[1]['class']}"]) == pytest.approx(float(rows[1]["confidence"]))
+    assert "error: 2 of 3 files cannot be read as images" in capsys.readouterr().err
+    for form in ("json", "table"):
+        out = io.StringIO()
+        assert predict.predict(exported, files, form=form, out=out) == 2
+        assert "cannot be decoded" in out.getvalue()
     with pytest.raises(InputError, match="arguments: must name image files"):
         predict.predict(exported, [])
+
+
+def test_folders_are_searched_as_in_preparation(exported, tmp_path, capsys):
+    write_images(tmp_path / "new", 2, size=(9, 9))
+    (tmp_path / "new" / ".ipynb_checkpoints").mkdir()
+    Image.new("L", (9, 9)).save(tmp_path / "new" / ".ipynb_checkpoints" / "a.png")
+    (tmp_path / "new" / "notes.txt").write_text("no image")
+    Image.new("L", (9, 9)).save(tmp_path / "new" / "no ending", "WEBP")
+    out = io.StringIO()
+    assert predict.predict(exported, [str(tmp_path / "new")], form="json", out=out) == 0
+    names = [json.loads(line)["file"] for line in out.getvalue().splitlines()]
+    assert len(names) == 5
+    assert str(tmp_path / "new" / "no ending") in names
+    assert "2 files in folders are passed over" in capsys.readouterr().err
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="arguments: must name image files, or folders"):
+        predict.predict(exported, [str(tmp_path / "empty")])
+
+
+def test_a_bad_file_ends_the_command_with_status_1(exported, digits, tmp_path):
+    files = [*write_files(digits, tmp_path, "png")[:1], tmp_path / "none.png"]
+    command = [sys.executable, "-m", "trainer", "--mode=predict", f"--model={exported}", "--csv"]
+    done = subprocess.run([*command, *files], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert len(done.stdout.splitlines()) == 3
+
+
+def test_the_graph_turns_photographs_as_people_see_them(exported, tmp_path):
+    pixels = np.random.default_rng(0).integers(256, size=(6, 5, 3)).astype(np.uint8)
+    image = Image.fromarray(pixels).resize((16, 24), Image.BICUBIC)
+    paths = []
+    for orientation in range(1, 9):
+        exif = Image.Exif()
+        exif[0x010F], exif[0x0112] = "a maker", orientation
+        exif.endian = "<>"[orientation % 2]
+        paths += [tmp_path / f"turned {orientation}.jpg", tmp_path / f"seen {orientation}.png"]
+        image.save(paths[-2], exif=exif, quality=95)
+        with Image.open(paths[-2]) as turned:
+            ImageOps.exif_transpose(turned).save(paths[-1])
+    found, _ = in_a_fresh_process(exported, paths, tmp_path)
+    np.testing.assert_allclose(found[::2], found[1::2], atol=0.02)
+    assert np.ptp(found[::2], axis=0).max() > 0.05

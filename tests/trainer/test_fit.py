@@ -109,6 +109,20 @@ def test_a_run_that_was_cut_off_goes_on_as_if_nothing_had_happened(
     assert_same(run("cut", **settings), whole)
 
 
+def test_a_checkpoint_also_by_time(digits, noisy_labels, probe_split, tmp_path):
+    """Between two tests, which nothing else changes."""
+    histories = []
+    for minutes, count in ((0, 2), (1e-9, 12)):
+        settings = {"method": "supervised", "max_iteration": 12, "eval_freq": 6}
+        settings = config.resolve("digits", **settings, checkpoint_minutes=minutes)
+        out, saved = tmp_path / str(minutes), []
+        data = digits, noisy_labels, probe_split
+        fit.train(settings, *data, out / "c", out / "m", after_save=partial(saved.append, 1))
+        assert len(saved) == count
+        histories.append((out / "c" / "history.json").read_text())
+    assert histories[0] == histories[1]
+
+
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_saves_and_says_so(run, tmp_path, monkeypatch, capsys, number, status):
     def terminate(loop, _):

@@ -1,16 +1,30 @@
 """Which labels are wrong: the noise and the scores by hand, files, the loop of correcting."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 from scipy.special import softmax
+from sklearn.metrics.pairwise import rbf_kernel
 
 from tests.conftest import HOSTILE
-from trainer import calibration, config, detection, fit, label_audit, label_posterior, manifest
+from trainer import (
+    calibration,
+    config,
+    detection,
+    fit,
+    label_audit,
+    label_judges,
+    label_posterior,
+    label_review,
+    leave_one_out,
+    manifest,
+)
 from trainer.config import DataConfig
-from trainer.data import folds, probe, records
+from trainer.data import folds, noise, probe, records
 from trainer.errors import InputError
 
 RNG = np.random.default_rng(0)
@@ -49,6 +63,21 @@ def test_calibration_finds_scale_biases_and_confusions():
     rest = np.arange(1000, len(true))
     loss = [-np.log(p[rest, true[rest]]).mean() for p in (P, distorted, fitted)]
     assert loss[0] < loss[2] < loss[1] - 0.1
+
+
+@pytest.mark.parametrize("rate", [0.05, 0.4])
+def test_a_temperature_found_with_the_noise(rate):
+    P, _, true, _ = simulated()
+    others = (true + RNG.integers(1, 4, size=len(true))) % 4
+    given = np.where(RNG.random(len(true)) < rate, others, true)
+    none = np.zeros(len(true), bool)
+    t, found = calibration.temperature_under_noise(3 * np.log(P), given, none)
+    assert t == pytest.approx(3, rel=0.15)
+    assert found == pytest.approx(rate, abs=0.04)
+    few = np.arange(len(true)) < 400
+    t, found = calibration.temperature_under_noise(3 * np.log(P), np.where(few, true, given), few)
+    assert t == pytest.approx(3, rel=0.15)
+    assert found == pytest.approx(rate, abs=0.04)
 
 
 def test_quality_by_hand():
@@ -94,8 +123,9 @@ def audit(data, run):
 def test_files_of_an_audit(audit, data):
     path, metrics = audit
     written = manifest.read(path, manifest.LABEL_AUDIT)
-    assert {"prepared_dataset", "noisy_labels", "probe_split"} < set(written["parents"])
     rows = pd.read_csv(path / "label_issues.csv")
+    assert list(rows.audit.unique()) == [written["audit"]]
+    assert {"prepared_dataset", "noisy_labels", "probe_split"} < set(written["parents"])
     assert list(rows) == list(label_audit.COLUMNS)
     assert (rows.score.diff().dropna() <= 1e-6).all()
     assert len(rows) == 1337
@@ -118,6 +148,8 @@ def test_files_of_an_audit(audit, data):
 def test_wrong_digits_are_found(audit):
     _, metrics = audit
     assert metrics["audit/noise_rate"] == pytest.approx(0.81, abs=0.02)
+    rate = metrics["audit/noise_rate_estimated"]
+    assert metrics["audit/noise_rate_low"] <= rate <= metrics["audit/noise_rate_high"]
     assert metrics["audit/auroc"] > 0.97
     assert metrics["audit/labels_right"] > metrics["audit/labels_right_before"] + 0.3
 
@@ -155,7 +187,7 @@ def test_the_loop_closes(hostile_run, tmp_path):
     decisions = ["accept", "reject", *classes]
     audited["decision"] = decisions + [""] * (len(audited) - len(decisions))
     audited.sample(frac=1, random_state=0).to_csv(tmp_path / "reviewed.csv", index=False)
-    label_audit.review(
+    label_review.review(
         hostile_run / "label_audit",
         tmp_path / "reviewed.csv",
         hostile_run / "prepared_dataset",
@@ -171,23 +203,156 @@ def test_the_loop_closes(hostile_run, tmp_path):
     written = records.prepare("csv", tmp_path / "again", DataConfig(data=str(table)))
     assert written["num_examples"] == records.read_manifest(data)["num_examples"]
     assert list(written["class_names"]) == classes
-    assert len(records.read_trusted_ids(tmp_path / "again")) == 2
+    assert len(records.read_trusted_ids(tmp_path / "again")) == 4
+
+
+OF_AUDIT = "must (have|be a table with) columns id, audit, and decision or right_label"
 
 
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("id,decision\n0,yes\n", "decision must be accept, reject or one of the classes"),
-        ("id,decision\n99999,accept\n", "must have ids of the audit"),
-        ("id\n0\n", "must be a label_issues.csv with columns id and decision"),
-        ("id,decision\nx,accept\n", "must be a label_issues.csv with columns id and decision"),
+        ("id,decision,audit\n{id},yes,{audit}\n", "decision must be accept, reject or one of the"),
+        ("id,right_label,audit\n{id},accept,{audit}\n", "right_label must be one of the classes"),
+        ("id,right_label,audit\n{id},1,{audit}\n{id},2,{audit}\n", "must decide once on each id"),
+        ("id,decision,audit\n99999,accept,{audit}\n", "must be of this audit, {audit}; .*id 99999"),
+        ("id,decision,audit\n{id},accept,a123\n", "must be of this audit, {audit}; .*audit a123"),
+        ("id,decision\n{id},accept\n", OF_AUDIT),
+        ("id,audit\n{id},{audit}\n", OF_AUDIT),
+        ("id,decision,audit\nx,accept,{audit}\n", OF_AUDIT),
+        ("", OF_AUDIT),
     ],
 )
 def test_wrong_reviews(audit, data, tmp_path, content, said):
+    row = pd.read_csv(audit[0] / "label_issues.csv").iloc[0]
+    content, said = (text.format(id=row.id, audit=row.audit) for text in (content, said))
     (tmp_path / "reviewed.csv").write_text(content)
     with pytest.raises(InputError, match=said):
-        label_audit.review(audit[0], tmp_path / "reviewed.csv", data[0], tmp_path / "out")
+        label_review.review(audit[0], tmp_path / "reviewed.csv", data[0], tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_classes_called_as_decisions():
+    audited = pd.Series({"given": "reject", "suggested": "accept"})
+    classes = {"accept": 0, "reject": 1}
+
+    def decided(decision, right_label):
+        row = pd.Series({"id": 3, "decision": decision, "right_label": right_label})
+        return label_review.decided(row, audited, classes)
+
+    assert decided("", "accept") == decided("reject", "accept") == "accept"
+    assert decided("", "reject") == "reject"
+    for word in classes:
+        with pytest.raises(InputError, match=f"decision {word} is a class as well; write"):
+            decided(word, "")
+
+
+def drawings(root, counts, wrong, seed=0):
+    """Discs and squares as <given>/<true><i>.png, `counts` by true class; so many wrong of each."""
+    rng = np.random.default_rng(seed)
+    down, across = np.mgrid[:24, :24]
+    for c, (name, count) in enumerate(counts.items()):
+        others = [other for other in counts if other != name]
+        for i in range(count):
+            x, y = rng.integers(9, 16, size=2)
+            far = np.hypot(down - y, across - x) if c else np.fmax(abs(down - y), abs(across - x))
+            pixels = rng.integers(90, 150, size=(24, 24, 3))
+            pixels[far < 6] = rng.integers(-30, 30, size=3) + np.roll([190, 70, 70], c)
+            given = others[0] if i < wrong.get(name, 0) else name
+            (root / given).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels.astype(np.uint8)).save(root / given / f"{name}{i}.png")
+    return root
+
+
+@pytest.fixture(scope="module")
+def rare(tmp_path_factory):
+    """Data of 150 good parts and 15 defect ones of which 10 labels are wrong, ten trusted each."""
+    root = tmp_path_factory.mktemp("rare")
+    photos = drawings(root / "photos", {"good": 150, "defect": 15}, {"good": 9, "defect": 1})
+    trusted = drawings(root / "checked", {"good": 10, "defect": 10}, {}, seed=1)
+    paths = [root / name for name in ("prepared_dataset", "noisy_labels", "probe_split")]
+    records.prepare("image_folder", paths[0], DataConfig(data=str(photos), trusted=str(trusted)))
+    noise.inject(*paths[:2], "none", 0.0, 0)
+    probe.split(paths[0], paths[2], 10, 0)
+    return root, paths
+
+
+def wrong_of(rows):
+    """Which rows of label_issues.csv are of files whose name says another class, bool."""
+    return [not Path(path).name.startswith(given) for path, given in zip(rows.path, rows.given)]
+
+
+def test_a_small_set_that_is_known_by_heart(rare):
+    """Supervised training repeats all labels; the audit finds the wrong ones all the same."""
+    root, paths = rare
+    settings = config.resolve(
+        "image_folder",
+        method="supervised",
+        network_name="convnet",
+        max_iteration=110,
+        batch_size=132,
+        eval_freq=110,
+        aug_type="default",
+    )
+    fit.train(settings, *paths, root / "checkpoints", root / "model")
+    metrics = label_audit.audit(*paths, [root / "checkpoints"], root / "audit")
+    assert manifest.read(root / "audit", manifest.LABEL_AUDIT)["judge"] == label_judges.OTHERS
+    rows = pd.read_csv(root / "audit" / "label_issues.csv")
+    wrong = np.array(wrong_of(rows))
+    assert detection.quality(rows.score.to_numpy(), wrong)["auroc"] > 0.95
+    assert metrics["audit/noise_rate_low"] < wrong.mean() < metrics["audit/noise_rate_high"]
+    assert "audit/noise_rate" not in metrics
+
+
+@pytest.mark.parametrize(
+    ("by_heart", "recalls", "judge", "warnings"),
+    [
+        (False, (0.9, 0.8), label_judges.THE_RUN, []),
+        (True, (0.9, 0.8), label_judges.OTHERS, []),
+        (False, (0.5, 0.8), label_judges.OTHERS, []),
+        (True, (1.0, 0.55), label_judges.OTHERS, [label_judges.CANNOT_TELL]),
+    ],
+)
+def test_who_judges_a_small_set(by_heart, recalls, judge, warnings):
+    run, others = (
+        label_judges.Judged(np.zeros((1, 2)), [], name, {})
+        for name in (label_judges.THE_RUN, label_judges.OTHERS)
+    )
+    found = label_judges.better(run, others, by_heart, *recalls)
+    assert (found.judge, found.warnings) == (judge, warnings)
+
+
+def test_scores_leave_the_example_out():
+    Z, Y = RNG.normal(size=(30, 5)), np.eye(3)[RNG.integers(3, size=30)]
+    Y -= Y.mean(axis=0)
+    found, _ = leave_one_out.regress(Z, Y, Z)
+    for i in (0, 7):
+        others = np.arange(30) != i
+        kernel = rbf_kernel(Z[others], gamma=leave_one_out.WIDTH / 5)
+        weights = np.linalg.solve(kernel + leave_one_out.RIDGE * np.eye(29), Y[others])
+        alone = rbf_kernel(Z[[i]], Z[others], gamma=leave_one_out.WIDTH / 5) @ weights
+        np.testing.assert_allclose(found[i], alone[0])
+
+
+def test_a_rate_that_contradicts_what_is_known():
+    judged = label_judges.Judged(np.zeros((1, 2)), [], label_judges.THE_RUN, {}, 0.6, 0.9)
+    assert label_judges.contradictions(judged, 0.3, 0.4) == []
+    (said,) = label_judges.contradictions(judged, 0.0, 0.01)
+    assert "right on 90.0% of trusted images and agrees with 60.0%" in said
+    assert "as if 33.3% of these were wrong" in said
+    judged.accuracy = None
+    assert label_judges.contradictions(judged, 0.0, 0.01) == []
+
+
+def test_the_range_of_the_noise_rate():
+    P, given, true, _ = simulated()
+    low, high = label_posterior.rate_range(P, given)
+    assert low - 0.01 < np.mean(given != true) < high + 0.01  # how sure it is, not how right
+    few = label_posterior.rate_range(P[:200], given[:200])
+    assert few[1] - few[0] > high - low
+    absent = np.where(given == 3, 2, given)  # a class that no label names
+    low, high = label_posterior.rate_range(P, absent)
+    assert 0 <= low < high <= 1
 
 
 def test_calibration_keeps_some_of_the_probe(data):

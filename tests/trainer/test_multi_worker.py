@@ -6,13 +6,14 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from trainer import config, fit, workers
-from trainer.errors import InputError
+from trainer.errors import InputError, TrainingError
 
 PATIENCE = 300  # seconds
 
@@ -120,6 +121,84 @@ def test_a_lost_worker_ends_the_others(run):
     assert statuses == [1, -signal.SIGKILL]
     assert errors[0].splitlines()[-1].startswith("error: another worker was lost; the same command")
     assert "Traceback" not in errors[0]
+
+
+# As two tasks of a pipeline, which know of each other through a directory only.
+TASK = """
+import sys
+from trainer import config, resumable, workers
+worker, root, data = int(sys.argv[1]), sys.argv[2], sys.argv[3:6]
+workers.RESTART = 2
+settings = config.resolve("digits", method="supervised", max_iteration=300, eval_freq=20)
+own = f"{root}/{worker}"
+resumable.train(settings, data, f"{own}/checkpoints", f"{own}/model", root, worker, 2)
+"""
+
+
+@pytest.fixture
+def started(tmp_path, digits, noisy_labels, probe_split):
+    """A function that starts one of two tasks."""
+    running = []
+
+    def start(worker):
+        arguments = [str(a) for a in (worker, tmp_path, digits, noisy_labels, probe_split)]
+        task = subprocess.Popen(
+            [sys.executable, "-c", TASK, *arguments], stderr=subprocess.PIPE, text=True
+        )
+        running.append(task)
+        return task
+
+    yield start
+    for task in running:
+        task.kill()
+        task.wait()
+
+
+def wait_for(found, seconds=PATIENCE):
+    deadline = time.monotonic() + seconds
+    while not (result := found()):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    return result
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_task_joins_again_a_worker_that_was_lost(started, tmp_path, number):
+    """Only the lost task is started again, as an orchestrator does with a pod that was deleted."""
+    chief, lost = started(0), started(1)
+    saved = wait_for(lambda: list(tmp_path.glob("supervised-*/history.json")))[0]
+    lost.send_signal(number)
+    lost.communicate(timeout=PATIENCE)
+    assert lost.returncode == (-number if number == signal.SIGKILL else 128 + number)
+    again = started(1)
+    errors = chief.communicate(timeout=PATIENCE)[1]
+    assert again.wait(timeout=PATIENCE) == 0
+    assert chief.returncode == 0, errors
+    assert "worker 0 joins the others again: " in errors
+    assert json.loads(saved.read_text())[-1]["step"] == 300
+
+
+def test_a_task_does_not_wait_for_one_that_failed_for_good(tmp_path, monkeypatch):
+    monkeypatch.setattr(workers, "RESTART", 1)
+    group = tmp_path / "workers"
+    (tmp_path / "finished").touch()
+    with (
+        pytest.raises(TrainingError, match="loss is nan"),
+        workers.joined(group, 0, 2, tmp_path / "finished"),
+    ):
+        raise TrainingError("loss is nan at step 7")
+    with (
+        pytest.raises(
+            TrainingError, match=r"worker 0 failed and was not .*: loss is nan at step 7"
+        ),
+        workers.joined(group, 1, 2, tmp_path / "not yet"),
+    ):
+        pass
+    with (
+        pytest.raises(TrainingError, match="worker 0 of 2 waited 2 s for worker 1"),
+        workers.joined(tmp_path / "others", 0, 2, tmp_path / "not yet", patience=2),
+    ):
+        pass
 
 
 def test_the_chief_is_the_first_worker(monkeypatch):

@@ -19,7 +19,7 @@ from tests.webvision_files import write_probe, write_tfds
 from trainer import storage
 from trainer.config import DataConfig
 from trainer.data import records
-from trainer.data.sources import webvision
+from trainer.data.sources import folders, webvision
 from trainer.errors import InputError, RemoteError
 
 pytestmark = pytest.mark.usefixtures("bucket")
@@ -45,8 +45,29 @@ def test_a_folder_in_storage(folder, tmp_path):
     )
     assert there["id"] == here["id"]
     by_beam = DataConfig(data="gs://photos/own set", beam_runner="DirectRunner")
-    assert storage.folders(by_beam.data) == ["class 0", "class 1"]
-    assert len(storage.files(by_beam.data)) == 40
+    found = folders.data_folder(by_beam)
+    assert found.parts[0].path.str.startswith("gs://photos/own set/class ").sum() == 40
+    assert found.parts[0].label.value_counts().to_dict() == {"class 0": 20, "class 1": 20}
+
+
+def test_what_is_passed_over_in_storage(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "here")
+    shutil.copytree(folder, tmp_path / "here" / "trusted")
+    (tmp_path / "here" / "class 0" / "@eaDir").mkdir()
+    (tmp_path / "here" / "class 0" / "@eaDir" / "x.png").write_bytes(b"x")
+    (tmp_path / "here" / "class 0" / "notes.txt").write_bytes(b"x")
+    storage.upload(tmp_path / "here", "gs://photos/more")
+    settings = {"data": "gs://photos/more", "trusted": "gs://photos/more/trusted"}
+    near = folders.data_folder(DataConfig(**settings))
+    far = folders.data_folder(DataConfig(**settings, beam_runner="DirectRunner"))
+    for found in (near, far):
+        assert len(found.parts[0]) == 40
+    assert {reason for _, reason in far.left_out} == {
+        *("is hidden, or left by a system", "is given as --trusted", "is not named as an image")
+    }
+    assert {reason for _, reason in near.left_out} == {
+        *("is hidden, or left by a system", "is given as --trusted", "is no image")
+    }
 
 
 def test_a_table_with_paths_in_storage(folder, tmp_path):

@@ -18,7 +18,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from etils import epath
 
 from trainer.data.record_writer import VERSION, features
-from trainer.data.sources.image_check import COLUMNS, check
+from trainer.data.sources.image_check import COLUMNS, check, stored
 from trainer.errors import InputError
 
 
@@ -65,7 +65,9 @@ def examples(files):
     return (
         beam.Create(rows)
         | beam.Reshuffle()
-        | beam.MapTuple(lambda i, path, label: (i, {"id": i, "image": read(path), "label": label}))
+        | beam.MapTuple(
+            lambda i, path, label: (i, {"id": i, "image": stored(path, read), "label": label})
+        )
     )
 
 

@@ -54,7 +54,7 @@ def inject(dataset_path, output_path, noise, noise_ratio, seed, noise_file="", l
             class_map = noise_models.asymmetric_map(dataset, noise_file)
             given, transition = noise_models.asymmetric(*basics, class_map)
         case "matrix":
-            wanted = noise_models.read_matrix(noise_file, num_classes)
+            wanted = noise_models.read_matrix(noise_file, dataset["class_names"])
             given, transition = noise_models.matrix(*basics, wanted)
         case "instance":
             features = records.read_features(dataset_path, "train", FEATURE_SIDE)

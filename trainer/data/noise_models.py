@@ -50,28 +50,65 @@ def asymmetric_map(dataset, file):
             rule = f"must name a map for datasets other than {', '.join(ASYMMETRIC_MAPS)}"
             raise InputError("--noise_file", rule, file)
         return ASYMMETRIC_MAPS[dataset["source"]]
-    names = list(dataset["class_names"])
+    numbers = {name: i for i, name in enumerate(dataset["class_names"])}
     try:
         content = json.loads(Path(file).read_text()).items()
-        return {names.index(a): names.index(b) for a, b in content}
-    except (OSError, ValueError, AttributeError) as error:
+        return {numbers[a]: numbers[b] for a, b in content}
+    except KeyError as error:
+        rule = f"must be a JSON map from class names to class names; {error} is no class"
+        raise InputError("--noise_file", rule, file) from None
+    except (OSError, ValueError, AttributeError, TypeError) as error:
         rule = f"must be a JSON map from class names to class names ({error})"
         raise InputError("--noise_file", rule, file) from error
 
 
-def read_matrix(file, num_classes):
-    """A transition matrix (C, C) from a CSV file without a header."""
+def read_matrix(file, class_names):
+    """A transition matrix (C, C) in class order, from a CSV file.
+
+    Names in its first row, in its first column or in both say which class is where; without any,
+    rows and columns are in class order.
+    """
     try:
-        with open(file, newline="") as stream:
-            matrix = np.array(list(csv.reader(stream)), float)
+        with open(file, newline="", encoding="utf-8-sig") as stream:
+            rows = [[cell.strip() for cell in row] for row in csv.reader(stream) if any(row)]
+        cells = np.array(rows, object)
     except (OSError, ValueError) as error:
         rule = f"must be a CSV file of numbers ({error})"
         raise InputError("--noise_file", rule, file) from error
-    square = matrix.shape == (num_classes, num_classes)
-    if not square or not (matrix >= 0).all() or not np.allclose(matrix.sum(axis=1), 1, atol=1e-6):
-        rule = f"must have {num_classes} rows of {num_classes} probabilities that sum to 1"
-        raise InputError("--noise_file", rule, f"{file}, of shape {matrix.shape}")
-    return matrix
+    C, shape = len(class_names), cells.shape
+    named = [size == C + 1 for size in shape]  # by a first row; by a first column
+    if len(shape) != 2 or not all(size in (C, C + 1) for size in shape):
+        rule = f"must have {C} rows of {C} probabilities that sum to 1, and may have class names"
+        raise InputError("--noise_file", rule, f"{file}, of shape {shape}")
+    first_row, first_column = cells[0, named[1] :], cells[named[0] :, 0]
+    orders = [
+        order_of(names, class_names, file) if has else None
+        for names, has in ((first_column, named[1]), (first_row, named[0]))
+    ]
+    if not any(named):
+        print(f"note: noise matrix: rows and columns are in class order, {', '.join(class_names)}")
+    down, across = (a if a is not None else b for a, b in (orders, orders[::-1]))
+    try:
+        matrix = cells[named[0] :, named[1] :].astype(float)
+    except ValueError as error:
+        raise InputError("--noise_file", f"must be a CSV file of numbers ({error})", file) from None
+    if not (matrix >= 0).all() or not np.allclose(matrix.sum(axis=1), 1, atol=1e-6):
+        rule = f"must have {C} rows of {C} probabilities that sum to 1"
+        raise InputError("--noise_file", rule, f"{file}, with sums {matrix.sum(axis=1).round(6)}")
+    return matrix if not any(named) else matrix[np.ix_(down, across)]
+
+
+def order_of(names, class_names, file):
+    """Where each class is among `names`, which must be those of the classes."""
+    places = {name: i for i, name in enumerate(names)}
+    if set(places) != set(class_names):
+        lacking = [name for name in class_names if name not in places]
+        unknown = [name for name in names if name not in class_names]
+        rule = f"must name each class once; {', '.join(lacking) or 'none'} is not in it"
+        raise InputError(
+            "--noise_file", rule, f"{file}, with {', '.join(unknown) or 'repetitions'}"
+        )
+    return [places[name] for name in class_names]
 
 
 def uniform(labels, num_classes, ratio, rng):

@@ -3,7 +3,9 @@
 <probe_split>/
   probe_ids.npy    int64 (M,), in class order 0, 1, .., C-1, 0, 1, ..: every batch whose size
                    is a multiple of C is balanced
-  manifest.json    per_class, hold_ratio, seed
+  spare_ids.npy    int64, trusted examples beyond the probe, where they were named as such: never
+                   trained on, nor audited; the first spare_per_class * C are in class order
+  manifest.json    per_class, hold_ratio, seed, spare_per_class
 """
 
 from pathlib import Path
@@ -15,6 +17,7 @@ from trainer.config import check_range
 from trainer.data import records
 from trainer.errors import InputError
 
+SPARE = "spare_ids.npy"
 STREAM = 2  # keeps these draws apart from others of the same seed
 
 
@@ -41,7 +44,8 @@ def choose(labels, class_names, per_class, rng):
         rule = "must be 0 where no label is trusted; --trusted or --clean_label_column names such"
         raise InputError("--probe_per_class", rule, per_class)
     if too_small:
-        rule = f"must be at most the trusted examples of the smallest class; {too_small}"
+        rule = "must be at most the trusted examples of the smallest class, or give more of these"
+        rule = f"{rule}; {too_small}"
         raise InputError("--probe_per_class", rule, per_class)
     shuffled = rng.permutation(len(labels))
     by_class = shuffled[np.argsort(labels[shuffled], kind="stable")]
@@ -71,11 +75,30 @@ def split(dataset_path, output_path, per_class, seed, hold_ratio=0.0):
     rng = np.random.default_rng((seed, STREAM))
     probe_ids = trusted[choose(labels, class_names, per_class, rng)]
     facts = {"per_class": per_class, "hold_ratio": hold_ratio, "seed": seed}
+    spare_ids = np.zeros(0, np.int64)
+    if records.trusted_are_named(dataset_path):
+        spare_ids, facts["spare_per_class"] = spare(dataset_path, probe_ids, class_names, rng)
     with manifest.writing(output_path) as directory:
         np.save(directory / "probe_ids.npy", probe_ids)
+        if len(spare_ids):
+            np.save(directory / SPARE, spare_ids)
         return manifest.finish(
             directory, manifest.PROBE_SPLIT, {manifest.PREPARED_DATASET: dataset}, **facts
         )
+
+
+def spare(dataset_path, probe_ids, class_names, rng):
+    """The trusted examples that are not in the probe, and how many of each class come first."""
+    ids = np.setdiff1d(records.read_trusted_ids(dataset_path), probe_ids)
+    labels = records.read_clean_labels(dataset_path)[ids]
+    per_class = int(np.bincount(labels, minlength=len(class_names)).min())
+    first = ids[choose(labels, class_names, per_class, rng)]
+    if len(ids):
+        print(
+            f"note: {len(ids)} trusted images are not in the probe: they are neither trained on nor"
+            f" audited; {per_class} of each class calibrate the model"
+        )
+    return np.concatenate([first, np.setdiff1d(ids, first)]), per_class
 
 
 def share_of_each_class(hold_ratio, dataset):
@@ -97,13 +120,22 @@ def parts(probe_ids, config, num_classes):
     return probe_ids[:kept], probe_ids[kept:]
 
 
-def held_out(probe_ids, method, num_classes):
-    """The ids that training has not used: all of them if `method` uses no probe."""
-    return parts(probe_ids, method.config, num_classes)[1] if method.uses_probe else probe_ids
+def held_out(path, dataset, method):
+    """Trusted ids that training has not used, as many of each class, int64.
+
+    Args:
+      path: Directory of the probe split.
+      dataset: Manifest of the prepared dataset.
+      method: Of the run, which may not use the probe at all.
+    """
+    probe_ids, _, split = read(path, dataset)
+    C = len(dataset["class_names"])
+    kept = parts(probe_ids, method.config, C)[1] if method.uses_probe else probe_ids
+    return np.concatenate([kept, read_spare(path, split)[: split.get("spare_per_class", 0) * C]])
 
 
 def read(path, dataset):
-    """Probe ids, int64 (M,), training ids, int64 (N - M,) ascending, and the manifest.
+    """Probe ids, int64 (M,), those of noisy examples, int64 ascending, and the manifest.
 
     Raises:
       InputError: The artifact is missing, half-written, or made for another dataset.
@@ -111,5 +143,11 @@ def read(path, dataset):
     probe = manifest.read(path, manifest.PROBE_SPLIT)
     manifest.check_parent(probe, dataset)
     probe_ids = np.load(Path(path) / "probe_ids.npy")
-    train_ids = np.setdiff1d(np.arange(dataset["num_examples"]["train"]), probe_ids)
+    trusted = np.concatenate([probe_ids, read_spare(path, probe)])
+    train_ids = np.setdiff1d(np.arange(dataset["num_examples"]["train"]), trusted)
     return probe_ids, train_ids, probe
+
+
+def read_spare(path, probe):
+    """Ids of the trusted examples beyond the probe, int64, where there are any."""
+    return np.load(Path(path) / SPARE) if SPARE in probe["files"] else np.zeros(0, np.int64)

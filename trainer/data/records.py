@@ -9,8 +9,10 @@
       published_order.npy   int64 (N,), places in the set as published, where label files follow it
       train_files.csv, test_files.csv   path of each example, by id, where it was a file
       left_out.csv       path and reason of files that are not in it, if there are any
+      converted.csv      path of images that are not stored as they came, and what from, if any
+      duplicates.csv     image (a number), path, label and part of files of the same content
       manifest.json      source, class_names, image_shape, num_examples, labels_are_clean,
-                         test_labels_are_clean
+                         test_labels_are_clean, and what `trainer.data.summary.of` counts
 
 TensorFlow is imported where images are; labels need NumPy only.
 """
@@ -24,7 +26,7 @@ import numpy as np
 
 from trainer import manifest, storage
 from trainer.config import TABLES, DataConfig
-from trainer.data import record_writer, sources
+from trainer.data import record_writer, sources, summary
 from trainer.errors import InputError
 
 EXAMPLES_PER_READ = 1_000
@@ -74,11 +76,13 @@ def write(directory, source_name, source, settings):
     for split, paths in source.paths.items():
         with open(directory / FILES.format(split), "w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows([("path",), *((storage.origin(path),) for path in paths)])
-    if source.left_out:
-        with open(directory / "left_out.csv", "w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows([("path", "reason"), *source.left_out])
-        listed = directory.with_name(directory.name.removesuffix(".partial")) / "left_out.csv"
-        print(f"warning: {len(source.left_out)} files are left out; {listed} says why")
+    write_rows(directory / "left_out.csv", ("path", "reason"), source.left_out)
+    write_rows(directory / "converted.csv", ("path", "from"), source.converted)
+    place = directory.with_name(directory.name.removesuffix(".partial"))  # where it will be
+    found = summary.of(source, {split: labels for split, (labels, _) in written.items()})
+    if source.paths:
+        print("\n".join(f"note: {line}" for line in summary.lines(found, place)))
+    facts = source.facts | write_duplicates(directory, source.duplicates, place)
     return manifest.finish(
         directory,
         manifest.PREPARED_DATASET,
@@ -89,8 +93,30 @@ def write(directory, source_name, source, settings):
         num_examples={split: len(labels) for split, (labels, _) in written.items()},
         labels_are_clean=source.labels_are_clean,
         test_labels_are_clean=source.test_labels_are_clean,
-        left_out=len(source.left_out),
+        **found,
+        **facts,
     )
+
+
+def write_rows(path, header, rows):
+    """Writes a table of files, if there are any."""
+    if rows:
+        with open(path, "w", newline="", encoding="utf-8", errors="backslashreplace") as file:
+            csv.writer(file).writerows([header, *rows])
+
+
+def write_duplicates(directory, found, place):
+    """Lists files of the same content. Returns how many images they show, for the manifest."""
+    if found is None or found.empty:
+        return {}
+    found.to_csv(directory / "duplicates.csv", index=False)
+    several_labels = int((found.groupby("image").label.nunique() > 1).sum())
+    images = int(found.image.nunique())
+    print(
+        f"note: {images} images occur more than once, {several_labels} of them under two labels or"
+        f" more; {place}/duplicates.csv lists them"
+    )
+    return {"repeated_images": images, "images_under_two_labels": several_labels}
 
 
 def read_manifest(path):
@@ -122,9 +148,14 @@ def read_published_order(path):
     return np.load(Path(path) / PUBLISHED_ORDER)
 
 
+def trusted_are_named(path):
+    """Whether it is said which examples are trusted; else all are whose truth is known."""
+    return (Path(path) / TRUSTED_IDS).is_file()
+
+
 def read_trusted_ids(path):
     """Ids of the training examples that the probe may be drawn from, int64, ascending."""
-    if (Path(path) / TRUSTED_IDS).is_file():
+    if trusted_are_named(path):
         return np.load(Path(path) / TRUSTED_IDS)
     return np.flatnonzero(read_clean_labels(path) >= 0)
 
@@ -160,14 +191,14 @@ class EncodedImages:
 
     def __getitem__(self, positions):
         """The images at an integer array of positions in `ids`: bytes, in an array of objects."""
-        rows = self.examples.__getitems__(self.ids[positions].tolist())
+        ids = self.ids[positions].tolist()
+        rows = self.examples.__getitems__(ids) if ids else []  # the library refuses to read none
         return np.array([row["image"] for row in rows], object)
 
     def serialised(self, positions):
         """The examples there, as they lie in the files, for `tf.io.parse_example`."""
-        return np.array(
-            self.examples.data_source.__getitems__(self.ids[positions].tolist()), object
-        )
+        ids = self.ids[positions].tolist()
+        return np.array(self.examples.data_source.__getitems__(ids) if ids else [], object)
 
 
 def read_features(path, split, side):

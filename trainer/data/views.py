@@ -5,7 +5,10 @@ different sizes, each view is a crop of its own. A JPEG is decoded once for both
 they show it. B batch, S side of a crop.
 """
 
+import atexit
+import gc
 import math
+import sys
 from functools import partial
 
 import tensorflow as tf
@@ -185,6 +188,17 @@ def read_encoded(images, positions):
     examples = tf.numpy_function(images.serialised, [positions], tf.string, stateful=False)
     image = {"image": tf.io.FixedLenFeature([], tf.string)}
     return tf.io.parse_example(tf.ensure_shape(examples, positions.shape), image)["image"]
+
+
+@atexit.register
+def end_iterators():
+    """Ends the iterators that an exception holds, while their threads still get the interpreter.
+
+    They wait for the Python function in `read_encoded`. Once the interpreter shuts down it lets no
+    thread in, and an iterator that is destroyed then waits for ever.
+    """
+    sys.last_type = sys.last_value = sys.last_traceback = None
+    gc.collect()
 
 
 def test_batches(dataset_path, config, batch_size, split="test", ids=None):

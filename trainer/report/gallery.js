@@ -2,7 +2,7 @@
 const content = JSON.parse(document.getElementById("gallery-data").textContent);
 const examples = content.rows.map((row, i) =>
   Object.fromEntries([["picture", content.pictures[i]], ...content.columns.map((name, c) => [name, row[c]])]));
-const decisions = new Map();  // by id
+const decisions = new Map();  // the right label, by id
 const AT_ONCE = 48;
 const ORDERS = {
   suspicious: (a, b) => b.score - a.score,
@@ -35,8 +35,10 @@ function card(example) {
   labels.append(element("span", example.given, "given"), " → ", element("span", example.suggested, "suggested"));
   const decision = element("select", "");
   decision.setAttribute("aria-label", `Decision on ${example.path || example.id}`);
-  choices(decision, [["", "decide…"], ["accept", "accept suggestion"], ["reject", "keep given"],
-    ...content.classes.map((name) => [name, `it is ${name}`])], decisions.get(example.id));
+  const others = content.classes.filter((name) => name !== example.given && name !== example.suggested);
+  choices(decision, [["", "decide…"], [example.suggested, `accept suggestion: ${example.suggested}`],
+    [example.given, `keep given: ${example.given}`], ...others.map((name) => [name, `it is ${name}`])],
+    decisions.get(example.id));
   decision.onchange = () => decide(example.id, decision.value);
   const where = element("span", example.path ? example.path.split("/").pop() : `id ${example.id}`, "where");
   where.title = example.path;
@@ -44,8 +46,8 @@ function card(example) {
   return item;
 }
 
-function decide(id, decision) {
-  if (decision) decisions.set(id, decision);
+function decide(id, label) {
+  if (label) decisions.set(id, label);
   else decisions.delete(id);
   saved.disabled = !decisions.size;
   saved.textContent = `Decisions (${decisions.size})`;
@@ -84,7 +86,8 @@ async function saveIssues() {
 
 function saveDecisions() {
   const cell = (value) => `"${String(value).replaceAll('"', '""')}"`;
-  const lines = ["id,decision", ...[...decisions].map((row) => row.map(cell).join(","))];
+  const rows = [...decisions].map((row) => [...row, content.audit].map(cell).join(","));
+  const lines = ["id,right_label,audit", ...rows];
   download("decisions.csv", new Blob([lines.join("\n") + "\n"], { type: "text/csv" }));
 }
 

@@ -69,7 +69,8 @@ def write(
         gallery=pictures,
         shown=len(pictures["rows"]),
         audited=len(issues),
-        folds=sum(role.startswith(manifest.CHECKPOINTS) for role in audit["parents"]) > 1,
+        judge=audit["judge"],
+        warnings=audit["warnings"],
         large=len(names) > charts.MANY,
         noise=noise(issues, clean, names, np.load(Path(label_audit_path) / "transition.npy")),
         confusion=charts.heat_map(confusion, names, **TEST_AXES),
@@ -100,8 +101,11 @@ def sentence(dataset, run, metrics, audit, count):
         )
     if run["wrong_labels"]:
         return f"{said}, although {run['wrong_labels']:.1%} of the training labels are wrong."
-    estimate = audit["audit/noise_rate_estimated"]
-    return f"{said}. Of {count:,} training labels, about {estimate:.1%} look wrong."
+    rate, low, high = (audit[f"audit/noise_rate_{name}"] for name in ("estimated", "low", "high"))
+    return (
+        f"{said}. Of {count:,} training labels, about {rate:.1%} look wrong"
+        f" (between {low:.1%} and {high:.1%})."
+    )
 
 
 def headline(dataset, metrics, audit, exported, count):
@@ -178,8 +182,8 @@ def curves(checkpoints_path):
 def coefficients(issues, clean, names):
     """Histograms of the score, and of what training learned of its examples."""
     right = numbered(issues, names) == clean
-    groups = {"labels that are right": right, "labels that are wrong": ~right & (clean >= 0)}
-    if not all(mask.any() for mask in groups.values()):
+    groups = {"labels that are right": right, "labels that are wrong": ~right}
+    if (clean < 0).any() or not all(mask.any() for mask in groups.values()):
         groups = {"all labels": np.full(len(issues), True)}
     captions = {
         "score": ("Suspicion", "score"),

@@ -103,14 +103,44 @@ def test_kinds_that_come_from_files(digits, tmp_path):
     np.testing.assert_array_equal(np.load(tmp_path / "b" / "realised.npy"), np.eye(10)[::-1])
 
 
+def matrix_of(names, down=True, across=True):
+    """A matrix in which class i becomes i + 1, with classes and their names in this order."""
+    names = list(names)
+    rows = [
+        [*([a] if down else []), *(str(int(a != "ten" and b == (int(a) + 1) % 10)) for b in names)]
+        for a in names
+    ]
+    header = [["true", *names] if down else names] if across else []
+    return "".join(",".join(map(str, row)) + "\n" for row in [*header, *rows])
+
+
+@pytest.mark.parametrize("sides", [{}, {"down": False}, {"across": False}])
+def test_a_matrix_says_which_class_is_where(digits, tmp_path, sides):
+    (tmp_path / "matrix.csv").write_text(matrix_of([3, 1, 4, 0, 5, 9, 2, 6, 8, 7], **sides))
+    noise.inject(digits, tmp_path / "a", "matrix", 1, 0, str(tmp_path / "matrix.csv"))
+    clean = records.read_labels(digits, "train")
+    np.testing.assert_array_equal(np.load(tmp_path / "a" / "labels.npy"), (clean + 1) % 10)
+
+
+def test_a_matrix_without_names_is_in_class_order(digits, tmp_path, capsys):
+    (tmp_path / "matrix.csv").write_text(matrix_of(range(10), down=False, across=False))
+    noise.inject(digits, tmp_path / "a", "matrix", 1, 0, str(tmp_path / "matrix.csv"))
+    clean = records.read_labels(digits, "train")
+    np.testing.assert_array_equal(np.load(tmp_path / "a" / "labels.npy"), (clean + 1) % 10)
+    assert "columns are in class order, 0, 1, 2, 3, 4," in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("kind", "content", "message"),
     [
         ("asymmetric", '{"1": "cat"}', "--noise_file: must be a JSON map from class names"),
         ("asymmetric", "1,7", "--noise_file: must be a JSON map from class names"),
         ("matrix", "1,0", "--noise_file: must have 10 rows of 10 probabilities that sum to 1"),
-        ("matrix", "a,b", "--noise_file: must be a CSV file of numbers"),
+        ("matrix", "a,b", "--noise_file: must have 10 rows of 10"),
         ("matrix", None, "--noise_file: must be a CSV file of numbers"),
+        ("matrix", matrix_of(range(10))[:-2] + "1.5\n", "with sums"),
+        ("matrix", matrix_of([*range(9), "ten"]), "must name each class once; 9 is .*with ten"),
+        ("matrix", matrix_of([*range(9), 8]), "must name each class once; 9 is .*repetitions"),
     ],
 )
 def test_files_that_do_not_fit(digits, tmp_path, kind, content, message):

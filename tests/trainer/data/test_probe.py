@@ -1,6 +1,9 @@
 import numpy as np
 import pytest
 
+from tests.trainer.data.sources.test_files import CLASSES, write_images
+from trainer import config
+from trainer.config import DataConfig
 from trainer.data import probe, records
 from trainer.errors import InputError
 
@@ -66,3 +69,33 @@ def test_a_probe_where_nothing_is_trusted():
     assert len(probe.choose(none, "abc", 0, np.random.default_rng(0))) == 0
     with pytest.raises(InputError, match=r"--probe_per_class: must be 0 where no label is trusted"):
         probe.choose(none, "abc", 1, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize(("per_class", "calibrating"), [(2, 2), (4, 0), (0, 4)])
+def test_trusted_examples_beyond_the_probe_are_neither_noisy_nor_probe(
+    tmp_path, per_class, calibrating
+):
+    trusted = write_images(tmp_path / "trusted", 4, seed=1)
+    more = write_images(tmp_path / "more", 3, seed=3) / CLASSES[0]
+    for file in more.iterdir():  # of one class more than of the other
+        file.rename(trusted / CLASSES[0] / f"more {file.name}")
+    settings = DataConfig(data=write_images(tmp_path / "images", 20), trusted=trusted)
+    dataset = records.prepare("image_folder", tmp_path / "a", settings)
+    probe.split(tmp_path / "a", tmp_path / "probe", per_class, seed=0)
+    ids, train_ids, _ = probe.read(tmp_path / "probe", dataset)
+    assert (len(ids), len(train_ids)) == (2 * per_class, 32)
+    assert not set(train_ids) & set(records.read_trusted_ids(tmp_path / "a"))
+
+    class Method:
+        uses_probe, config = True, config.resolve("image_folder")
+
+    kept = probe.held_out(tmp_path / "probe", dataset, Method)
+    labels = records.read_clean_labels(tmp_path / "a")
+    np.testing.assert_array_equal(np.bincount(labels[kept], minlength=2), [calibrating] * 2)
+    assert not set(kept) & {*ids, *train_ids}
+
+
+def test_what_is_known_but_not_trusted_stays_in_training(digits, tmp_path):
+    probe.split(digits, tmp_path / "a", per_class=10, seed=0)
+    ids, train_ids, _ = probe.read(tmp_path / "a", records.read_manifest(digits))
+    assert len(ids) + len(train_ids) == 1437

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 from tests.conftest import HOSTILE
-from trainer import label_audit, manifest
+from trainer import label_audit, label_review, manifest
 from trainer.report import gallery, page
 
 pytestmark = pytest.mark.browser
@@ -139,15 +139,15 @@ def test_the_table_and_decisions_are_a_click_away(opened, hostile_run, tmp_path)
     assert download.value.path().read_bytes() == table.read_bytes()
 
     choices = report.page.locator("#cards select")
-    choices.nth(0).select_option("accept")
+    choices.nth(0).select_option(index=1)
     choices.nth(1).select_option(HOSTILE[0])
-    choices.nth(2).select_option("reject")
+    choices.nth(2).select_option(index=2)
     choices.nth(2).select_option("")
     with report.page.expect_download() as download:
         report.page.click("#save-decisions")
     download.value.save_as(tmp_path / "decisions.csv")
     audit, data = hostile_run / "label_audit", hostile_run / "prepared_dataset"
-    assert label_audit.review(audit, tmp_path / "decisions.csv", data, tmp_path / "review") == 2
+    assert label_review.review(audit, tmp_path / "decisions.csv", data, tmp_path / "review") == 2
     issues = pd.read_csv(table)
     corrected = np.load(tmp_path / "review" / "corrected_labels.npy")
     names = manifest.read(data, manifest.PREPARED_DATASET)["class_names"]
@@ -175,6 +175,7 @@ def test_a_hundred_thousand_labels(opened, digits, tmp_path):
             "suggested": rng.integers(C, size=N).astype(str),
             "score": np.linspace(1, 0, N),
             "issue": 0,
+            "audit": "a1",
         }
     )
     data = gallery.data(digits, issues, issues.to_csv(index=False).encode())
@@ -186,7 +187,14 @@ def test_a_hundred_thousand_labels(opened, digits, tmp_path):
         tmp_path / "report.html",
         "training.html.jinja",
         **{"title": "many", "sentence": "", "shown": len(data["rows"]), "audited": N},
-        **{"folds": False, "large": True, "gallery": data, "headline": {}, "noise": {}},
+        **{
+            "judge": "",
+            "warnings": [],
+            "large": True,
+            "gallery": data,
+            "headline": {},
+            "noise": {},
+        },
         **{"confusion": "", "reliability": "", "calibrated": "", "training": {}, "run": {}},
     )
     report = opened(tmp_path / "report.html")

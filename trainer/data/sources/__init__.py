@@ -5,7 +5,8 @@ from functools import partial
 from trainer.config import TFDS, check_dataset
 from trainer.data.sources.cifar_batches import from_batches
 from trainer.data.sources.digits import digits
-from trainer.data.sources.files import image_folder, table
+from trainer.data.sources.folders import image_folder
+from trainer.data.sources.tables import table
 from trainer.data.sources.tensorflow_datasets import from_tfds
 from trainer.data.sources.webvision import imagenet_val, webvision_mini
 

@@ -1,152 +1,56 @@
-"""A user's own images: folders with a class each, or a table that names files and labels.
+"""A user's own images, found by `trainer.data.sources.folders` or named by a table.
 
-Every file is decoded once before anything is written, and then passes through byte by byte. The
+Every file is decoded once before anything is written; `image_check` says what is stored of it. The
 files are rows of a table, as an object for each would cost ten times the memory:
 
     path, label, clean_label (empty where the truth is not known), trusted, test
 """
 
-import os
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from trainer import storage
-from trainer.data.sources.image_check import check_all, in_parallel, read
+from trainer.data.sources import class_names
+from trainer.data.sources.image_check import check_all, in_parallel, stored
 from trainer.data.sources.source import Source
 from trainer.errors import InputError
 
-# What counts as an image; of these, only JPEG and PNG can be trained on.
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".heic", ".avif")
-YES, NO = ("1", "true", "yes"), ("0", "false", "no", "")
 TEST_SHARE = 0.2  # held out where there is no test set
+FEWEST = 5  # images of a class, so that a share of it can be held out
 
 
-def image_folder(settings):
-    """Images as <class>/<file> under `settings.data`, or under train/ and test/ in it."""
-    root = directory("--data", settings.data, settings)
-    if {"train", "test"} <= set(storage.folders(root)):
-        parts = [class_folders(f"{root}/train"), class_folders(f"{root}/test", test=True)]
-    else:
-        parts = [class_folders(root)]
-    return from_files([*parts, *more_folders(settings)], settings)
+def from_files(parts, settings, noisy_test=False, left_out=(), facts=None):
+    """The source of these files; the classes are the labels of the training examples.
 
-
-def directory(argument, path, settings):
-    """A directory on this machine; where Beam reads the images, it stays in storage."""
-    if settings.beam_runner and storage.is_remote(path):
-        return path.rstrip("/")
-    path = storage.fetched(path, argument)
-    if not Path(path).is_dir():
-        raise InputError(argument, "must be a directory", str(path))
-    return path
-
-
-def more_folders(settings):
-    """The files of --trusted and --test, two directories of class folders."""
-    if settings.trusted:
-        files = class_folders(directory("--trusted", settings.trusted, settings), trusted=True)
-        yield files.assign(clean_label=files.label)
-    if settings.test:
-        yield class_folders(directory("--test", settings.test, settings), test=True)
-
-
-def class_folders(root, trusted=False, test=False):
-    """The files of <class>/<file>, by name of class and file."""
-    parts = [
-        pd.DataFrame({"path": image_files(f"{root}/{name}"), "label": name})
-        for name in storage.folders(root)
-    ]
-    none = pd.DataFrame({"path": [], "label": []}, dtype="str")
-    files = pd.concat([none, *parts], ignore_index=True)
-    return files.assign(clean_label="", trusted=trusted, test=test)
-
-
-def image_files(folder):
-    found = [file for file in storage.files(folder) if file.lower().endswith(SUFFIXES)]
-    return pd.Series(found, dtype="str")
-
-
-def table(settings):
-    """Images that a table names: CSV with a header, or JSON lines.
-
-    Columns are path (relative to the table, or in storage), `settings.label_column`, and if there
-    are such, split (train or test), trusted (1 or 0) and `settings.clean_label_column`.
+    Args:
+      parts: Tables of files, as above.
+      settings: `trainer.config.DataConfig`.
+      noisy_test: Whether test images were held out from noisy ones, by an earlier preparation.
+      left_out: (path, reason) of files that are not among them.
+      facts: Entries of the manifest.
     """
-    file = Path(storage.fetched(settings.data, "--data"))
-    rows = read_rows(file)
-    clean_label = settings.clean_label_column
-    for column in ("path", settings.label_column, clean_label or "path"):
-        if column not in rows:
-            rule = f"must have a column {column}; it has {', '.join(rows) or 'none'}"
-            raise InputError("--data", rule, str(file))
-    no_column = pd.Series("", rows.index)
-    files = pd.DataFrame(
-        {
-            "path": places(rows.path, os.path.dirname(settings.data)),
-            "label": rows[settings.label_column],
-            "clean_label": rows[clean_label] if clean_label else no_column,
-            "trusted": flags(rows.get("trusted", no_column).str.lower(), YES, NO),
-            "test": flags(rows.get("split", no_column), ("test",), ("train", "")),
-        }
-    )
-    empty = (rows.path == "") | (files.label == "")
-    if empty.any():
-        rule = f"must have path and {settings.label_column} in each row"
-        raise InputError("--data", rule, f"row {empty.idxmax() + 1} of {file}")
-    trusted = files.trusted & (files.clean_label == "")
-    files["clean_label"] = files.clean_label.where(~trusted, files.label)
-    remote = [path for path in files.path if storage.is_remote(path)]
-    if remote and not settings.beam_runner:
-        storage.fetch(remote)
-        files["path"] = [str(storage.local(path)) for path in files.path]
-    return from_files([files, *more_folders(settings)], settings)
-
-
-def places(paths, root):
-    return [path if storage.is_remote(path) else os.path.join(root, path) for path in paths]
-
-
-def read_rows(file):
-    """The rows of a table; all values are strings, empty ones too."""
-    try:
-        if file.suffix in (".jsonl", ".ndjson"):
-            rows = pd.read_json(file, lines=True, engine="pyarrow", dtype_backend="pyarrow")
-            return rows.astype("str").fillna("")
-        return pd.read_csv(file, dtype="str", keep_default_na=False, encoding="utf-8-sig")
-    except (OSError, ValueError) as error:
-        rule = f"must be a CSV file or JSON lines ({error})"
-        raise InputError("--data", rule, str(file)) from error
-
-
-def flags(column, yes, no):
-    """Which values of a column are among `yes`; the others must be among `no`."""
-    unknown = column[~column.isin([*yes, *no])]
-    if len(unknown):
-        rule = f"must have {yes[0]} or {no[0]} in column {column.name}"
-        raise InputError("--data", rule, unknown.iloc[0])
-    return column.isin(yes)
-
-
-def from_files(parts, settings):
-    """The source of these files; the classes are the labels of the training examples."""
     files = pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0]
+    files = class_names.unified(files, settings.label_case)
     given = files.label[~files.test & ~files.trusted]
-    names = sorted(given.unique())
+    names = class_names.natural_order(given.unique())
     if len(names) < 2:
         rule = f"must have images of two classes or more; it has {len(given)} of {len(names)}"
         raise InputError("--data", rule, settings.data)
     files["label"] = class_numbers(files, "label", names)
     files["clean_label"] = class_numbers(files, "clean_label", names)
     files = files.join(checked(files.path, settings))
-    files, bad = without_bad_images(files, settings.bad_images)
+    every = files
+    files, bad = without_bad_images(every, settings.bad_images)
+    check_emptied(every, files, names)
+    duplicates = repeated_images(files, names)
+    files, repeated = without_repeated_images(files)
     named = files.test.any()
     if not named:
-        files["test"] = held_out(files)
-    files, repeated = without_repeated_images(files)
-    train, test = files[~files.test], files[files.test]
+        files["test"] = held_out(files, names)
+        files, again = without_repeated_images(files)
+        repeated += again
+    train, test, changed = files[~files.test], files[files.test], files[files.converted != ""]
     known = test.clean_label >= 0
     trusted, clean = np.flatnonzero(train.trusted), train.clean_label.to_numpy(np.int32)
     sides = files[["height", "width"]].drop_duplicates().to_numpy().tolist()
@@ -158,11 +62,14 @@ def from_files(parts, settings):
             "test": Files(test.path, test.label.where(~known, test.clean_label), test.digest),
         },
         size=len(files),
-        test_labels_are_clean=bool(named or known.all()),
+        test_labels_are_clean=bool((named and not noisy_test) or known.all()),
         clean_labels=clean if clean.max() >= 0 else None,
         trusted_ids=trusted if len(trusted) else None,
         paths={"train": train.path, "test": test.path},
-        left_out=(*bad, *repeated),
+        left_out=(*left_out, *bad, *repeated),
+        converted=tuple(changed[["path", "converted"]].itertuples(index=False, name=None)),
+        duplicates=duplicates,
+        facts=facts or {},
     )
 
 
@@ -201,6 +108,34 @@ def without_bad_images(files, bad_images):
     return kept.drop(columns="fault"), list(zip(bad.path, bad.fault))
 
 
+def check_emptied(every, files, names):
+    """Raises InputError where bad images were all of a class, or all that is trusted or tested."""
+    lost = every.drop(index=files.index)
+    classes = [of[~of.test & ~of.trusted].label for of in (lost, files)]
+    gone = [f"class {names[number]}" for number in sorted({*classes[0]} - {*classes[1]})]
+    flags = ("trusted", "test")
+    gone += [f"--{flag}" for flag in flags if lost[flag].any() and not files[flag].any()]
+    if gone:
+        rule = f"must leave some images of {', '.join(gone[:20])}; mend these, or leave them out"
+        raise InputError("--bad_images", rule, "skip")
+
+
+def repeated_images(files, names):
+    """Files of the same content: a table of image (a number), path, label and part."""
+    twins = files[files.duplicated("digest", keep=False)]
+    part = np.select([twins.test, twins.trusted], ["test", "trusted"], "train")
+    names = np.array(names, object)
+    found = pd.DataFrame(
+        {
+            "image": pd.factorize(twins.digest)[0],
+            "path": twins.path,
+            "label": names[twins.label.to_numpy()],
+            "part": part,
+        }
+    )
+    return found.sort_values("image", kind="stable", ignore_index=True)
+
+
 def without_repeated_images(files):
     """Leaves out of training what is tested on, or among the trusted, as well.
 
@@ -219,18 +154,26 @@ def without_repeated_images(files):
     return files[~repeated] if reasons else files, reasons
 
 
-def held_out(files):
-    """Which files make the test: a stratified fifth, always the same, of those not trusted."""
+def held_out(files, names):
+    """Which files make the test: a stratified fifth, always the same, of those not trusted.
+
+    A class of few images stays in training whole.
+    """
     from sklearn.model_selection import train_test_split
 
     candidates = files.label[~files.trusted]
-    try:
-        _, test = train_test_split(
-            candidates, test_size=TEST_SHARE, stratify=candidates, random_state=0
+    sizes = candidates.value_counts().reindex(range(len(names)), fill_value=0)
+    small = ", ".join(f"class {names[c]} has {n}" for c, n in sizes.items() if n < FEWEST)
+    if (sizes >= FEWEST).sum() < 2:
+        rule = f"must be given where no fifth of two classes or more can be held out; {small}"
+        raise InputError("--test", rule, "")
+    if small:
+        print(
+            f"note: too small to hold out a fifth: {small}; all their images are trained on and"
+            " none is tested; --test with some of them tells how well they are learned"
         )
-    except ValueError as error:
-        rule = f"must be given where no fifth of every class can be held out ({error})"
-        raise InputError("--test", rule, "") from error
+    enough = candidates[candidates.map(sizes) >= FEWEST]
+    _, test = train_test_split(enough, test_size=TEST_SHARE, stratify=enough, random_state=0)
     return files.index.isin(test.index)
 
 
@@ -253,6 +196,6 @@ class Files:
 
     def __iter__(self):
         labels = iter(self.labels)
-        for contents in in_parallel(read, self.paths):
+        for contents in in_parallel(stored, self.paths):
             for content in contents:
                 yield content, int(next(labels))

@@ -1,10 +1,17 @@
-"""Which image files can be trained on: each is decoded once before anything is written."""
+"""Which image files can be trained on, and what is stored of each.
+
+A JPEG or PNG file that TensorFlow reads as people see it is stored as it is. Pillow converts the
+others once: turned as EXIF says, to 8 bits, grey or RGB, and to PNG, or to JPEG of high quality if
+the format is one of photographs and the image is large.
+"""
 
 import contextlib
 import contextvars
 import hashlib
 import io
 import os
+import re
+import struct
 from concurrent.futures import ThreadPoolExecutor
 
 import pandas as pd
@@ -12,9 +19,26 @@ from tqdm import tqdm
 
 AT_ONCE = 100  # files of megabytes are kept that many at a time
 SMALLEST, LARGEST = 8, 10_000  # sides in pixels
-MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA")
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM", "JPEG2000", "AVIF")
+KEPT = ("JPEG", "MPO", "PNG")  # MPO is JPEG with another one, such as a preview, behind it
+KEPT_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA")
+DEEP_MODES = ("I;16", "I;16L", "I;16B")  # 16 bits
+LOSSY, LARGE, QUALITY = ("JPEG", "MPO", "WEBP", "AVIF"), 1 << 20, 95  # LARGE in pixels
+HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1")
+ORIENTATION = 0x0112  # the EXIF tag
+TURNS = {  # what an image needs, of `PIL.Image.Transpose`, by its orientation
+    **{2: "FLIP_LEFT_RIGHT", 3: "ROTATE_180", 4: "FLIP_TOP_BOTTOM", 5: "TRANSPOSE"},
+    **{6: "ROTATE_270", 7: "TRANSVERSE", 8: "ROTATE_90"},
+}
 reading = contextvars.ContextVar("reading", default=True)
-COLUMNS = {"height": "int32", "width": "int32", "digest": "int64", "fault": "str"}
+COLUMNS = {
+    **{"height": "int32", "width": "int32", "digest": "int64"},
+    **{"fault": "str", "converted": "str"},
+}
+
+
+class UnfitError(Exception):
+    """An image file cannot be trained on; the message says why."""
 
 
 def check_all(paths):
@@ -43,7 +67,7 @@ def unread():
 def there(path):
     """What `check` says of a fit image at a path, where there is a file."""
     fault = "" if os.path.isfile(path) else "is not there"
-    return SMALLEST, SMALLEST, digest(os.fsencode(path)), fault
+    return SMALLEST, SMALLEST, digest(os.fsencode(path)), fault, ""
 
 
 def in_parallel(function, items):
@@ -63,18 +87,142 @@ def read(path):
 
 
 def check(path, read=read):
-    """Decodes a file: its height, width and a hash of its content, and what is wrong with it."""
+    """Decodes a file.
+
+    Returns:
+      Height and width as people see it, a hash of its content, what is wrong with it, and what is
+      converted.
+    """
+    try:
+        content = read(path)
+        image, converted = upright(content)
+    except (UnfitError, OSError) as error:
+        return 0, 0, 0, fault(error), ""
+    return image.height, image.width, digest(content), "", converted
+
+
+def stored(path, read=read):
+    """What is stored of a file that `check` finds no fault with: the bytes of a JPEG or PNG."""
+    return fitted(read(path))
+
+
+def fitted(content):
+    """The bytes of a JPEG or PNG file that show what people see in a file of any format.
+
+    Raises:
+      UnfitError: It cannot be decoded, or is no image to train on.
+    """
+    image, converted = upright(content)
+    if not converted:
+        return content
+    file, large = io.BytesIO(), image.width * image.height > LARGE
+    if large and converted.startswith(LOSSY):
+        image.save(file, "JPEG", quality=QUALITY, subsampling=0)
+    else:
+        image.save(file, "PNG")
+    return file.getvalue()
+
+
+def upright(content):
+    """Decodes a file as people see it.
+
+    Returns:
+      A `PIL.Image.Image`, and what has to be converted, such as "JPEG of EXIF orientation 6"; empty
+      if TensorFlow sees the same in the file as it is.
+
+    Raises:
+      UnfitError: As `fitted`.
+    """
     from PIL import Image
 
     try:
-        content = read(path)
-        with Image.open(io.BytesIO(content)) as image:
-            fault = fault_of(image)
-            if not fault:
-                image.load()
-            return image.height, image.width, digest(content), fault
+        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+            check_header(image)
+            before = orientation(image)
+            image.load()
+            turned = orientation(image)  # PNG may have it at the end; TIFF is turned by now
+            differs = difference(image, max(before, turned))
+            if not differs:
+                check_tensorflow(content, image)
+                return image, ""
+            plain = eight_bits(image)
+            if turned > 1:
+                plain = plain.transpose(Image.Transpose[TURNS[turned]])
+            plain.info = {}  # saving it would write some of that
+            return plain, differs
+    except Image.UnidentifiedImageError as error:
+        if content[4:8] == b"ftyp" and content[8:12] in HEIC:
+            raise UnfitError("is HEIC; save it as JPEG or PNG") from error
+        raise UnfitError("cannot be decoded (it is no image of a known format)") from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        return 0, 0, 0, f"cannot be decoded ({error})"
+        raise UnfitError(f"cannot be decoded ({reason(error)})") from error
+
+
+def check_header(image):
+    """Raises UnfitError if an opened image is none to train on."""
+    if image.mode in ("I", "F"):
+        raise UnfitError(f"is of 32 bits ({image.format} of mode {image.mode}); save it with 8")
+    if not SMALLEST <= min(image.size) <= max(image.size) <= LARGEST:
+        sides = "{} x {}".format(*image.size)
+        raise UnfitError(f"is not of {SMALLEST} to {LARGEST} pixels a side (but {sides})")
+
+
+def difference(image, turned):
+    """What people see otherwise than TensorFlow sees it, in a few words; empty if nothing."""
+    frames = getattr(image, "n_frames", 1)
+    if frames > 1 and image.format != "MPO":
+        return f"{image.format} of which the first of several frames is taken"
+    if turned > 1:
+        return f"{image.format} of EXIF orientation {turned}"
+    if image.mode not in KEPT_MODES:
+        return f"{image.format} of mode {image.mode}"
+    return "" if image.format in KEPT else image.format
+
+
+def orientation(image):
+    """How an opened image is to be turned, 1 to 8, by its EXIF; 1 if that cannot be read."""
+    try:
+        turned = image.getexif().get(ORIENTATION)
+    except (OSError, SyntaxError, ValueError, LookupError, TypeError, struct.error):
+        return 1
+    return turned if turned in TURNS else 1
+
+
+def eight_bits(image):
+    """A loaded image as grey or RGB of 8 bits."""
+    from PIL import Image
+
+    if image.mode in DEEP_MODES:
+        import numpy as np
+
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    return image.convert("L" if image.mode in ("1", "L", "LA") else "RGB")
+
+
+def check_tensorflow(content, image):
+    """Raises UnfitError unless the decoder that training uses reads a JPEG or PNG file."""
+    import tensorflow as tf
+
+    decode = tf.io.decode_png if image.format == "PNG" else tf.io.decode_jpeg
+    try:
+        with tf.device("CPU"):
+            shape = decode(content, channels=3).shape
+    except tf.errors.OpError as error:
+        raise UnfitError(f"cannot be decoded by TensorFlow ({reason(error)})") from error
+    if tuple(shape) != (image.height, image.width, 3):
+        raise UnfitError(f"cannot be decoded by TensorFlow (it finds {shape[1]} x {shape[0]})")
+
+
+def fault(error):
+    """What a file is said to be: an UnfitError, or that it cannot be read at all."""
+    return str(error) if isinstance(error, UnfitError) else f"cannot be read ({reason(error)})"
+
+
+def reason(error):
+    """The first line of an error, without the name of the operation that raised it."""
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    line = text.splitlines()[0]
+    return re.sub(r"^\{\{.*?\}\} | \[Op:.*", "", line)
 
 
 def digest(content):
@@ -82,15 +230,12 @@ def digest(content):
     return int.from_bytes(hashlib.sha256(content).digest()[:8], "little", signed=True)
 
 
-def fault_of(image):
-    """What is wrong with an opened image, from its header; empty if nothing is."""
-    if image.format not in ("JPEG", "PNG"):
-        return f"is {image.format}, not JPEG or PNG"
-    if getattr(image, "is_animated", False):
-        return "is animated"
-    if image.mode not in MODES:
-        return f"is of mode {image.mode}, not grey or RGB of 8 bits"
-    if not SMALLEST <= min(image.size) <= max(image.size) <= LARGEST:
-        sides = "{} x {}".format(*image.size)
-        return f"is of {sides} pixels, not of {SMALLEST} to {LARGEST}"
-    return ""
+def is_image(path):
+    """Whether the beginning of a file on this machine is that of an image."""
+    from PIL import Image
+
+    try:
+        with Image.open(path, formats=FORMATS):
+            return True
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return False

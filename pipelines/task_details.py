@@ -1,0 +1,90 @@
+"""What a backend tells of the tasks of a run, in the same words for each target."""
+
+import re
+from dataclasses import dataclass
+
+POD = "executor"  # name that Kubeflow gives to what runs a task's container
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task, or one attempt at it.
+
+    Attributes:
+      id: Of the backend.
+      name: Of the task, such as train.
+      state: Such as PENDING, RUNNING, SUCCEEDED, SKIPPED or FAILED.
+      reason: Why it waits or has failed, if the backend says so.
+      pod: Name of its pod on Kubeflow.
+    """
+
+    id: str
+    name: str
+    state: str
+    reason: str = ""
+    pod: str = ""
+
+
+def of_kubeflow(details):
+    """The tasks among the nodes of a workflow, which are drivers, loops and attempts as well.
+
+    Args:
+      details: `kfp_server_api.V2beta1PipelineTaskDetail` of all nodes.
+
+    Returns:
+      A list of `Task`: those with a container of their own, and drivers that failed or wait.
+    """
+    parents = {
+        node_hash(child.pod_name or child.task_id): detail
+        for detail in details
+        for child in detail.child_tasks or ()
+    }
+    return [
+        Task(detail.task_id, name, detail.state, reason(detail), detail.pod_name or "")
+        for detail in details
+        if (name := task_name(detail, parents))
+    ]
+
+
+def node_hash(name):
+    """What the id of a node and the name of its pod have in common: their last part."""
+    return (name or "").rpartition("-")[2]
+
+
+def task_name(detail, parents):
+    """Name of the task that a node belongs to; empty for nodes that say nothing to a person."""
+    name, attempt = split_attempt(detail.display_name)
+    if name != POD:
+        told = detail.state == "FAILED" or reason(detail) or not name.endswith("-driver")
+        return name if told and not detail.child_tasks else ""
+    if attempt == 0 and detail.state != "FAILED":
+        return ""
+    ancestor = detail
+    while ancestor and name == POD:
+        ancestor = parents.get(node_hash(ancestor.pod_name or ancestor.task_id))
+        name = split_attempt(ancestor.display_name)[0] if ancestor else detail.display_name
+    return name if attempt is None else f"{name}, attempt {attempt + 1}"
+
+
+def split_attempt(display_name):
+    """Name and number of an attempt, such as executor(1); None where there is no number."""
+    name, number = re.fullmatch(r"(.*?)(?:\((\d+)\))?", display_name or "").groups()
+    return name, None if number is None else int(number)
+
+
+def reason(detail):
+    """The newest error that a node has."""
+    statuses = [detail, *reversed(detail.state_history or ())]
+    return next((s.error.message for s in statuses if s.error and s.error.message), "")
+
+
+def of_vertex(details):
+    """The tasks of a job.
+
+    Args:
+      details: `google.cloud.aiplatform_v1.types.PipelineTaskDetail` of all tasks.
+    """
+    return [
+        Task(str(detail.task_id), detail.task_name, detail.state.name, detail.error.message)
+        for detail in details
+    ]

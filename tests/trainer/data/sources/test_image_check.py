@@ -1,0 +1,128 @@
+"""What is stored of files of many formats: what people see in them, as training decodes it."""
+
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image, ImageOps
+
+from trainer.data.sources import image_check
+
+PIXELS = np.random.default_rng(0).integers(256, size=(20, 30, 3)).astype(np.uint8)
+IMAGE = Image.fromarray(PIXELS)
+DEEP = Image.fromarray((PIXELS[..., 0].astype(np.uint16) << 8) + 7)
+
+
+def encoded(image, kind, **options):
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+def turned(orientation):
+    exif = Image.Exif()
+    exif[image_check.ORIENTATION] = orientation
+    return {"exif": exif}
+
+
+PREVIEW = {"save_all": True, "append_images": [IMAGE.resize((10, 10))]}
+AS_IT_IS = {
+    "JPEG": encoded(IMAGE, "JPEG"),
+    "MPO": encoded(IMAGE, "MPO", **PREVIEW),
+    "upright": encoded(IMAGE, "JPEG", **turned(1)),
+    "orientation that there is not": encoded(IMAGE, "JPEG", **turned(9)),
+    "broken EXIF": encoded(IMAGE, "JPEG", exif=b"Exif\0\0MM\0*\xff\xff\xff\xff"),
+    "PNG": encoded(IMAGE, "PNG"),
+    "palette": encoded(IMAGE.quantize(), "PNG"),
+    "one bit": encoded(IMAGE.convert("1"), "PNG"),
+    "grey and alpha": encoded(IMAGE.convert("LA"), "PNG"),
+}
+
+
+@pytest.mark.parametrize("name", AS_IT_IS)
+def test_what_tensorflow_sees_as_people_do_is_stored_as_it_is(name):
+    content = AS_IT_IS[name]
+    assert image_check.fitted(content) is content
+    assert image_check.check(name, lambda _: content)[:2] == (20, 30)
+
+
+SEEN = {
+    "turned JPEG": (encoded(IMAGE, "JPEG", **turned(6)), None),
+    "turned MPO": (encoded(IMAGE, "MPO", **PREVIEW, **turned(3)), None),
+    "CMYK": (encoded(IMAGE.convert("CMYK"), "JPEG"), None),
+    "lossy WEBP": (encoded(IMAGE, "WEBP"), None),
+    "turned WEBP": (encoded(IMAGE, "WEBP", lossless=True, **turned(8)), np.rot90(PIXELS)),
+    "turned PNG": (encoded(IMAGE, "PNG", **turned(6)), np.rot90(PIXELS, 3)),
+    "turned TIFF": (encoded(IMAGE, "TIFF", tiffinfo={0x0112: 3}), np.rot90(PIXELS, 2)),
+    "BMP": (encoded(IMAGE, "BMP"), PIXELS),
+    "TIFF": (encoded(IMAGE, "TIFF"), PIXELS),
+    "moving PNG": (encoded(IMAGE, "PNG", save_all=True, append_images=[IMAGE.rotate(9)]), PIXELS),
+    "16 bits, PNG": (encoded(DEEP, "PNG"), PIXELS[..., :1].repeat(3, 2)),
+    "16 bits, TIFF": (encoded(DEEP, "TIFF"), PIXELS[..., :1].repeat(3, 2)),
+    "GIF": (encoded(IMAGE.quantize(), "GIF"), np.asarray(IMAGE.quantize().convert("RGB"))),
+}
+
+
+@pytest.mark.parametrize("name", SEEN)
+def test_others_are_converted(name):
+    content, expected = SEEN[name]
+    stored = image_check.fitted(content)
+    found = tf.io.decode_png(stored, channels=3).numpy()
+    height, width, digest, fault, converted = image_check.check(name, lambda _: content)
+    assert (height, width, 3) == found.shape
+    assert (digest, fault) == (image_check.digest(content), "")
+    assert converted
+    with Image.open(io.BytesIO(content)) as image:
+        shown = ImageOps.exif_transpose(image).convert("RGB") if expected is None else expected
+    np.testing.assert_array_equal(found, shown)
+    assert image_check.check(name, lambda _: stored)[3:] == ("", "")
+
+
+def test_a_large_photograph_stays_small():
+    large = IMAGE.resize((1600, 1200), Image.BICUBIC)
+    content = encoded(large, "JPEG", quality=90, **turned(6))
+    stored = image_check.fitted(content)
+    found = tf.io.decode_jpeg(stored).numpy().astype(int)
+    with Image.open(io.BytesIO(content)) as image:
+        shown = np.asarray(ImageOps.exif_transpose(image)).astype(int)
+    assert np.abs(found - shown).mean() < 2
+    assert len(stored) < 3 * len(content)
+
+
+def chunk(kind, content, crc=None):
+    checksum = zlib.crc32(kind + content) if crc is None else crc
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", checksum)
+
+
+def with_wrong_crc(png):
+    at = png.index(b"IDAT")
+    end = at + 4 + struct.unpack(">I", png[at - 4 : at])[0]
+    return png[:end] + b"\0\0\0\0" + png[end + 4 :]
+
+
+PNG, JPEG = AS_IT_IS["PNG"], AS_IT_IS["JPEG"]
+FAULTS = {
+    "no end": (PNG[:-12], "cannot be decoded by TensorFlow (Invalid PNG data"),
+    "wrong CRC": (with_wrong_crc(PNG), "cannot be decoded by TensorFlow (Invalid PNG data"),
+    "a chunk of its own": (PNG[:33] + chunk(b"ABCD", b"x") + PNG[33:], "cannot be decoded by"),
+    "half a JPEG": (JPEG[: len(JPEG) // 2], "cannot be decoded ("),
+    "half a TIFF": (encoded(IMAGE, "TIFF")[:-200], "cannot be decoded (image file is truncated"),
+    "nothing": (b"", "cannot be decoded (it is no image of a known format)"),
+    "HEIC": (b"\0\0\0\x18ftypheic" + bytes(50), "is HEIC; save it as JPEG or PNG"),
+    "numbers": (
+        encoded(Image.fromarray(PIXELS[..., 0].astype(np.float32)), "TIFF"),
+        "is of 32 bits",
+    ),
+    "a dot": (encoded(Image.new("L", (7, 9)), "BMP"), "is not of 8 to 10000 pixels a side"),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_what_cannot_be_trained_on_is_said(name):
+    content, fault = FAULTS[name]
+    assert image_check.check(name, lambda _: content)[3].startswith(fault)
+    with pytest.raises(image_check.UnfitError):
+        image_check.fitted(content)

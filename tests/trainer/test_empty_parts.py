@@ -1,0 +1,41 @@
+"""Trainings in which a part of the batch has no image: nothing trusted, or too little of it."""
+
+import pytest
+
+from tests.trainer.data.sources.test_files import write_images
+from trainer import config, fit, manifest
+from trainer.config import DataConfig
+from trainer.data import noise, probe, records
+
+
+@pytest.fixture(scope="module", params=[(20, 16), (16, 16)], ids=["crops", "whole"])
+def data(request, tmp_path_factory):
+    """A dataset with trusted images, its labels as they are, and its root."""
+    root = tmp_path_factory.mktemp("data")
+    photos = write_images(root / "photos", 12, size=request.param)
+    trusted = write_images(root / "trusted", 3, size=request.param, seed=1)
+    settings = DataConfig(data=str(photos), trusted=str(trusted))
+    records.prepare("image_folder", root / "data", settings)
+    noise.inject(root / "data", root / "noise", "none", 0.0, 0)
+    return root, 12 if request.param == (20, 16) else 16
+
+
+@pytest.mark.parametrize(
+    ("trusted", "settings"),
+    [
+        (0, {}),
+        (3, {"batch_size": 2}),
+        (3, {"batch_size": 1}),
+        (3, {"calibration_per_class": 3}),
+        (3, {"trusted_share": 0.0}),
+        (0, {"method": "supervised"}),
+    ],
+    ids=str,
+)
+def test_it_trains(data, tmp_path, trusted, settings):
+    root, image_size = data
+    probe.split(root / "data", tmp_path / "probe", trusted, 0)
+    settings = {"batch_size": 8, "max_iteration": 2, "image_size": image_size} | settings
+    paths = root / "data", root / "noise", tmp_path / "probe", tmp_path / "run", tmp_path / "model"
+    fit.train(config.resolve("image_folder", **settings), *paths)
+    manifest.read(tmp_path / "model", manifest.MODEL)

@@ -1,0 +1,57 @@
+"""An error in the middle of a training ends the process, whatever its input threads are doing."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.trainer.data.sources.test_files import write_images
+from trainer.config import DataConfig
+from trainer.data import noise, probe, records
+
+TIMES = 10  # each
+FAILING = """
+import itertools, os, signal, sys, time
+import numpy as np
+from trainer import config, fit, loop
+from trainer.data import records
+
+failing, times, root = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+read, reads, ended = records.EncodedImages.serialised, itertools.count(), itertools.count()
+
+def slow(images, positions):
+    number = next(reads)
+    time.sleep(0.05)
+    if failing == "input" and number == 5:
+        raise OSError("the disk is gone")
+    return read(images, positions)
+
+def step_ends(*_, **__):
+    if failing == "loop" and next(ended) == 2:
+        raise RuntimeError("the loop is broken")
+
+records.EncodedImages.serialised, loop.Loop.on_train_batch_end = slow, step_ends
+for i in range(times):
+    child = os.fork()
+    if not child:
+        signal.alarm(60)
+        data = [f"{root}/{name}" for name in ("data", "noise", "probe")]
+        outputs = f"{root}/{failing}-{i}", f"{root}/{failing}-{i}-model"
+        settings = config.resolve(
+            "image_folder", method="supervised", batch_size=4, max_iteration=1000, image_size=8
+        )
+        fit.train(settings, *data, *outputs)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
+@pytest.mark.parametrize("failing", ["input", "loop"])
+def test_a_training_that_fails_ends(tmp_path, failing):
+    photos = write_images(tmp_path / "photos", 20, size=(20, 16))
+    records.prepare("image_folder", tmp_path / "data", DataConfig(data=str(photos)))
+    noise.inject(tmp_path / "data", tmp_path / "noise", "none", 0.0, 0)
+    probe.split(tmp_path / "data", tmp_path / "probe", 0, 0)
+    command = [sys.executable, "-c", FAILING, failing, str(TIMES), tmp_path]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    assert done.stdout.split() == ["1"] * TIMES, done.stderr[-2000:]
+    assert done.stderr.count({"input": "the disk is gone", "loop": "the loop is broken"}[failing])

@@ -1,0 +1,299 @@
+"""What a directory holds: images in class folders, and files that are passed over.
+
+A file that decodes is an image, whatever its name. One at any depth below a class folder belongs to
+the class. What systems hide or leave behind is passed over, links are followed.
+"""
+
+import os
+import unicodedata
+from dataclasses import dataclass, field, replace
+
+import pandas as pd
+
+from trainer import storage
+from trainer.data.sources.files import from_files
+from trainer.data.sources.image_check import is_image
+from trainer.errors import InputError
+
+# Endings that promise an image: a file that has one and cannot be decoded is a fault.
+SUFFIXES = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".bmp", ".dib", ".gif", ".webp"),
+    *(".tif", ".tiff", ".heic", ".heif", ".avif", ".jp2"),
+)
+# What macOS, Windows, Synology, QNAP, Linux and Python leave, beside names that begin with a dot.
+LITTER = {
+    *("__macosx", "icon\r", "thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin"),
+    *("system volume information", "@eadir", "#recycle", "#snapshot", "@recycle", "@tmp"),
+    *("@recently-snapshot", "@__thumb", "lost+found", "__pycache__"),
+}
+# Pillow would find no more than a preview in these.
+RAW = (".dng", ".nef", ".nrw", ".cr2", ".arw", ".orf", ".rw2", ".pef", ".srw")
+SPLITS = {
+    **{"train": "train", "training": "train", "test": "test", "testing": "test"},
+    **{"val": "val", "valid": "val", "validation": "val"},
+}
+HIDDEN, EMPTY = "is hidden, or left by a system", "is an empty folder"
+NO_CLASS = "lies in no class folder"
+
+
+@dataclass
+class Found:
+    """What is found in directories.
+
+    Attributes:
+      parts: Tables of images, for `trainer.data.sources.files.from_files`.
+      left_out: (path, reason) of what is passed over.
+      notes: What was made of them, a line each.
+    """
+
+    parts: list = field(default_factory=list)
+    left_out: list = field(default_factory=list)
+    notes: list = field(default_factory=list)
+
+    def added_to(self, source):
+        """The source of these parts, with what was passed over."""
+        left_out = (*self.left_out, *source.left_out)
+        return replace(source, left_out=left_out, notes=(*self.notes, *source.notes))
+
+    def add(self, rows, depth, root, **columns):
+        """Takes up the images of class folders; returns how many there are.
+
+        Args:
+          rows: As `files_below` gives them.
+          depth: Position of the class among the names of a row.
+          root: The directory, for the notes.
+          columns: Those of the table that are the same for all, trusted or test.
+        """
+        self.left_out += [(path, reason) for _, path, reason in rows if reason]
+        images = [(names[depth:], path) for names, path, reason in rows if not reason]
+        outside = [(path, NO_CLASS) for names, path in images if len(names) < 2]
+        self.left_out += outside
+        if outside:
+            self.notes.append(f"{root}: {count(outside)} in no class folder left out")
+        deep = ["/".join(names[:-1]) for names, _ in images if len(names) > 2]
+        if deep:
+            self.notes.append(f"{root}: {count(deep)} below class folders, such as in {deep[0]}")
+        folders = {names[depth] for names, _, why in rows if names[depth + 1 :] or why == EMPTY}
+        without = folders - {names[0] for names, _ in images if names[1:]}
+        if without := sorted(name for name in without if not hidden(name)):
+            self.notes.append(f"{root}: no image in {', '.join(without[:9])}, so no class")
+        labelled = sorted(
+            (unicodedata.normalize("NFC", names[0]), path) for names, path in images if names[1:]
+        )
+        files = pd.DataFrame(labelled, columns=["label", "path"], dtype="str")[["path", "label"]]
+        clean = files.label if columns.get("trusted") else ""
+        flags = {"trusted": False, "test": False} | columns
+        self.parts.append(files.assign(clean_label=clean, **flags))
+        return len(files)
+
+
+def image_folder(settings):
+    """Images in class folders under `settings.data`, or under splits such as train/ and test/."""
+    found, more = data_folder(settings), more_folders(settings)
+    source = from_files([*found.parts, *more.parts], settings)
+    return found.added_to(more.added_to(source))
+
+
+def data_folder(settings):
+    """What `settings.data` holds, <class>/... or train/<class>/... and test or val beside it."""
+    found, root = Found(), directory("--data", settings.data, settings)
+    rows = files_below(root, "--data", settings, found.notes)
+    tops = sorted({names[0] for names, _, reason in rows if names[1:] and not reason})
+    splits = {name: SPLITS[name.casefold()] for name in tops if name.casefold() in SPLITS}
+    if not splits:
+        labelled = found.add(rows, 0, root)
+        check_classes(root, tops, rows, labelled)
+        return found
+    check_splits(root, tops, splits)
+    tested = {"test", "val"} if "test" not in splits.values() and not settings.test else {"test"}
+    for name, split in splits.items():
+        mine = [row for row in rows if row[0][0] == name]
+        if split != "train" and split not in tested:
+            found.left_out += [(path, why or "is for validation") for _, path, why in mine]
+            images = [path for _, path, why in mine if not why]
+            found.notes.append(f"{root}/{name}: {count(images)} left out, as there is a test")
+        elif not found.add(mine, 1, f"{root}/{name}", test=split in tested) and split == "train":
+            rule = "must hold a folder for each class, with images in it"
+            raise InputError("--data", rule, f"{root}/{name}")
+        else:
+            use = "trained on" if split == "train" else "tested on"
+            found.notes.append(f"{root}/{name}: {count(found.parts[-1])} {use}")
+    others = [row for row in rows if row[0][0] not in splits]
+    found.left_out += [(path, reason or NO_CLASS) for _, path, reason in others]
+    return found
+
+
+def check_splits(root, tops, splits):
+    """Raises InputError unless all folders are splits, one of them for training."""
+    named, others = ", ".join(splits), [name for name in tops if name not in splits]
+    if others:
+        rule = (
+            "must hold folders of classes, or of splits with class folders in them, not both; "
+            "rename a class, move a split elsewhere (--test names one)"
+        )
+        raise InputError("--data", rule, f"{named} beside {', '.join(others[:9])} in {root}")
+    if sorted(splits.values()) != sorted(set(splits.values())):
+        raise InputError("--data", "must hold one folder of each split", f"{named} in {root}")
+    if "train" not in splits.values():
+        raise InputError("--data", "must hold train beside other splits", f"{named} in {root}")
+
+
+def check_classes(root, tops, rows, labelled):
+    """Raises InputError where images lie one folder higher or lower than classes do."""
+    if len(tops) == 1:
+        inner = sorted({names[1] for names, _, reason in rows if names[2:] and not reason})
+        if inner:
+            rule = f"must hold two class folders or more; {root}/{tops[0]} may be the one to name"
+            raise InputError("--data", rule, f"{tops[0]} alone, with {', '.join(inner[:9])} in it")
+    flat = sum(not reason for _, _, reason in rows)
+    if flat and not labelled:
+        rule = f"must hold a folder for each class, with images in it; {flat} lie in none"
+        raise InputError("--data", rule, str(root))
+
+
+def more_folders(settings):
+    """What --trusted and --test hold, two directories of class folders."""
+    found = Found()
+    for name in ("trusted", "test"):
+        if path := getattr(settings, name):
+            argument = f"--{name}"
+            root = directory(argument, path, settings)
+            rows = files_below(root, argument, settings, found.notes)
+            if not found.add(rows, 0, root, **{name: True}):
+                flat = sum(not reason for _, _, reason in rows)
+                rule = f"must hold a folder for each class, with images in it; {flat} lie in none"
+                raise InputError(argument, rule, str(path))
+    return found
+
+
+def directory(argument, path, settings):
+    """A directory on this machine; where Beam reads the images, it stays in storage."""
+    if settings.beam_runner and storage.is_remote(path):
+        return path.rstrip("/")
+    path = str(storage.fetched(path, argument))
+    if not os.path.isdir(path):
+        raise InputError(argument, "must be a directory", path)
+    return path.rstrip("/") or path
+
+
+def files_below(root, argument, settings, notes):
+    """The files below a directory, without those of other directories that are given.
+
+    Returns:
+      (names, path, reason) of each: the names of the folders below the root and its own, and why it
+      is passed over, empty for an image. A folder that is passed over is one row.
+    """
+    given = {f"--{name}": getattr(settings, name) for name in ("data", "trusted", "test")}
+    others = {flag: str(given[flag]).rstrip("/") for flag in given if given[flag]}
+    others.pop(argument, None)
+    if storage.is_remote(root):
+        return remote_rows(root, others)
+    aside = {os.path.realpath(storage.local(path)): flag for flag, path in others.items()}
+    rows = []
+    for names, path, reason in walk(root, (), (), aside):
+        if not reason:
+            check_name(argument, path)
+        elif reason.startswith("is given"):
+            notes.append(f"{path} is left out of {argument}: it {reason}")
+        rows.append((names, path, reason))
+    return without_links_to_the_same(rows)
+
+
+def images_below(root):
+    """The images in a directory on this machine, and (path, reason) of what is passed over."""
+    rows = list(walk(root, (), (), {}))
+    return (
+        [path for _, path, reason in rows if not reason],
+        [(path, reason) for _, path, reason in rows if reason],
+    )
+
+
+def walk(folder, names, above, aside):
+    """Rows as `files_below` has them, by name.
+
+    Args:
+      folder: A directory on this machine.
+      names: Of the folders that lead to it.
+      above: `identity` of the folders that it lies in, through links as well.
+      aside: By path, the flag that names a folder of its own.
+    """
+    above = (*above, identity(folder))
+    try:
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except OSError as error:
+        rule = f"must be a directory that can be read ({error.strerror})"
+        raise InputError("directory", rule, str(folder)) from error
+    if names and not entries:
+        yield names, f"{folder}/", EMPTY
+    for entry in entries:
+        here, is_folder = (*names, entry.name), os.path.isdir(entry.path)
+        if hidden(entry.name):
+            yield here, entry.path + "/" * is_folder, HIDDEN
+        elif not is_folder:
+            yield here, entry.path, file_reason(entry.path)
+        elif identity(entry.path) in above:
+            yield here, f"{entry.path}/", "is a link to a folder that it lies in"
+        elif flag := aside.get(os.path.realpath(entry.path)):
+            yield here, f"{entry.path}/", f"is given as {flag}"
+        else:
+            yield from walk(entry.path, here, above, aside)
+
+
+def identity(path):
+    """What two paths of the same file or folder have in common."""
+    found = os.stat(path)
+    return found.st_dev, found.st_ino
+
+
+def hidden(name):
+    return name.startswith(".") or name.casefold() in LITTER
+
+
+def file_reason(path):
+    """Why a file on this machine is passed over; empty for an image, or what promises to be one."""
+    if not os.path.exists(path):
+        return "is a link to nothing"
+    if not os.path.isfile(path):
+        return "is no file, but a device or pipe"
+    if path.lower().endswith(RAW):
+        return "is raw; save it as JPEG or PNG"
+    return "" if path.lower().endswith(SUFFIXES) or is_image(path) else "is no image"
+
+
+def remote_rows(root, others):
+    """Rows as `files_below` has them, of files that stay in storage, by their names."""
+    rows = []
+    for path in storage.files(root):
+        names, reason = path[len(root) + 1 :].split("/"), ""
+        inside = [flag for flag, other in others.items() if path.startswith(f"{other}/")]
+        if any(map(hidden, names)):
+            reason = HIDDEN
+        elif inside and not root.startswith(others[inside[0]]):
+            reason = f"is given as {inside[0]}"
+        elif not path.lower().endswith(SUFFIXES):
+            reason = "is not named as an image"
+        rows.append((names, path, reason))
+    return rows
+
+
+def without_links_to_the_same(rows):
+    """Passes over an image that a link leads to again, within the same top folder."""
+    first, kept = {}, []
+    for names, path, reason in rows:
+        if not reason:
+            seen = first.setdefault((names[0], *identity(path)), path)
+            reason = f"is the same file as {seen}" if seen != path else ""
+        kept.append((names, path, reason))
+    return kept
+
+
+def check_name(argument, path):
+    """Raises InputError if a name is not UTF-8, as a table or a page could not hold it."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise InputError(argument, "must have names in UTF-8; rename this one", path) from error
+
+
+def count(rows):
+    return f"{len(rows)} image{'s' * (len(rows) != 1)}"

@@ -1,0 +1,252 @@
+"""Tables that name images and their labels, as people have them: CSV or JSON.
+
+Values come as strings without spaces around them. Whatever cannot be read for certain is refused in
+one line.
+"""
+
+import codecs
+import csv
+import io
+import json
+import os
+from pathlib import Path
+
+import pandas as pd
+
+from trainer import storage
+from trainer.data.sources import annotators, class_names
+from trainer.data.sources.files import from_files
+from trainer.data.sources.folders import more_folders
+from trainer.errors import InputError
+
+JSON_FILES = (".json", ".jsonl", ".ndjson")
+DELIMITERS = (",", ";", "\t", "|")
+BINARY = {
+    b"PK\x03\x04": "a zip archive or an Excel workbook",
+    b"\xd0\xcf\x11\xe0": "an Excel workbook",
+    b"\x1f\x8b": "compressed",
+    b"PAR1": "a Parquet file",
+}
+ENCODINGS = {  # those of four bytes begin as those of two
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+# What programs write for a value that is not there; in a table they are no classes.
+NO_VALUE = ("nan", "NaN", "-nan", "<NA>", "NaT", "N/A", "n/a", "#N/A", "NULL", "null", "None")
+SHOWN = 6  # columns in a message
+TRUSTED = {
+    **dict.fromkeys(("1", "1.0", "true", "yes", "y", "t"), True),
+    **dict.fromkeys(("0", "0.0", "false", "no", "n", "f", ""), False),
+}
+SPLITS = {
+    **dict.fromkeys(("train", "training", ""), "train"),
+    **dict.fromkeys(("test", "testing"), "test"),
+    **dict.fromkeys(("val", "valid", "validation", "dev"), "validation"),
+}
+# In the column label_status of `trainer.label_audit`: a test image that nobody has looked at.
+NOISY = "noisy"
+
+
+def table(settings):
+    """Images that a table names: CSV with a header, JSON lines or a JSON array.
+
+    Columns are path (relative to the table, or in storage), `settings.label_column`, and if there
+    are such, split (train, validation or test), trusted (1 or 0), `settings.clean_label_column`,
+    `settings.annotator_column`, and the label_status of an audit.
+    """
+    rows = read_rows(Path(storage.fetched(settings.data, "--data")), settings)
+    split = flags(rows.split, SPLITS)
+    test = split == ("test" if (split == "test").any() else "validation")
+    if test.any() and not (split == "test").any():
+        print("note: images of split validation are tested on, as there are none of split test")
+    trusted = flags(rows.trusted, TRUSTED).astype(bool)
+    files = rows[["label", "clean_label", "annotator"]].assign(
+        path=places(rows.path, os.path.dirname(settings.data)), trusted=trusted, test=test
+    )
+    files["clean_label"] = rows.clean_label.where(~trusted | (rows.clean_label != ""), rows.label)
+    unused = files.path[(split == "validation") & ~test]
+    files = class_names.unified(files.drop(unused.index), settings.label_case)
+    files, facts = annotators.one_row_per_image(files, settings.annotator_column)
+    remote = [path for path in files.path if storage.is_remote(path)]
+    if remote and not settings.beam_runner:
+        storage.fetch(remote)
+        files["path"] = [str(storage.local(path)) for path in files.path]
+    more = more_folders(settings)
+    source = from_files(
+        [files, *more.parts],
+        settings,
+        noisy_test=bool((test & (rows.label_status == NOISY)).any()),
+        left_out=[(path, "is of split validation, and there is a split test") for path in unused],
+        facts=facts,
+    )
+    return more.added_to(source)
+
+
+def places(paths, root):
+    return [path if storage.is_remote(path) else on_disk(path, root) for path in paths]
+
+
+def on_disk(path, root):
+    if "://" in path:
+        rule = "must name files on this machine or in gs://; download these"
+        raise InputError("column path", rule, path)
+    place = os.path.join(root, path)
+    if "\\" in path and not os.path.exists(place):  # written on Windows
+        place = os.path.join(root, path.replace("\\", "/"))
+    return place
+
+
+def flags(column, meanings):
+    """What the values of a column mean; InputError if one means nothing."""
+    found = column.str.lower().map(meanings)
+    if found.isna().any():
+        known = dict.fromkeys(meanings.values())
+        shown = [next(name for name in meanings if meanings[name] == value) for value in known]
+        rule = f"must be {' or '.join(shown)} in each row"
+        raise InputError(f"column {column.name}", rule, column[found.isna()].iloc[0])
+    return found
+
+
+def read_rows(file, settings):
+    """The columns of a table that have a meaning, strings; "" where there is no such column."""
+    content = text(file)
+    header, rows = (json_rows if file.suffix.lower() in JSON_FILES else csv_rows)(content, file)
+    wanted = {
+        "path": "path",
+        "label": settings.label_column,
+        "clean_label": settings.clean_label_column,
+        "annotator": settings.annotator_column,
+        **{name: name for name in ("split", "trusted", "label_status")},
+    }
+    places = {name: place(header, column, file) for name, column in wanted.items() if column}
+    for name in ("path", "label", "clean_label", "annotator"):
+        if places.get(name, -1) is None:
+            shown = ", ".join([*header[:SHOWN], *(["..."] if len(header) > SHOWN else [])])
+            flag = "" if name == "path" else f" (--{name}_column)"
+            rule = f"must have a column {wanted[name]}{flag}; it has {shown or 'none'}"
+            raise InputError("--data", rule, str(file))
+    columns = [name for name, at in places.items() if at is not None]
+    taken = [[as_text(row[places[name]], wanted[name]).strip() for name in columns] for row in rows]
+    table = pd.DataFrame(taken, columns=columns, dtype="str")
+    check_values(table, wanted, file, settings.label_case)
+    return table.reindex(columns=list(wanted), fill_value="")
+
+
+def place(header, column, file):
+    """Where a column is, also if its name is written in another case; None if it is not there."""
+    found = [i for i, name in enumerate(header) if name == column]
+    found = found or [i for i, name in enumerate(header) if name.lower() == column.lower()]
+    if len(found) > 1:
+        raise InputError("--data", f"must have one column {column}; it has {len(found)}", str(file))
+    return found[0] if found else None
+
+
+def check_values(table, wanted, file, label_case):
+    """Raises InputError unless each row has a path and a label, and there are rows."""
+    if table.empty:
+        raise InputError("--data", "must have rows below the header", str(file))
+    for name in ("path", "label"):
+        empty = table[name] == ""
+        if empty.any():
+            rule = f"must have path and {wanted['label']} in each row"
+            raise InputError("--data", rule, f"row {empty.idxmax() + 1} of {file}")
+    stands_for_none = table.label.isin(NO_VALUE)
+    if stands_for_none.any() and label_case != "keep":
+        rule = f"must have a label in each row; {stands_for_none.sum()} have a word for none;"
+        rule += " --label_case=keep takes it for a class"
+        row = stands_for_none.idxmax()
+        raise InputError("--data", rule, f"{table.label[row]} in row {row + 1} of {file}")
+
+
+def text(file):
+    """The content of a text file, which says by its first bytes if it is not in UTF-8."""
+    try:
+        content = file.read_bytes()
+    except IsADirectoryError:
+        rule = "must be a table; --dataset=image_folder takes a directory"
+        raise InputError("--data", rule, str(file)) from None
+    except OSError as error:
+        rule = f"must be a CSV file or JSON ({error.strerror})"
+        raise InputError("--data", rule, str(file)) from error
+    for start, kind in BINARY.items():
+        if content.startswith(start):
+            rule = f"must be a CSV file or JSON; this is {kind}: unpack it, or save it as CSV"
+            raise InputError("--data", rule, str(file))
+    encoding = next((e for mark, e in ENCODINGS.items() if content.startswith(mark)), "utf-8")
+    try:
+        decoded = content.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        rule = f"must be text in {encoding.removesuffix('-sig').upper()}, or saved in UTF-8"
+        raise InputError("--data", rule, f"line {line} of {file}") from None
+    if "\0" in decoded:
+        raise InputError("--data", "must be text in UTF-8, with no zeros in it", str(file))
+    return decoded
+
+
+def csv_rows(content, file):
+    """Header and rows, lists of strings; the delimiter is that by which the header has a path."""
+    header = next((line for line in content.splitlines() if line.strip()), "")
+    sniffed = (d for d in DELIMITERS if "path" in map(str.lower, fields(header, d)))
+    delimiter = next(sniffed, ",")
+    lines = io.StringIO(content, newline="")
+    reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True, strict=True)
+    rows = not_blank(reader, file)
+    header = [name.strip() for name in next(rows, [])]
+    return header, (of_length(row, header, reader.line_num, file) for row in rows)
+
+
+def not_blank(reader, file):
+    try:
+        yield from (row for row in reader if any(field.strip() for field in row))
+    except csv.Error as error:
+        rule = f"must be CSV whose quotes are closed ({error})"
+        raise InputError("--data", rule, f"line {reader.line_num} of {file}") from None
+
+
+def fields(line, delimiter):
+    return [field.strip().strip('"').strip() for field in line.split(delimiter)]
+
+
+def of_length(row, header, line, file):
+    """A row with as many values as the header has; what is empty at its end may be more or less."""
+    missing = len(header) - len(row)
+    if any(field.strip() for field in row[len(header) :]):
+        rule = f"must have {len(header)} values in each row, as in its header; it has {len(row)}:"
+        rule += " a value with a delimiter in it needs quotes"
+        raise InputError("--data", rule, f"line {line} of {file}")
+    return row[: len(header)] + [""] * missing
+
+
+def json_rows(content, file):
+    """Names and rows of values, as of `csv_rows`, of an array of objects or of one on each line."""
+    if content.lstrip().startswith("["):
+        records = decoded(content, file)
+    else:
+        lines = enumerate(content.split("\n"), start=1)
+        records = [decoded(line, file, number) for number, line in lines if line.strip()]
+    if not all(isinstance(record, dict) for record in records):
+        rule = "must be JSON lines or a JSON array, of objects with path and label"
+        raise InputError("--data", rule, str(file))
+    header = list(dict.fromkeys(name for record in records for name in record))
+    return header, (list(map(record.get, header)) for record in records)
+
+
+def decoded(content, file, line=None):
+    try:
+        return json.loads(content)
+    except ValueError as error:
+        rule = f"must be JSON lines or a JSON array, of objects with path and label ({error})"
+        raise InputError("--data", rule, f"line {line} of {file}" if line else str(file)) from None
+
+
+def as_text(value, column):
+    """A value of JSON or CSV as a string."""
+    if isinstance(value, list | dict):
+        raise InputError(f"column {column}", "must have one value in each row", str(value)[:60])
+    if value is None or value != value:  # null or NaN
+        return ""
+    return json.dumps(value) if isinstance(value, bool) else str(value)

@@ -1,0 +1,56 @@
+"""What a preparation says of its input: how many images, and what became of the other files."""
+
+import re
+from collections import Counter
+
+import numpy as np
+
+SHOWN = 8  # classes, reasons
+
+
+def of(source, labels):
+    """Counts for the manifest.
+
+    Args:
+      source: `trainer.data.sources.source.Source`.
+      labels: int32 (N,) of each split.
+    """
+    names = source.class_names
+    counts = {split: np.bincount(y, minlength=len(names)) for split, y in labels.items()}
+    return {
+        "images": {split: dict(zip(names, n.tolist())) for split, n in counts.items()},
+        "left_out": len(source.left_out),
+        "left_out_reasons": kinds(reason for _, reason in source.left_out),
+        "converted": len(source.converted),
+        "conversions": kinds(what for _, what in source.converted),
+        "notes": source.notes,
+    }
+
+
+def kinds(reasons):
+    """How often each reason is there, without what differs between files."""
+    detail = r" \(|(?<=same file) as |(?<=same image) as |(?<=orientation) "
+    return dict(Counter(re.split(detail, reason)[0] for reason in reasons).most_common())
+
+
+def lines(found, directory):
+    """The same as lines for the screen.
+
+    Args:
+      found: As `of` gives it.
+      directory: Where left_out.csv and converted.csv are.
+    """
+    for split, counts in found["images"].items():
+        yield f"{split}: {sum(counts.values())} images, {some(counts)}"
+    yield from found["notes"]
+    for name, by in (("left_out", "left_out_reasons"), ("converted", "conversions")):
+        if found[name]:
+            verb = "are" if found[name] > 1 else "is"
+            files = f"{found[name]} file{'s' * (found[name] > 1)} {verb} {name.replace('_', ' ')}"
+            yield f"{files} ({some(found[by])}); {directory}/{name}.csv lists them"
+
+
+def some(counts):
+    """Such as "cat: 12, dog: 8", not more than SHOWN of them."""
+    shown = [f"{name}: {number}" for name, number in list(counts.items())[:SHOWN]]
+    return ", ".join(shown + ["..."] * (len(counts) > SHOWN))
