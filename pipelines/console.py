@@ -1,6 +1,6 @@
 """What a person sees of all that is said: progress, warnings and the reason of a failure.
 
-Of what a task prints, lines that begin with "warning: " or "data: " reach the terminal.
+Of what a task prints, lines that begin with "note: " or "warning: " reach the terminal.
 """
 
 import io
@@ -55,7 +55,7 @@ class Console(io.TextIOBase):
             self.tell(f"{self.begin(match[1])}: done before")
         elif match := re.search(r"Task '[\w-]+' finished with status (SUCCESS|FAIL)", line):
             self.tell(f"{self.task.name}: {'done' if match[1] == 'SUCCESS' else 'FAILED'}")
-        elif re.match(r"(warning|data): |resuming at step \d", line):
+        elif re.match(r"(note|warning): |resuming at step \d", line):
             self.tell(line)
         elif match := re.match(r"trainer\.errors\.(\w+): (.*)", line):
             self.task.failure = match.groups()

@@ -49,7 +49,8 @@ FOR_MODES = {
     **{field.name: MODES[:-1] for field in OF_RUNS},
     **{name: MODES[:-1] for name in ("dataset", "checkpoint_path", "experiment")},
     "model": ("predict",),
-    **{name: ("predict",) for name in ("json", "csv")},
+    "json": ("predict",),
+    "csv": ("predict",),
     "review": ("review",),
     "use_imagenet_as_eval": ("train", "evaluation"),
 }

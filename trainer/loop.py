@@ -84,8 +84,11 @@ class Loop(keras.callbacks.Callback):
         elif preempted or due:
             self.checkpoints.save()
         if preempted:
-            message = f"interrupted at step {self.step}; the same command resumes"
-            raise Preempted(message, self.signal or signal.SIGTERM, elsewhere=not self.signal)
+            raise Preempted(
+                f"interrupted at step {self.step}; the same command resumes",
+                self.signal or signal.SIGTERM,
+                elsewhere=not self.signal,
+            )
 
     def test_and_save(self):
         """Adds a row to the history and starts the means of the losses anew."""

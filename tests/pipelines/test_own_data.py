@@ -1,6 +1,8 @@
 """A user's own images from start to end: trained, audited, reported, served, corrected, again."""
 
 import json
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -47,7 +49,30 @@ def out(shapes):
     make += [f"DATA={shapes}/noisy", f"TRUSTED={shapes}/trusted", arguments]
     done = subprocess.run(make, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+    (shapes / "said.txt").write_text(done.stdout)
     return shapes / "out"
+
+
+def test_the_end_says_what_came_of_it_and_the_next_commands(out, shapes):
+    lines = (shapes / "said.txt").read_text().splitlines()
+    ending = lines[lines.index(f"outputs: {out}") - 4 :]
+    accuracy, wrong, listed, report, _, _, _, review, _, again = ending
+    assert re.fullmatch(
+        r"test accuracy: [\d.]+% of 16 images, by labels that may be wrong", accuracy
+    )
+    assert re.fullmatch(r"labels that look wrong: \d+ of 64", wrong)
+    assert (listed, report) == (
+        f"list of labels: {out}/label_issues.csv",
+        f"report: {out}/report.html",
+    )
+    assert f"--data={out}/clean_manifest.csv" in shlex.split(again)
+    issues = pd.read_csv(out / "label_issues.csv", dtype="str", keep_default_na=False)
+    (shapes / "decided.csv").write_text(f"id,decision\n{issues.id[0]},reject\n")
+    command = review.replace("label_issues.csv", "../decided.csv")
+    done = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert '"decisions": 1' in done.stdout
+    assert (out / "review" / "clean_manifest.csv").is_file()
 
 
 def test_a_table_without_trusted_images(shapes, tmp_path):

@@ -40,13 +40,17 @@ def check(dataset, settings, noise="none"):
     if dataset not in QUICK:
         return fingerprint(files)
     if settings.trusted and os.path.isdir(settings.data):
-        sizes = (len(files_below(path)) for path in (settings.trusted, settings.data))
-        check_smaller(*sizes, settings.trusted)
-    source = counted(dataset, settings)
-    if settings.trusted:
-        check_trusted(source, settings)
-    check_noise_file(dataset, source, settings, noise)
-    check_probe(source, settings)
+        from trainer.data.sources import folders
+
+        images = [folders.images_below(path)[0] for path in (settings.trusted, settings.data)]
+        check_smaller(*map(len, images), settings.trusted)
+    said = io.StringIO()  # it is said again when the images are prepared
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        source = counted(dataset, settings)
+        if settings.trusted:
+            check_trusted(source, settings)
+        check_noise_file(dataset, source, settings, noise)
+        check_probe(source, settings)
     paths = [path for split in source.paths.values() for path in split]
     return fingerprint([*files, *paths])
 
@@ -78,8 +82,7 @@ def counted(dataset, settings):
     from trainer.data.sources import image_check
 
     settings = dataclasses.replace(settings, beam_runner="", beam_options="")
-    said = io.StringIO()  # it is said again when the images are prepared
-    with image_check.unread(), contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+    with image_check.unread():
         return sources.load(dataset, settings)
 
 
@@ -103,7 +106,7 @@ def check_noise_file(dataset, source, settings, noise):
 
     names = list(source.class_names)
     if noise == "matrix":
-        noise_models.read_matrix(settings.noise_file, len(names))
+        noise_models.read_matrix(settings.noise_file, names)
     if noise == "asymmetric":
         noise_models.asymmetric_map({"source": dataset, "class_names": names}, settings.noise_file)
 
@@ -139,14 +142,9 @@ def fingerprint(paths):
     for source in sorted(Path(trainer.__file__).parent.rglob("*.py")):
         content.update(source.read_bytes())
     for path in sorted(map(str, paths)):
-        for file in files_below(path) if os.path.isdir(path) else [path]:
-            found = Path(file).stat()
+        for file in sorted(Path(path).rglob("*")) if os.path.isdir(path) else [path]:
+            found = os.stat(file) if os.path.exists(file) else os.lstat(file)
             content.update(
                 f"{file}\0{found.st_size} {found.st_mtime_ns}\0".encode(errors="replace")
             )
     return content.hexdigest()
-
-
-def files_below(path):
-    """Paths of all files below a directory, in order."""
-    return sorted(os.path.join(top, name) for top, _, names in os.walk(path) for name in names)

@@ -86,7 +86,7 @@ def read_matrix(file, class_names):
         for names, has in ((first_column, named[1]), (first_row, named[0]))
     ]
     if not any(named):
-        print(f"data: noise matrix: rows and columns are in class order, {', '.join(class_names)}")
+        print(f"note: noise matrix: rows and columns are in class order, {', '.join(class_names)}")
     down, across = (a if a is not None else b for a, b in (orders, orders[::-1]))
     try:
         matrix = cells[named[0] :, named[1] :].astype(float)

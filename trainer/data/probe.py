@@ -95,8 +95,8 @@ def spare(dataset_path, probe_ids, class_names, rng):
     first = ids[choose(labels, class_names, per_class, rng)]
     if len(ids):
         print(
-            f"data: {len(ids)} trusted images are not in the probe: they are neither trained on"
-            f" nor audited; {per_class} of each class calibrate the model"
+            f"note: {len(ids)} trusted images are not in the probe: they are neither trained on nor"
+            f" audited; {per_class} of each class calibrate the model"
         )
     return np.concatenate([first, np.setdiff1d(ids, first)]), per_class
 

@@ -33,8 +33,13 @@ def kinds(reasons):
     return dict(Counter(re.split(detail, reason)[0] for reason in reasons).most_common())
 
 
-def lines(found):
-    """The same, as `of` gives it, as lines for the screen."""
+def lines(found, directory):
+    """The same as lines for the screen.
+
+    Args:
+      found: As `of` gives it.
+      directory: Where left_out.csv and converted.csv are.
+    """
     for split, counts in found["images"].items():
         yield f"{split}: {sum(counts.values())} images, {some(counts)}"
     yield from found["notes"]
@@ -42,7 +47,7 @@ def lines(found):
         if found[name]:
             verb = "are" if found[name] > 1 else "is"
             files = f"{found[name]} file{'s' * (found[name] > 1)} {verb} {name.replace('_', ' ')}"
-            yield f"{files} ({some(found[by])}); {name}.csv in the prepared dataset lists them"
+            yield f"{files} ({some(found[by])}); {directory}/{name}.csv lists them"
 
 
 def some(counts):

@@ -46,7 +46,7 @@ def test_trusted_images_that_are_none_or_more_than_the_others(photos, tmp_path):
     few = write_images(tmp_path / "few", 2)
     (tmp_path / "empty").mkdir()
     wrong("--trusted: .* it is the same", "image_folder", data=photos, trusted=photos)
-    wrong("--trusted: must hold images", "image_folder", data=photos, trusted=tmp_path / "empty")
+    wrong("--trusted: must hold", "image_folder", data=photos, trusted=tmp_path / "empty")
     wrong("--trusted: .* swap the two", "image_folder", data=few, trusted=photos)
 
 

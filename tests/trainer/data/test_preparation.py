@@ -59,12 +59,12 @@ def test_memory_hardly_grows_with_the_number_of_images(tmp_path):
 def test_one_that_was_killed_is_not_there_and_starts_again(tmp_path):
     root, out = write_images(tmp_path / "images", 6_000), tmp_path / "out"
     killed = prepare(root, out)
-    while not (out / "image_folder-train.array_record-00000").is_file():
+    while not (tmp_path / "out.partial" / "image_folder-train.array_record-00000").is_file():
         assert killed.poll() is None
         time.sleep(0.005)
     killed.kill()
     killed.wait()
-    with pytest.raises(InputError, match="is half-written"):
+    with pytest.raises(InputError, match="does not exist"):
         records.read_manifest(out)
     again = records.prepare("image_folder", out, DataConfig(data=root))
     whole = records.prepare("image_folder", tmp_path / "whole", DataConfig(data=root))

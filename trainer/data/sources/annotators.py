@@ -45,12 +45,12 @@ def one_row_per_image(files, annotator_column):
         facts |= {"images_of_several_annotators": len(labels), "disputed_images": disputed}
         facts["annotators_joined_by"] = how
         print(
-            f"data: {len(labels)} images have labels of several annotators, who disagree on"
+            f"note: {len(labels)} images have labels of several annotators, who disagree on"
             f" {disputed}; they are joined by {how}"
         )
     if "repeated_rows" in facts:
         print(
-            f"data: {facts['repeated_rows']} rows repeat an image with its label; each counts once"
+            f"note: {facts['repeated_rows']} rows repeat an image with its label; each counts once"
         )
     return joined.drop(columns=["image", "annotator"]).reset_index(drop=True), facts
 

@@ -169,7 +169,7 @@ def held_out(files, names):
         raise InputError("--test", rule, "")
     if small:
         print(
-            f"warning: too small to hold out a fifth: {small}; all their images are trained on and"
+            f"note: too small to hold out a fifth: {small}; all their images are trained on and"
             " none is tested; --test with some of them tells how well they are learned"
         )
     enough = candidates[candidates.map(sizes) >= FEWEST]

@@ -61,7 +61,7 @@ def table(settings):
     split = flags(rows.split, SPLITS)
     test = split == ("test" if (split == "test").any() else "validation")
     if test.any() and not (split == "test").any():
-        print("data: images of split validation are tested on, as there are none of split test")
+        print("note: images of split validation are tested on, as there are none of split test")
     trusted = flags(rows.trusted, TRUSTED).astype(bool)
     files = rows[["label", "clean_label", "annotator"]].assign(
         path=places(rows.path, os.path.dirname(settings.data)), trusted=trusted, test=test

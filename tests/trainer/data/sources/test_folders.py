@@ -227,7 +227,7 @@ def test_a_summary_is_said(photos, prepare, capsys):
     draw(photos / "cat" / "x.gif", kind="GIF")
     (photos / "cat" / "notes.txt").write_text("no image")
     prepare(photos)
-    said = capsys.readouterr().out.splitlines()
+    said = capsys.readouterr().out.replace("note: ", "").splitlines()
     assert said[0].startswith("train: 8 images, cat: ")
     assert said[1].startswith("test: 3 images, cat: ")
     assert any(line.startswith("1 file is left out (is no image: 1); ") for line in said)
