@@ -364,6 +364,8 @@ def checked(field, value):
     if field.name == "audit_folds" and number == 1:
         rule = "must be 0, or 2 or more: a fold is predicted by the run of the others"
         raise InputError(argument, rule, value)
+    if field.name == "label_column" and not value:
+        raise InputError(argument, "must name a column", value)
     if field.name == "image_size" and 0 < number < SMALLEST:
         raise InputError(argument, f"must be 0, or {SMALLEST} or more pixels", value)
     if field.name in ("decay_steps", "decay_epochs") and not all(

@@ -57,6 +57,11 @@ def test_wrong_settings(settings, message):
     assert "\n" not in str(error.value)
 
 
+def test_a_table_has_a_column_of_labels():
+    with pytest.raises(InputError, match="--label_column: must name a column"):
+        config.resolve_data("csv", data="t.csv", label_column="")
+
+
 def test_dataset_names():
     assert config.parse_dataset("digits_uniform_0.9") == ("digits", "uniform", 0.9)
     assert config.parse_dataset("own_set_asymmetric_0") == ("own_set", "asymmetric", 0.0)

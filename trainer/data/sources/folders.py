@@ -12,7 +12,7 @@ import pandas as pd
 
 from trainer import storage
 from trainer.data.sources.files import from_files
-from trainer.data.sources.image_check import is_image
+from trainer.data.sources.image_check import SPECIAL, is_image
 from trainer.errors import InputError
 
 # Endings that promise an image: a file that has one and cannot be decoded is a fault.
@@ -260,7 +260,7 @@ def file_reason(path):
     if not os.path.exists(path):
         return "is a link to nothing"
     if not os.path.isfile(path):
-        return "is no file, but a device or pipe"
+        return SPECIAL
     if path.lower().endswith(RAW):
         return "is raw; save it as JPEG or PNG"
     return "" if path.lower().endswith(SUFFIXES) or is_image(path) else "is no image"

@@ -223,6 +223,18 @@ def test_images_outside_of_class_folders(photos, prepare, tmp_path):
         prepare(tmp_path / "flat")
 
 
+def test_names_that_no_terminal_takes_are_escaped(photos, prepare, capsys):
+    draw(photos / "new\nline" / "0.png", photos / "new\nline" / "1.png")
+    os.mkdir(os.fsencode(photos) + b"/caf\xe9")
+    written, _ = prepare(photos)
+    said = capsys.readouterr().out
+    said.encode()
+    assert "new\\nline" in said
+    assert "no image in caf\\udce9, so no class" in said
+    assert all(line.startswith("note: ") for line in said.splitlines() if ": " in line)
+    assert written["images"]["train"]["new\nline"] == 2
+
+
 def test_a_summary_is_said(photos, prepare, capsys):
     draw(photos / "cat" / "x.gif", kind="GIF")
     (photos / "cat" / "notes.txt").write_text("no image")
