@@ -226,6 +226,7 @@ def walk(folder, names, above, aside):
     above = (*above, identity(folder))
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        os.stat(os.path.join(folder, "."))  # names may be seen where files may not
     except OSError as error:
         rule = f"must be a directory that can be read ({error.strerror})"
         raise InputError("directory", rule, str(folder)) from error
@@ -263,7 +264,9 @@ def file_reason(path):
         return SPECIAL
     if path.lower().endswith(RAW):
         return "is raw; save it as JPEG or PNG"
-    return "" if path.lower().endswith(SUFFIXES) or is_image(path) else "is no image"
+    if path.lower().endswith(SUFFIXES) or is_image(path):
+        return ""
+    return "is no image" if os.access(path, os.R_OK) else "cannot be read"
 
 
 def remote_rows(root, others):
