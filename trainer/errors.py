@@ -3,12 +3,19 @@
 import re
 import signal
 
+LISTED = 20
 UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def printable(text):
     """Text as one line that every file takes, with line breaks and what is no UTF-8 escaped."""
     return UNPRINTABLE.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
+def listed(names):
+    """Names with commas between them; of many the first, and how many there are."""
+    more = [f"... ({len(names)} in all)"] if len(names) > LISTED else []
+    return ", ".join([*names[:LISTED], *more])
 
 
 class InputError(ValueError):

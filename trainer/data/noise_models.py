@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from trainer.data import human_labels as human_file
-from trainer.errors import InputError, printable
+from trainer.errors import InputError, listed, printable
 
 # Coarse label of each CIFAR-100 class, by fine label.
 CIFAR100_SUPERCLASS = np.fromstring(
@@ -86,7 +86,7 @@ def read_matrix(file, class_names):
         for names, has in ((first_column, named[1]), (first_row, named[0]))
     ]
     if not any(named):
-        order = printable(", ".join(class_names))
+        order = printable(listed(class_names))
         print(f"note: noise matrix: rows and columns are in class order, {order}")
     down, across = (a if a is not None else b for a, b in (orders, orders[::-1]))
     try:
@@ -105,10 +105,9 @@ def order_of(names, class_names, file):
     if set(places) != set(class_names):
         lacking = [name for name in class_names if name not in places]
         unknown = [name for name in names if name not in class_names]
-        rule = f"must name each class once; {', '.join(lacking) or 'none'} is not in it"
-        raise InputError(
-            "--noise_file", rule, f"{file}, with {', '.join(unknown) or 'repetitions'}"
-        )
+        rule = f"must name each class once; {listed(lacking) or 'none'} is not in it"
+        received = f"{file}, with {listed(unknown) or 'repetitions'}"
+        raise InputError("--noise_file", rule, received)
     return [places[name] for name in class_names]
 
 

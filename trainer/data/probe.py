@@ -15,7 +15,7 @@ import numpy as np
 from trainer import manifest
 from trainer.config import check_range
 from trainer.data import records
-from trainer.errors import InputError
+from trainer.errors import InputError, listed
 
 SPARE = "spare_ids.npy"
 STREAM = 2  # keeps these draws apart from others of the same seed
@@ -39,7 +39,7 @@ def choose(labels, class_names, per_class, rng):
     check_range("probe_per_class", per_class, 0)
     sizes = np.bincount(labels, minlength=len(class_names))
     small = np.flatnonzero(sizes < per_class)
-    too_small = ", ".join(f"class {class_names[c]} has {sizes[c]}" for c in small)
+    too_small = listed([f"class {class_names[c]} has {sizes[c]}" for c in small])
     if per_class and not len(labels):
         rule = "must be 0 where no label is trusted; --trusted or --clean_label_column names such"
         raise InputError("--probe_per_class", rule, per_class)

@@ -14,7 +14,7 @@ import pandas as pd
 from trainer.data.sources import class_names
 from trainer.data.sources.image_check import check_all, in_parallel, stored
 from trainer.data.sources.source import Source
-from trainer.errors import InputError, printable
+from trainer.errors import InputError, listed, printable
 
 TEST_SHARE = 0.2  # held out where there is no test set
 FEWEST = 5  # images of a class, so that a share of it can be held out
@@ -89,7 +89,7 @@ def class_numbers(files, column, names):
     unknown = np.flatnonzero((numbers < 0) & (files[column] != ""))
     if len(unknown):
         path, label = files.loc[unknown[0], ["path", column]]
-        rule = f"must be a class of the training examples ({', '.join(names[:20])})"
+        rule = f"must be a class of the training examples ({listed(names)})"
         raise InputError(f"label of {path}", rule, label)
     return numbers
 
@@ -117,14 +117,14 @@ def check_emptied(every, files, names):
     flags = ("trusted", "test")
     gone += [f"--{flag}" for flag in flags if lost[flag].any() and not files[flag].any()]
     if gone:
-        rule = f"must leave some images of {', '.join(gone[:20])}; mend these, or leave them out"
+        rule = f"must leave some images of {listed(gone)}; mend these, or leave them out"
         raise InputError("--bad_images", rule, "skip")
 
 
 def check_trained(every, files, names, settings):
     """Raises InputError where no image of a class is left to train on, as all are tested on."""
     before, after = ({*of.label[~of.test]} for of in (every, files))
-    if gone := ", ".join(names[number] for number in sorted(before - after)[:20]):
+    if gone := listed([names[number] for number in sorted(before - after)]):
         rule = f"must leave images to train on; all of {gone} are among those that are tested on"
         flag = "test" if settings.test else "data"
         raise InputError(f"--{flag}", rule, str(getattr(settings, flag)))
@@ -173,7 +173,7 @@ def held_out(files, names):
 
     candidates = files.label[~files.trusted]
     sizes = candidates.value_counts().reindex(range(len(names)), fill_value=0)
-    small = ", ".join(f"class {names[c]} has {n}" for c, n in sizes.items() if n < FEWEST)
+    small = listed([f"class {names[c]} has {n}" for c, n in sizes.items() if n < FEWEST])
     if (sizes >= FEWEST).sum() < 2:
         rule = f"must be given where no fifth of two classes or more can be held out; {small}"
         raise InputError("--test", rule, "")

@@ -268,6 +268,16 @@ def test_classes_that_are_tested_on_whole(folder, tmp_path, names):
         records.prepare("image_folder", tmp_path / "a", settings)
 
 
+def test_a_message_on_a_thousand_classes_is_short(tmp_path):
+    rows = [{"path": f"{i}.png", "label": str(i)} for i in range(1000)]
+    for row in rows:
+        Image.new("L", (8, 8)).save(tmp_path / row["path"])
+    write_csv(tmp_path / "t.csv", rows)
+    with pytest.raises(InputError, match=r"class 19 has 1, \.\.\. \(1000 in all\)") as error:
+        records.prepare("csv", tmp_path / "a", DataConfig(data=str(tmp_path / "t.csv")))
+    assert len(str(error.value)) < 1000
+
+
 def wrong(name, message, **settings):
     return pytest.param(name, settings, message, id=message[:40])
 
