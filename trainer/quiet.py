@@ -38,7 +38,7 @@ def standard_error_kept_back():
         os.dup2(kept.fileno(), 2)
         try:
             yield
-        except BaseException:
+        except Exception:
             kept.seek(0)
             os.write(shown, kept.read())
             raise
