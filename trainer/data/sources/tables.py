@@ -84,7 +84,11 @@ def table(settings):
 
 
 def places(paths, root):
-    return [path if storage.is_remote(path) else on_disk(path, root) for path in paths]
+    stripped = paths.str.strip()
+    return [
+        path if storage.is_remote(path) else on_disk(written, root)
+        for path, written in zip(stripped, paths)
+    ]
 
 
 def on_disk(path, root):
@@ -92,6 +96,8 @@ def on_disk(path, root):
         rule = "must name files on this machine or in gs://; download these"
         raise InputError("column path", rule, path)
     place = os.path.join(root, path)
+    if path != path.strip() and not os.path.exists(place):
+        return on_disk(path.strip(), root)
     if "\\" in path and not os.path.exists(place):  # written on Windows
         place = os.path.join(root, path.replace("\\", "/"))
     return place
@@ -127,8 +133,10 @@ def read_rows(file, settings):
             rule = f"must have a column {wanted[name]}{flag}; it has {shown or 'none'}"
             raise InputError("--data", rule, str(file))
     columns = [name for name, at in places.items() if at is not None]
-    taken = [[as_text(row[places[name]], wanted[name]).strip() for name in columns] for row in rows]
+    taken = [[as_text(row[places[name]], wanted[name]) for name in columns] for row in rows]
     table = pd.DataFrame(taken, columns=columns, dtype="str")
+    others = [name for name in columns if name != "path"]  # a file's name may end in a space
+    table[others] = table[others].apply(lambda column: column.str.strip())
     check_values(table, wanted, file, settings.label_case)
     return table.reindex(columns=list(wanted), fill_value="")
 
@@ -147,7 +155,7 @@ def check_values(table, wanted, file, label_case):
     if table.empty:
         raise InputError("--data", "must have rows below the header", str(file))
     for name in ("path", "label"):
-        empty = table[name] == ""
+        empty = table[name].str.strip() == ""
         if empty.any():
             rule = f"must have path and {wanted['label']} in each row"
             raise InputError("--data", rule, f"row {empty.idxmax() + 1} of {file}")

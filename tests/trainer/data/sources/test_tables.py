@@ -102,6 +102,13 @@ def test_tables_that_are_read(root, tmp_path, name, content, settings):
     assert found == {Path(path).name: label for path, label in ROWS}
 
 
+def test_a_name_that_ends_in_a_space(root, tmp_path):
+    (root / "images" / "last.png ").write_bytes((root / "images" / "0.png").read_bytes() + b" ")
+    _, found = prepared(root, tmp_path, "t.csv", encoded([*LINES, "images/last.png ,cat"]))
+    assert found["last.png "] == "cat"
+    assert len(found) == len(ROWS) + 1
+
+
 def zipped(content):
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
