@@ -194,8 +194,8 @@ def read_encoded(images, positions):
 def end_iterators():
     """Ends the iterators that are left, by an exception or not, while threads still run Python.
 
-    Theirs wait for the function in `read_encoded`. Once the interpreter shuts down it lets no thread
-    in, and an iterator that is destroyed then waits for ever.
+    Theirs wait for the function in `read_encoded`. Once the interpreter shuts down, it lets no
+    thread in, and an iterator that is destroyed then waits for ever.
     """
     sys.last_type = sys.last_value = sys.last_traceback = None
     gc.collect()
