@@ -288,4 +288,5 @@ def check_name(argument, path):
 
 
 def count(rows):
-    return f"{len(rows)} image{'s' * (len(rows) != 1)}"
+    """Such as "3 images", or "no image"."""
+    return f"{len(rows) or 'no'} image{'s' * (len(rows) > 1)}"

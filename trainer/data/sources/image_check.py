@@ -40,6 +40,8 @@ class UnfitError(Exception):
 
 def check_all(paths):
     """`check` of each file, as a table of `COLUMNS` in the order of the paths."""
+    import tensorflow  # noqa: F401, by one thread before many need it
+
     parts = []
     with tqdm(total=len(paths), desc="check images", unit=" images", leave=False) as progress:
         for rows in in_parallel(check, paths):
