@@ -10,7 +10,7 @@ import yaml
 
 from pipelines.compile import compile_pipeline
 from pipelines.kubeflow import Kubeflow
-from pipelines.parameters import absolute, with_file
+from pipelines.parameters import absolute, check, with_file
 from pipelines.vertex import Vertex
 from trainer import storage
 from trainer.errors import InputError, RemoteError
@@ -50,7 +50,7 @@ def submit(name, profile, parameters, options):
         file = Path(directory) / f"{name}.yaml"
         compile_pipeline(name, profile, file)
         spec = next(yaml.safe_load_all(file.read_text()))
-        parameters = with_file(parameters, spec)
+        parameters = check(name, with_file(parameters, spec))
         check_places(parameters)
         parameters |= checkpoint_root(profile, parameters, options["pipeline_root"], stamp)
         if options["upload"]:

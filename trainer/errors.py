@@ -39,6 +39,7 @@ class Preempted(SystemExit):
 
     Args:
       message: What happened, in one line.
+      signum: Number of the signal.
       elsewhere: Whether another worker received the signal, and not this one.
     """
 

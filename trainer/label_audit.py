@@ -75,8 +75,9 @@ def audit(dataset_path, noisy_labels_path, probe_split_path, checkpoints_paths, 
     corrected = labels.copy()
     corrected[ids] = np.where(table.corrected, table.suggested, given)
     corrected[trusted_ids] = clean[trusted_ids]
-    metrics = estimated(table, P)
-    low, high = metrics["audit/noise_rate_low"], metrics["audit/noise_rate_high"]
+    rate, low, high = label_posterior.rate_range(P, given)
+    metrics = {"audit/noise_rate_estimated": rate}
+    metrics |= {"audit/noise_rate_low": low, "audit/noise_rate_high": high}
     warnings = [*judged.warnings, *label_judges.contradictions(judged, low, high)]
     for warning in warnings:
         print(f"warning: {warning}", file=sys.stderr)
@@ -109,17 +110,6 @@ def name_of(parents):
     """The same for the same audit of the same artifacts; no spreadsheet takes it for a number."""
     ids = " ".join(parent["id"] for parent in parents.values())
     return f"a{hashlib.sha256(ids.encode()).hexdigest()[:11]}"
-
-
-def estimated(table, P):
-    """The noise rate, and the range it is in, which has the estimate in it."""
-    rate = float(table.score.mean())
-    low, high = label_posterior.rate_range(P, table.given.to_numpy())
-    return {
-        "audit/noise_rate_estimated": rate,
-        "audit/noise_rate_low": min(low, rate),
-        "audit/noise_rate_high": max(high, rate),
-    }
 
 
 def ranked(given, Q):

@@ -156,9 +156,14 @@ def by_others(dataset_path, labels, ids, found):
     trusted = np.arange(len(order)) >= len(ids)
     temperature, _ = calibration.temperature_under_noise(scores, known, trusted)
     P = softmax(scores[~trusted] / temperature, axis=1)
+    alone = (np.bincount(known) == 1)[labels[ids]]
+    P[alone] = np.eye(P.shape[1])[labels[ids][alone]]
     right = scores.argmax(axis=1) == known
     accuracy = right[trusted].mean() if trusted.sum() >= TRUSTED else None
     others = Judged(P, found.runs, OTHERS, found.coefficients, right[~trusted].mean(), accuracy)
+    if alone.any():
+        names = np.array(records.read_manifest(dataset_path)["class_names"])[labels[ids][alone]]
+        others.warnings.append(f"class {', '.join(names)} has one image, which nobody can judge")
     return others, tested
 
 

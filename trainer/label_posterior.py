@@ -6,6 +6,7 @@ by expectation and maximisation (Dawid and Skene, 1979, with one annotator).
 """
 
 import numpy as np
+from scipy.stats import beta
 
 from trainer.detection import rows_of_shares
 
@@ -35,26 +36,37 @@ def posterior(P, given):
 
 
 def rate_range(P, given):
-    """Between which rates the noise is: 5th and 95th percentile over resampled examples.
+    """The noise rate, and between which rates it is with 90% confidence.
 
-    The lower end is of the smaller of two estimates, the upper one of the larger: this posterior
-    takes too few labels for wrong where noise is hard to see, cleanlab's confident joint too many.
+    The lower end is of the smaller of two estimates, the upper one of the larger, over resampled
+    examples: this posterior takes too few labels for wrong where noise is hard to see, cleanlab's
+    confident joint too many. It is no smaller than that of a rate that is counted.
 
     Args:
       P: (N, C) probabilities by the image alone.
       given: int (N,).
+
+    Returns:
+      The rate that the posterior expects, the lower and the upper end.
     """
     from cleanlab.count import estimate_joint  # takes seconds
 
-    rng, rates = np.random.default_rng(0), []
+    rng, N, rates = np.random.default_rng(0), len(given), []
     for _ in range(RESAMPLES):
-        rows = rng.integers(len(given), size=min(len(given), MOST_RESAMPLED))
-        Q, _ = posterior(P[rows], given[rows])
-        of_posterior = 1 - Q[np.arange(len(rows)), given[rows]].mean()
+        rows = rng.integers(N, size=min(N, MOST_RESAMPLED))
         of_joint = 1 - np.trace(estimate_joint(given[rows], P[rows]))
-        rates.append(sorted((of_posterior, of_joint)))
-    low, high = np.transpose(rates)
-    return float(np.percentile(low, 5)), float(np.percentile(high, 95))
+        rates.append(sorted((expected_rate(P[rows], given[rows]), of_joint)))
+    (low, _), (_, high) = np.percentile(rates, [5, 95], axis=0)
+    rate = expected_rate(P, given)
+    wrong = rate * N  # Clopper and Pearson, 1934
+    counted = beta.ppf([0.05, 0.95], [max(wrong, 1e-9), wrong + 1], [N - wrong + 1, N - wrong])
+    return float(rate), float(min(low, counted[0])), float(max(high, counted[1]))
+
+
+def expected_rate(P, given):
+    """Mean probability that a given label is wrong."""
+    Q, _ = posterior(P, given)
+    return 1 - Q[np.arange(len(given)), given].mean()
 
 
 def given_label_too(P, given, T):

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import hashlib
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -45,6 +46,7 @@ def train(
     Raises:
       InputError, TrainingError, Preempted: As `trainer.fit.train`.
     """
+    check_writable(root)
     place = f"{root.rstrip('/')}/{name(config, data_paths)}" if root else checkpoints_path
     finished, group = Path(place, manifest.MANIFEST), contextlib.nullcontext()
     if count > 1 and not finished.is_file():
@@ -60,6 +62,13 @@ def train(
     if run and root:
         shutil.copytree(directory, checkpoints_path, dirs_exist_ok=True)
     return run
+
+
+def check_writable(root):
+    """Raises InputError for a directory of another user, as a new volume may be one of root."""
+    if os.path.isdir(root) and not os.access(root, os.W_OK):
+        rule = f"must be writable for user {os.getuid()}; see docs/running.md for volumes of root"
+        raise InputError("checkpoint_root", rule, root)
 
 
 def name(config, data_paths):

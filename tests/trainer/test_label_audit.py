@@ -304,6 +304,27 @@ def test_a_small_set_that_is_known_by_heart(rare):
     assert "audit/noise_rate" not in metrics
 
 
+def test_others_judge_without_trusted_images_and_without_peers(tmp_path):
+    """Nothing calibrates but the labels, and one image is the only one of its class."""
+    counts = {"good": 60, "defect": 30, "odd": 1}
+    root = drawings(tmp_path / "photos", counts, {"good": 6, "defect": 3})
+    records.prepare("image_folder", tmp_path / "a", DataConfig(data=str(root)))
+    labels = records.read_labels(tmp_path / "a", "train")
+    paths, ids = records.read_paths(tmp_path / "a", "train"), np.arange(len(labels))
+    run = label_judges.Judged(np.zeros((len(ids), 3)), [], label_judges.THE_RUN, {})
+    others, tested = label_judges.by_others(tmp_path / "a", labels, ids, run)
+    names = records.read_manifest(tmp_path / "a")["class_names"]
+    wrong = np.array([not Path(p).name.startswith(names[k]) for p, k in zip(paths, labels)])
+    p_given = others.P[ids, labels]
+    assert detection.quality(-p_given, wrong)["auroc"] > 0.95
+    assert p_given[labels == names.index("odd")] == 1
+    assert others.warnings == ["class odd has one image, which nobody can judge"]
+    assert tested.shape == (len(records.read_labels(tmp_path / "a", "test")), 3)
+    rate, low, high = label_posterior.rate_range(others.P, labels)
+    assert low < wrong.mean() < high
+    assert rate == pytest.approx(wrong.mean(), abs=0.05)
+
+
 @pytest.mark.parametrize(
     ("by_heart", "recalls", "judge", "warnings"),
     [
@@ -346,13 +367,21 @@ def test_a_rate_that_contradicts_what_is_known():
 
 def test_the_range_of_the_noise_rate():
     P, given, true, _ = simulated()
-    low, high = label_posterior.rate_range(P, given)
+    rate, low, high = label_posterior.rate_range(P, given)
+    assert low < rate < high
     assert low - 0.01 < np.mean(given != true) < high + 0.01  # how sure it is, not how right
-    few = label_posterior.rate_range(P[:200], given[:200])
+    _, *few = label_posterior.rate_range(P[:200], given[:200])
     assert few[1] - few[0] > high - low
     absent = np.where(given == 3, 2, given)  # a class that no label names
-    low, high = label_posterior.rate_range(P, absent)
-    assert 0 <= low < high <= 1
+    assert 0 <= label_posterior.rate_range(P, absent)[1] < 1
+
+
+@pytest.mark.parametrize(("count", "most"), [(50, 0.06), (1000, 0.003)])
+def test_few_labels_that_are_all_right_leave_room_for_doubt(count, most):
+    given = np.arange(count) % 2
+    rate, low, high = label_posterior.rate_range(np.eye(2)[given] * 0.999 + 0.0005, given)
+    assert (round(rate, 3), round(low, 3)) == (0, 0)
+    assert high == pytest.approx(most, rel=0.1)
 
 
 def test_calibration_keeps_some_of_the_probe(data):

@@ -29,6 +29,19 @@ def attempt(digits, noisy_labels, probe_split, tmp_path, monkeypatch):
     return train
 
 
+def test_a_volume_that_cannot_be_written_is_named(attempt, tmp_path):
+    volume = tmp_path / "volume"
+    volume.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", volume]
+    if subprocess.run(mount, capture_output=True).returncode:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)("mounting a volume needs root")
+    try:
+        with pytest.raises(InputError, match="checkpoint_root: must be writable for user"):
+            attempt("machine", str(volume))
+    finally:
+        subprocess.run(["umount", volume], check=True)
+
+
 @pytest.mark.parametrize("remote", [False, True], ids=["directory", "gs"])
 @pytest.mark.usefixtures("bucket")
 def test_another_machine_goes_on(attempt, tmp_path, monkeypatch, remote):

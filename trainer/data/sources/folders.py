@@ -149,6 +149,12 @@ def check_classes(root, tops, rows, labelled):
     if flat and not labelled:
         rule = f"must hold a folder for each class, with images in it; {flat} lie in none"
         raise InputError("--data", rule, str(root))
+    for top in tops:
+        inner = {names[1] for names, _, why in rows if names[0] == top and names[2:] and not why}
+        if len(inner & {*tops} - {top}) > 1:
+            rule = "must hold no class folders in a class; move them, or name it by --trusted"
+            received = f"{', '.join(sorted(inner)[:9])} in {root}/{top}"
+            raise InputError("--data", f"{rule} or --test", received)
 
 
 def more_folders(settings):

@@ -200,6 +200,15 @@ def test_a_class_of_bad_images_alone(photos, prepare):
         prepare(photos, bad_images="skip")
 
 
+def test_class_folders_in_a_class_are_refused(photos, prepare):
+    for name in ("cat", "dog"):
+        draw(photos / "checked" / name / "x.png")
+    with pytest.raises(InputError, match=r"or --test\. Received: 'cat, dog in .*checked'"):
+        prepare(photos)
+    written, _ = prepare(photos, trusted=photos / "checked")
+    assert list(written["class_names"]) == ["cat", "dog"]
+
+
 def test_images_outside_of_class_folders(photos, prepare, tmp_path):
     draw(photos / "x.png")
     (photos / "empty").mkdir()
