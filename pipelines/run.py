@@ -108,7 +108,9 @@ def execute(pipeline, parameters, directory, profile, total):
     """Runs the tasks; SystemExit if one fails."""
     os.environ.setdefault("TQDM_MININTERVAL", "3")  # of the tasks: each change is a line here
     with (
-        open(directory.root / "log.txt", "a", buffering=1) as log,
+        open(
+            directory.root / "log.txt", "a", buffering=1, encoding="utf-8", errors="replace"
+        ) as log,
         Console(log, sys.stdout, total) as console,
         contextlib.redirect_stdout(console),
     ):
