@@ -27,6 +27,8 @@ def compile_pipeline(name, profile, path, defaults=None):
     Raises:
       InputError: The file cannot be written.
     """
+    if not str(path).endswith((".yaml", ".yml")):
+        raise InputError("--output", "must be the name of a YAML file, such as a.yaml", str(path))
     try:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         compiler.Compiler().compile(

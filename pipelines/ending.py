@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from trainer import comparison, manifest
+from trainer.data.sources import class_names
 
 
 def say(name, root, content, artifacts):
@@ -29,7 +30,7 @@ def say(name, root, content, artifacts):
         lines.append(f"report: {root / 'report.html'}")
     lines.append(f"outputs: {root}")
     if manifest.LABEL_AUDIT in artifacts:
-        lines += following(root)
+        lines += following(root, read(artifacts[manifest.PREPARED_DATASET]))
     return "\n".join(lines) + "\n"
 
 
@@ -54,13 +55,15 @@ def labels(root, audit):
     ]
 
 
-def following(root):
-    """The next commands."""
+def following(root, dataset):
+    """The next commands, of a run on this prepared dataset."""
     issues, cleaned = root / "label_issues.csv", root / "clean_manifest.csv"
     review = "trainer", "--mode=review", f"--review={issues}", f"--checkpoint_path={root}"
     lines = ["", "next, with decisions in the list or saved from the report:", command(*review)]
     if cleaned.is_file():
-        again = "pipelines", "run", "--dataset=csv", f"--data={cleaned}"
+        again = ["pipelines", "run", "--dataset=csv", f"--data={cleaned}"]
+        if class_names.need_keeping(dataset["class_names"]):
+            again.append("--label_case=keep")
         lines += ["or train on the corrected labels:", command(*again)]
     return lines
 

@@ -107,10 +107,9 @@ def place(kfp_runner, directory, cache):
 def execute(pipeline, parameters, directory, profile, total):
     """Runs the tasks; SystemExit if one fails."""
     os.environ.setdefault("TQDM_MININTERVAL", "3")  # of the tasks: each change is a line here
+    os.environ["PYTHONIOENCODING"] = "utf-8:backslashreplace"  # kfp ends at a line it cannot decode
     with (
-        open(
-            directory.root / "log.txt", "a", buffering=1, encoding="utf-8", errors="replace"
-        ) as log,
+        open(directory.root / "log.txt", "a", 1, "utf-8", "backslashreplace") as log,
         Console(log, sys.stdout, total) as console,
         contextlib.redirect_stdout(console),
     ):

@@ -53,6 +53,7 @@ WRONG = [
         "--noise_ratio: is for a noise to add; --noise names it. Received: 0.4",
     ),
     ("pipelines compile --register_model=a", "--register_model: is for --target=vertex."),
+    ("pipelines compile --output=a.txt", "--output: must be the name of a YAML file"),
     ("pipelines run --bad_images=keep", "--bad_images: must be one of fail, skip."),
     ("pipelines run --beam_runner=DirectRunner", "--beam_runner: is for image_folder, csv and"),
     ("trainer --dataset=digits_matrix_1", "--noise_file: must name the file of noise matrix."),

@@ -63,6 +63,8 @@ def run(main, expand=list):
       main: The program.
       expand: Function from the command line, a list, to that which is parsed.
     """
+    for stream in (sys.stdout, sys.stderr):  # names of files are bytes, a terminal may be ASCII
+        stream.reconfigure(errors="backslashreplace")
     logging.set_verbosity(logging.WARNING)  # TFDS and TensorFlow say much about what goes well
     if not sys.warnoptions:
         warnings.simplefilter("ignore")  # of libraries about each other

@@ -14,6 +14,11 @@ from trainer.errors import InputError
 
 DATASETS = ("digits", "cifar10", "cifar100", "image_folder", "csv", "webvisionmini")
 TABLES = ("image_folder", "csv")
+# Settings of `DataConfig` that mean something for these only.
+FOR_DATASETS = {
+    **dict.fromkeys(("trusted", "test", "label_case", "bad_images"), TABLES),
+    **dict.fromkeys(("label_column", "clean_label_column", "annotator_column"), ("csv",)),
+}
 FILES = (*TABLES, "webvisionmini")  # need --data
 BATCHES = ("cifar10", "cifar100")  # may have it
 TFDS = "tfds:"  # before the name of any set of TensorFlow Datasets
@@ -364,6 +369,8 @@ def checked(field, value):
     if field.name == "audit_folds" and number == 1:
         rule = "must be 0, or 2 or more: a fold is predicted by the run of the others"
         raise InputError(argument, rule, value)
+    if field.name == "label_column" and not value:
+        raise InputError(argument, "must name a column", value)
     if field.name == "image_size" and 0 < number < SMALLEST:
         raise InputError(argument, f"must be 0, or {SMALLEST} or more pixels", value)
     if field.name in ("decay_steps", "decay_epochs") and not all(
@@ -402,6 +409,11 @@ def check_data(dataset, noise, noise_ratio, settings=DataConfig()):
     if bool(settings.data) != (dataset in FILES) and dataset not in BATCHES:
         rule = f"is where the images are, for {', '.join(FILES + BATCHES)}; --dataset is {dataset}"
         raise InputError("--data", rule, settings.data)
+    for name, scope in FOR_DATASETS.items():
+        value, of_labels = getattr(settings, name), (name, noise) == ("label_column", "human")
+        if value != getattr(DataConfig, name) and dataset not in scope and not of_labels:
+            rule = f"is for {' and '.join(scope)}; --dataset is {dataset}"
+            raise InputError(f"--{name}", rule, value)
     if settings.beam_runner:
         check_beam(dataset)
     if noise in ("matrix", "human") and not settings.noise_file:

@@ -1,6 +1,14 @@
 """The exceptions that a command prints as one line."""
 
+import re
 import signal
+
+UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
+def printable(text):
+    """Text as one line that every file takes, with line breaks and what is no UTF-8 escaped."""
+    return UNPRINTABLE.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 class InputError(ValueError):
@@ -17,7 +25,7 @@ class InputError(ValueError):
 
     def __str__(self):
         argument, rule, received = self.args
-        return f"{argument}: {rule}. Received: {received!r}"
+        return printable(f"{argument}: {rule}. Received: {received!r}")
 
 
 class TrainingError(RuntimeError):

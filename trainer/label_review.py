@@ -75,8 +75,8 @@ def read_reviewed(file, audit, audited):
         if not {"id", "audit"} <= set(rows) or not {"decision", "right_label"} & set(rows):
             raise InputError("--review", f"must have {columns}", f"{file} with {', '.join(rows)}")
         rows = rows.reindex(columns=COLUMNS, fill_value="").map(str.strip)
-        rows = rows[(rows.decision != "") | (rows.right_label != "")].astype({"id": int})
-    except (OSError, ValueError) as error:
+        rows = rows[(rows != "").any(axis=1)].astype({"id": int})
+    except (OSError, ValueError, OverflowError) as error:
         if isinstance(error, InputError):
             raise
         rule = f"must be a table with {columns} ({error})"
@@ -86,6 +86,7 @@ def read_reviewed(file, audit, audited):
         rule = f"must be of this audit, {audit['audit']}; its report saves such a file"
         received = f"audit {others.audit.iloc[0]}, id {others.id.iloc[0]}"
         raise InputError("--review", rule, received)
+    rows = rows[(rows.decision != "") | (rows.right_label != "")]
     twice = rows[rows.id.duplicated()]
     if len(twice):
         raise InputError("--review", "must decide once on each id", int(twice.id.iloc[0]))

@@ -8,7 +8,7 @@ import sys
 from tabulate import tabulate
 
 from trainer import manifest
-from trainer.errors import InputError
+from trainer.errors import InputError, printable
 
 
 def predict(model_path, paths, form="table", out=sys.stdout):
@@ -107,9 +107,9 @@ def print_csv(rows, class_names, out):
 def print_table(rows, class_names, out):
     rows = list(rows)
     lines = [
-        (row["file"], row.get("class"), f"{row['confidence']:.3f}")
+        (printable(row["file"]), printable(row["class"]), f"{row['confidence']:.3f}")
         if "class" in row
-        else (row["file"], "", "", row["error"])
+        else (printable(row["file"]), "", "", row["error"])
         for row in rows
     ]
     bad = [line for line in lines if len(line) > 3]

@@ -57,6 +57,27 @@ def test_wrong_settings(settings, message):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("dataset", "setting", "scope"),
+    [
+        ("digits", {"trusted": "checked"}, "image_folder and csv"),
+        ("digits", {"bad_images": "skip"}, "image_folder and csv"),
+        ("image_folder", {"label_column": "kind"}, "csv"),
+        ("image_folder", {"annotator_column": "who"}, "csv"),
+    ],
+)
+def test_settings_of_another_dataset(dataset, setting, scope):
+    files = config.resolve_data(dataset, data="" if dataset == "digits" else "photos", **setting)
+    message = f"--{next(iter(setting))}: is for {scope}; --dataset is {dataset}"
+    with pytest.raises(InputError, match=message):
+        config.check_data(dataset, "none", 0, files)
+
+
+def test_a_table_has_a_column_of_labels():
+    with pytest.raises(InputError, match="--label_column: must name a column"):
+        config.resolve_data("csv", data="t.csv", label_column="")
+
+
 def test_dataset_names():
     assert config.parse_dataset("digits_uniform_0.9") == ("digits", "uniform", 0.9)
     assert config.parse_dataset("own_set_asymmetric_0") == ("own_set", "asymmetric", 0.0)

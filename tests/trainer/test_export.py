@@ -188,6 +188,14 @@ def test_folders_are_searched_as_in_preparation(exported, tmp_path, capsys):
         predict.predict(exported, [str(tmp_path / "empty")])
 
 
+def test_a_table_has_a_line_for_each_file(exported, digits, tmp_path):
+    files = [*write_files(digits, tmp_path, "png")[:1], tmp_path / "two\nlines.png"]
+    files[0].rename(files[1])
+    out = io.StringIO()
+    assert predict.predict(exported, files[1:], out=out) == 0
+    assert "two\\nlines.png" in out.getvalue().splitlines()[2]
+
+
 def test_a_bad_file_ends_the_command_with_status_1(exported, digits, tmp_path):
     files = [*write_files(digits, tmp_path, "png")[:1], tmp_path / "none.png"]
     command = [sys.executable, "-m", "trainer", "--mode=predict", f"--model={exported}", "--csv"]

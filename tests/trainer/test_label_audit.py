@@ -217,6 +217,8 @@ OF_AUDIT = "must (have|be a table with) columns id, audit, and decision or right
         ("id,right_label,audit\n{id},1,{audit}\n{id},2,{audit}\n", "must decide once on each id"),
         ("id,decision,audit\n99999,accept,{audit}\n", "must be of this audit, {audit}; .*id 99999"),
         ("id,decision,audit\n{id},accept,a123\n", "must be of this audit, {audit}; .*audit a123"),
+        ("id,decision,audit\n{id},,a123\n", "must be of this audit, {audit}; .*audit a123"),
+        ("id,decision,audit\n" + "9" * 30 + ",accept,{audit}\n", OF_AUDIT),
         ("id,decision\n{id},accept\n", OF_AUDIT),
         ("id,audit\n{id},{audit}\n", OF_AUDIT),
         ("id,decision,audit\nx,accept,{audit}\n", OF_AUDIT),

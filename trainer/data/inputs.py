@@ -18,6 +18,11 @@ from trainer.config import TABLES
 from trainer.errors import InputError
 
 DIRECTORIES = ("trusted", "test")
+APART = (
+    ("trusted", "data", "must hold images whose labels are right"),
+    ("test", "data", "must hold images to test on that are not trained on"),
+    ("test", "trusted", "must hold images to test on that are not trained on"),
+)
 READ = ("data", "trusted", "test", "noise_file", "imagenet_val")
 QUICK = (*TABLES, "digits")  # sources whose classes are known at once
 
@@ -66,14 +71,17 @@ def check_paths(dataset, settings):
         if name in DIRECTORIES or (name, dataset) == ("data", "image_folder"):
             if not os.path.isdir(path):
                 raise InputError(f"--{name}", "must be a directory with one for each class", path)
-        elif os.path.isdir(path) and (name == "noise_file" or (name, dataset) == ("data", "csv")):
+        elif not os.path.isfile(path) and (
+            name == "noise_file" or (name, dataset) == ("data", "csv")
+        ):
             rule = "must be a file"
-            if name == "data":
+            if name == "data" and os.path.isdir(path):
                 rule = "must be a table; --dataset=image_folder takes a directory"
             raise InputError(f"--{name}", rule, path)
-    if settings.trusted and os.path.realpath(settings.trusted) == os.path.realpath(settings.data):
-        rule = "must hold images whose labels are right; it is the same as --data"
-        raise InputError("--trusted", rule, settings.trusted)
+    for name, other, rule in APART:
+        path, taken = getattr(settings, name), getattr(settings, other)
+        if path and taken and os.path.realpath(path) == os.path.realpath(taken):
+            raise InputError(f"--{name}", f"{rule}; it is the same as --{other}", path)
 
 
 def counted(dataset, settings):
@@ -105,6 +113,8 @@ def check_noise_file(dataset, source, settings, noise):
     from trainer.data import noise_models
 
     names = list(source.class_names)
+    if noise == "human":
+        raise InputError("--noise", "human is for cifar10 and cifar100", dataset)
     if noise == "matrix":
         noise_models.read_matrix(settings.noise_file, names)
     if noise == "asymmetric":

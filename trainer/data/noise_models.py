@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from trainer.data import human_labels as human_file
-from trainer.errors import InputError
+from trainer.errors import InputError, printable
 
 # Coarse label of each CIFAR-100 class, by fine label.
 CIFAR100_SUPERCLASS = np.fromstring(
@@ -57,7 +57,7 @@ def asymmetric_map(dataset, file):
     except KeyError as error:
         rule = f"must be a JSON map from class names to class names; {error} is no class"
         raise InputError("--noise_file", rule, file) from None
-    except (OSError, ValueError, AttributeError, TypeError) as error:
+    except (OSError, ValueError, AttributeError, TypeError, RecursionError) as error:
         rule = f"must be a JSON map from class names to class names ({error})"
         raise InputError("--noise_file", rule, file) from error
 
@@ -72,7 +72,7 @@ def read_matrix(file, class_names):
         with open(file, newline="", encoding="utf-8-sig") as stream:
             rows = [[cell.strip() for cell in row] for row in csv.reader(stream) if any(row)]
         cells = np.array(rows, object)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, csv.Error) as error:
         rule = f"must be a CSV file of numbers ({error})"
         raise InputError("--noise_file", rule, file) from error
     C, shape = len(class_names), cells.shape
@@ -86,7 +86,8 @@ def read_matrix(file, class_names):
         for names, has in ((first_column, named[1]), (first_row, named[0]))
     ]
     if not any(named):
-        print(f"note: noise matrix: rows and columns are in class order, {', '.join(class_names)}")
+        order = printable(", ".join(class_names))
+        print(f"note: noise matrix: rows and columns are in class order, {order}")
     down, across = (a if a is not None else b for a, b in (orders, orders[::-1]))
     try:
         matrix = cells[named[0] :, named[1] :].astype(float)

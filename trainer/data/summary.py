@@ -5,6 +5,8 @@ from collections import Counter
 
 import numpy as np
 
+from trainer.errors import printable
+
 SHOWN = 8  # classes, reasons
 
 
@@ -23,7 +25,7 @@ def of(source, labels):
         "left_out_reasons": kinds(reason for _, reason in source.left_out),
         "converted": len(source.converted),
         "conversions": kinds(what for _, what in source.converted),
-        "notes": source.notes,
+        "notes": tuple(map(printable, source.notes)),
     }
 
 
@@ -41,7 +43,7 @@ def lines(found, directory):
       directory: Where left_out.csv, converted.csv and duplicates.csv are.
     """
     for split, counts in found["images"].items():
-        yield f"{split}: {sum(counts.values())} images, {some(counts)}"
+        yield printable(f"{split}: {sum(counts.values())} images, {some(counts)}")
     yield from found["notes"]
     for name, by in (("left_out", "left_out_reasons"), ("converted", "conversions")):
         if found[name]:

@@ -1,5 +1,6 @@
 """What is found wrong before anything is read or written."""
 
+import os
 import time
 
 import pandas as pd
@@ -29,6 +30,8 @@ def test_paths_that_are_not_there(photos, tmp_path):
     wrong("--test: must exist", **folder, test=tmp_path / "none")
     wrong("--imagenet_val: must exist", "digits", imagenet_val=tmp_path / "none")
     wrong("--data: must be a table", "csv", data=photos)
+    os.mkfifo(tmp_path / "pipe")
+    wrong("--data: must be a file", "csv", data=tmp_path / "pipe")
 
 
 def test_a_table_without_its_column_or_files(photos, tmp_path):
@@ -46,8 +49,17 @@ def test_trusted_images_that_are_none_or_more_than_the_others(photos, tmp_path):
     few = write_images(tmp_path / "few", 2)
     (tmp_path / "empty").mkdir()
     wrong("--trusted: .* it is the same", "image_folder", data=photos, trusted=photos)
+    wrong("--test: .* the same as --data", "image_folder", data=photos, test=photos)
+    wrong("--test: .* the same as --tr", "image_folder", data=photos, trusted=few, test=few)
     wrong("--trusted: must hold", "image_folder", data=photos, trusted=tmp_path / "empty")
     wrong("--trusted: .* swap the two", "image_folder", data=few, trusted=photos)
+
+
+def test_noise_of_other_datasets(photos, tmp_path):
+    labels = tmp_path / "labels.pt"
+    labels.touch()
+    folder = {"dataset": "image_folder", "data": photos}
+    wrong("--noise: human is for cifar10 and cifar100", **folder, noise="human", noise_file=labels)
 
 
 def test_a_probe_that_is_too_large(photos, tmp_path):

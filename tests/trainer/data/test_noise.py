@@ -136,6 +136,8 @@ def test_a_matrix_without_names_is_in_class_order(digits, tmp_path, capsys):
         ("asymmetric", '{"1": "cat"}', "--noise_file: must be a JSON map from class names"),
         ("asymmetric", "1,7", "--noise_file: must be a JSON map from class names"),
         ("matrix", "1,0", "--noise_file: must have 10 rows of 10 probabilities that sum to 1"),
+        ("asymmetric", "[" * 100_000, "--noise_file: must be a JSON map from class names"),
+        ("matrix", "0" * 200_000, "--noise_file: must be a CSV file of numbers"),
         ("matrix", "a,b", "--noise_file: must have 10 rows of 10"),
         ("matrix", None, "--noise_file: must be a CSV file of numbers"),
         ("matrix", matrix_of(range(10))[:-2] + "1.5\n", "with sums"),

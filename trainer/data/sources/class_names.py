@@ -9,6 +9,8 @@ from trainer.errors import InputError
 WHOLE = re.compile(r"(-?[0-9]+)\.0*")  # an integer that passed through a column of floats
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]{1,3})?", re.IGNORECASE)
 BETWEEN_WORDS = re.compile(r"(?<=\w)[\s_-]+(?=\w)")
+# What programs write for a value that is not there; in a table they are no classes.
+NO_VALUE = ("nan", "NaN", "-nan", "<NA>", "NaT", "N/A", "n/a", "#N/A", "NULL", "null", "None")
 SHOWN = 3  # groups of names in a message
 
 
@@ -47,10 +49,23 @@ def written(name, label_case):
 
 
 def look(name):
-    """The same for names that differ in case, in how words are joined or in writing a number."""
+    """The same for names that differ in case, in how words are joined or in writing a number.
+
+    Characters that nobody sees, such as a zero-width space, make no difference either.
+    """
     if NUMBER.fullmatch(name):
         return str(Decimal(name).normalize())
+    name = "".join(c for c in name if unicodedata.category(c) != "Cf")
     return BETWEEN_WORDS.sub(" ", unicodedata.normalize("NFKC", name)).casefold()
+
+
+def need_keeping(names):
+    """Whether classes of these names are only the same in a table if `label_case` is keep."""
+    return (
+        len({*map(look, names)}) < len(names)
+        or any(name in NO_VALUE for name in names)
+        or any(written(name, "fail") != name for name in names)
+    )
 
 
 def counted(names):

@@ -14,7 +14,7 @@ import pandas as pd
 from trainer.data.sources import class_names
 from trainer.data.sources.image_check import check_all, in_parallel, stored
 from trainer.data.sources.source import Source
-from trainer.errors import InputError
+from trainer.errors import InputError, printable
 
 TEST_SHARE = 0.2  # held out where there is no test set
 FEWEST = 5  # images of a class, so that a share of it can be held out
@@ -50,6 +50,7 @@ def from_files(parts, settings, noisy_test=False, left_out=(), facts=None):
         files["test"], notes = held_out(files, names)
         files, again = without_repeated_images(files)
         repeated += again
+    check_trained(every, files, names, settings)
     train, test, changed = files[~files.test], files[files.test], files[files.converted != ""]
     known = test.clean_label >= 0
     trusted, clean = np.flatnonzero(train.trusted), train.clean_label.to_numpy(np.int32)
@@ -121,6 +122,15 @@ def check_emptied(every, files, names):
         raise InputError("--bad_images", rule, "skip")
 
 
+def check_trained(every, files, names, settings):
+    """Raises InputError where no image of a class is left to train on, as all are tested on."""
+    before, after = ({*of.label[~of.test]} for of in (every, files))
+    if gone := ", ".join(names[number] for number in sorted(before - after)[:20]):
+        rule = f"must leave images to train on; all of {gone} are among those that are tested on"
+        flag = "test" if settings.test else "data"
+        raise InputError(f"--{flag}", rule, str(getattr(settings, flag)))
+
+
 def repeated_images(files, names):
     """Files of the same content: a table of image (a number), path, label and part."""
     twins = files[files.duplicated("digest", keep=False)]
@@ -174,7 +184,7 @@ def held_out(files, names):
     enough = candidates[candidates.map(sizes) >= FEWEST]
     _, test = train_test_split(enough, test_size=TEST_SHARE, stratify=enough, random_state=0)
     note = (
-        f"too small to hold out a fifth: {small}; all their images are trained on and none is"
+        f"too small to hold out a fifth: {printable(small)}; all their images are trained on and none is"
         " tested; --test with some of them tells how well they are learned"
     )
     return files.index.isin(test.index), (note,) if small else ()

@@ -12,7 +12,7 @@ import pandas as pd
 
 from trainer import storage
 from trainer.data.sources.files import from_files
-from trainer.data.sources.image_check import is_image
+from trainer.data.sources.image_check import SPECIAL, is_image
 from trainer.errors import InputError
 
 # Endings that promise an image: a file that has one and cannot be decoded is a fault.
@@ -241,6 +241,7 @@ def walk(folder, names, above, aside):
     above = (*above, identity(folder))
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        os.stat(os.path.join(folder, "."))  # names may be seen where files may not
     except OSError as error:
         rule = f"must be a directory that can be read ({error.strerror})"
         raise InputError("directory", rule, str(folder)) from error
@@ -275,10 +276,12 @@ def file_reason(path):
     if not os.path.exists(path):
         return "is a link to nothing"
     if not os.path.isfile(path):
-        return "is no file, but a device or pipe"
+        return SPECIAL
     if path.lower().endswith(RAW):
         return "is raw; save it as JPEG or PNG"
-    return "" if path.lower().endswith(SUFFIXES) or is_image(path) else "is no image"
+    if path.lower().endswith(SUFFIXES) or is_image(path):
+        return ""
+    return "is no image" if os.access(path, os.R_OK) else "cannot be read"
 
 
 def remote_rows(root, others):

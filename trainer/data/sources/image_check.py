@@ -25,6 +25,7 @@ KEPT_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA")
 DEEP_MODES = ("I;16", "I;16L", "I;16B")  # 16 bits
 LOSSY, LARGE, QUALITY = ("JPEG", "MPO", "WEBP", "AVIF"), 1 << 20, 95  # LARGE in pixels
 HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1")
+SPECIAL = "is no file, but a device or pipe"
 ORIENTATION = 0x0112  # the EXIF tag
 TURNS = {  # what an image needs, of `PIL.Image.Transpose`, by its orientation
     **{2: "FLIP_LEFT_RIGHT", 3: "ROTATE_180", 4: "FLIP_TOP_BOTTOM", 5: "TRANSPOSE"},
@@ -84,6 +85,8 @@ def in_parallel(function, items):
 
 
 def read(path):
+    if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
+        raise UnfitError(SPECIAL)  # it might never end
     with open(path, "rb") as file:
         return file.read()
 

@@ -34,8 +34,6 @@ ENCODINGS = {  # those of four bytes begin as those of two
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
-# What programs write for a value that is not there; in a table they are no classes.
-NO_VALUE = ("nan", "NaN", "-nan", "<NA>", "NaT", "N/A", "n/a", "#N/A", "NULL", "null", "None")
 SHOWN = 6  # columns in a message
 TRUSTED = {
     **dict.fromkeys(("1", "1.0", "true", "yes", "y", "t"), True),
@@ -153,7 +151,7 @@ def check_values(table, wanted, file, label_case):
         if empty.any():
             rule = f"must have path and {wanted['label']} in each row"
             raise InputError("--data", rule, f"row {empty.idxmax() + 1} of {file}")
-    stands_for_none = table.label.isin(NO_VALUE)
+    stands_for_none = table.label.isin(class_names.NO_VALUE)
     if stands_for_none.any() and label_case != "keep":
         rule = f"must have a label in each row; {stands_for_none.sum()} have a word for none;"
         rule += " --label_case=keep takes it for a class"
@@ -238,7 +236,7 @@ def json_rows(content, file):
 def decoded(content, file, line=None):
     try:
         return json.loads(content)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         rule = f"must be JSON lines or a JSON array, of objects with path and label ({error})"
         raise InputError("--data", rule, f"line {line} of {file}" if line else str(file)) from None
 
@@ -249,4 +247,7 @@ def as_text(value, column):
         raise InputError(f"column {column}", "must have one value in each row", str(value)[:60])
     if value is None or value != value:  # null or NaN
         return ""
-    return json.dumps(value) if isinstance(value, bool) else str(value)
+    text = json.dumps(value) if isinstance(value, bool) else str(value)
+    if not text.isascii() and text.encode(errors="replace").decode() != text:
+        raise InputError(f"column {column}", "must be text in UTF-8 in each row", text[:60])
+    return text

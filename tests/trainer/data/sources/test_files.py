@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -256,6 +257,15 @@ def test_classes_too_small_to_hold_out_stay_whole(tmp_path, capsys):
     assert list(np.bincount(records.read_labels(tmp_path / "a", "train"))) == [3, 1, 8, 8]
     assert list(np.bincount(records.read_labels(tmp_path / "a", "test"))) == [0, 0, 2, 2]
     assert "class rare has 3, class rarest has 1; all their images" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("names", [CLASSES[:1], CLASSES], ids=["a class", "all"])
+def test_classes_that_are_tested_on_whole(folder, tmp_path, names):
+    for name in names:
+        shutil.copytree(folder / name, tmp_path / "test" / name)
+    settings = DataConfig(data=str(folder), test=str(tmp_path / "test"))
+    with pytest.raises(InputError, match="--test: must leave images to train on; all of tabby cat"):
+        records.prepare("image_folder", tmp_path / "a", settings)
 
 
 def wrong(name, message, **settings):

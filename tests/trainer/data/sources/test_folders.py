@@ -168,6 +168,21 @@ def test_a_name_that_is_not_utf_8(photos, prepare):
         prepare(photos)
 
 
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+@pytest.mark.parametrize("mode", [0o000, 0o300, 0o600])
+def test_what_may_not_be_read_is_said(photos, prepare, mode):
+    shutil.copy(photos / "cat" / "0.png", photos / "cat" / "picture")
+    (photos / "cat" / "picture").chmod(0)
+    _, left_out = prepare(photos)
+    assert left_out["cat/picture"] == "cannot be read"
+    (photos / "dog").chmod(mode)
+    with pytest.raises(
+        InputError, match=r"a directory that can be read \(Permission denied\).*dog"
+    ):
+        prepare(photos)
+    (photos / "dog").chmod(0o700)
+
+
 @pytest.mark.parametrize("flag", ["trusted", "test"])
 def test_folders_that_are_given_lie_in_the_data(photos, prepare, flag):
     for place in (photos / "checked", photos / "cat" / "checked"):
@@ -221,6 +236,18 @@ def test_images_outside_of_class_folders(photos, prepare, tmp_path):
     draw(tmp_path / "flat" / "x.png")
     with pytest.raises(InputError, match=r"--data: must hold a folder .* 1 lie in none"):
         prepare(tmp_path / "flat")
+
+
+def test_names_that_no_terminal_takes_are_escaped(photos, prepare, capsys):
+    draw(photos / "new\nline" / "0.png", photos / "new\nline" / "1.png")
+    os.mkdir(os.fsencode(photos) + b"/caf\xe9")
+    written, _ = prepare(photos)
+    said = capsys.readouterr().out
+    said.encode()
+    assert "new\\nline" in said
+    assert "no image in caf\\udce9, so no class" in said
+    assert all(line.startswith("note: ") for line in said.splitlines() if ": " in line)
+    assert written["images"]["train"]["new\nline"] == 2
 
 
 def test_a_summary_is_said(photos, prepare, capsys):

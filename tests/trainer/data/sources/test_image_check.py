@@ -1,6 +1,7 @@
 """What is stored of files of many formats: what people see in them, as training decodes it."""
 
 import io
+import os
 import struct
 import zlib
 
@@ -118,6 +119,11 @@ FAULTS = {
     ),
     "a dot": (encoded(Image.new("L", (7, 9)), "BMP"), "is not of 8 to 10000 pixels a side"),
 }
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.png")
+    assert image_check.check(tmp_path / "a.png")[3] == "is no file, but a device or pipe"
 
 
 @pytest.mark.parametrize("name", FAULTS)

@@ -134,6 +134,12 @@ MORE = "must have 2 values in each row, as in its header; it has 3.* Received: '
         ("numbers.json", b"[1, 2]", "must be JSON lines or a JSON array, of objects"),
         ("broken.jsonl", encoded([json_of("a")[0][:-1]]), "must be JSON lines .*line 1 of"),
         ("broken.json", b'[{"path": "a"', "must be JSON lines or a JSON array"),
+        ("deep.json", b"[" * 100_000, "must be JSON lines or a JSON array"),
+        (
+            "half a pair.json",
+            encoded(json_of("label", lambda *_: "\ud800")),
+            "must be text in UTF-8",
+        ),
         ("flag.csv", table_of("path,label,trusted", lambda *_: "maybe"), "column trusted: must be"),
         ("split.csv", table_of("path,label,split", lambda *_: "a"), "must be train or test or val"),
     ],
@@ -155,6 +161,7 @@ ALIKE = {
     "words": ("tabby-cat", "tabby cat"),
     "width": ("ｃａｔ", "cat"),
     "zeros": ("01", "1"),
+    "nothing seen": ("cat\u200b", "cat"),
     "digits": ("1.50", "1.5"),
 }
 
@@ -166,7 +173,7 @@ def test_names_that_look_alike(root, tmp_path, names):
     few, many = (label.count(name) for name in names)
     with pytest.raises(InputError, match="--label_case=join takes these for one class") as error:
         prepared(root, tmp_path, "t.csv", content)
-    assert f"{names[0]} ({few})" in str(error.value)
+    assert f"{names[0]!r}"[1:-1] + f" ({few})" in str(error.value)
     assert f"{names[1]} ({many})" in str(error.value)
     written, _ = prepared(root, tmp_path, "t.csv", content, label_case="join")
     assert set(written["class_names"]) == {"dog", names[1]}
