@@ -184,7 +184,7 @@ def held_out(files, names):
     enough = candidates[candidates.map(sizes) >= FEWEST]
     _, test = train_test_split(enough, test_size=TEST_SHARE, stratify=enough, random_state=0)
     note = (
-        f"too small to hold out a fifth: {printable(small)}; all their images are trained on and none is"
+        f"too small to hold out a fifth: {small}; all their images are trained on and none is"
         " tested; --test with some of them tells how well they are learned"
     )
     return files.index.isin(test.index), (note,) if small else ()
