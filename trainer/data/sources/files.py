@@ -14,7 +14,7 @@ import pandas as pd
 from trainer.data.sources import class_names
 from trainer.data.sources.image_check import check_all, in_parallel, stored
 from trainer.data.sources.source import Source
-from trainer.errors import InputError, printable
+from trainer.errors import InputError
 
 TEST_SHARE = 0.2  # held out where there is no test set
 FEWEST = 5  # images of a class, so that a share of it can be held out
