@@ -281,7 +281,7 @@ def file_reason(path):
         return "is raw; save it as JPEG or PNG"
     if path.lower().endswith(SUFFIXES) or is_image(path):
         return ""
-    return "is no image" if os.access(path, os.R_OK) else "cannot be read"
+    return "is no image" if os.access(path, os.R_OK, effective_ids=True) else "cannot be read"
 
 
 def remote_rows(root, others):
