@@ -22,7 +22,7 @@ STATES = {
     "new": "",
     "resumed": "the run in {} is resumed",
     "repeated": "{} has the results of this command; they are replaced when it has finished again",
-    "changed": "code or data have changed since the run in {} was cut off; it starts anew",
+    "changed": "the run in {} starts anew: code or data are others, or --no_cache is given",
 }
 
 

@@ -124,6 +124,8 @@ def execute(pipeline, parameters, directory, profile, total):
             pipeline(**parameters)
         except RuntimeError as error:
             directory.write(state="failed")
+            if directory.record["files"]:
+                console.tell(f"the results in {directory.root} are those of an earlier run")
             sys.exit(console.explain(error))
 
 

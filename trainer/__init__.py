@@ -3,6 +3,7 @@
 import os
 import sys
 
+from trainer import interrupts  # noqa: F401, before all that takes time
 from trainer.quiet import QuietTensorFlow
 
 __version__ = "0.1.0"

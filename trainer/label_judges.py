@@ -22,8 +22,8 @@ CANNOT_TELL = (
     " others are hardly right by more than chance; more images, or --audit_folds=3, may help"
 )
 BY_HEART = (
-    "the run agrees with almost every label that it was trained on, and cannot judge them;"
-    " --audit_folds=3 judges them by runs without them"
+    "the run agrees with almost every label that it was trained on, and may know wrong ones by"
+    " heart; --audit_folds=3 judges labels by runs without them"
 )
 
 

@@ -34,7 +34,7 @@ REVIEW = "review"
 EXPORTED_MODEL = "exported_model"
 
 FOR_EDITING = {LABEL_AUDIT: ("label_issues.csv",)}  # where people write what they decide
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 MANIFEST = "manifest.json"
 PARTIAL = MANIFEST + ".partial"
 MADE_BY = "ieg-pipeline"

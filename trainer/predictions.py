@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import tensorflow as tf
+from tqdm import tqdm
 
 from trainer import fit
 from trainer.data import views
@@ -66,4 +67,5 @@ def shifted(images, padding):
 def over(batches, function):
     """A function of images (B, H, W, channels) over all batches."""
     function = tf.function(function, reduce_retracing=True)
-    return np.concatenate([function(batch["image"]).numpy() for batch in batches])
+    shown = tqdm(batches, desc="predict", unit=" batches", total=len(batches), leave=False)
+    return np.concatenate([function(batch["image"]).numpy() for batch in shown])

@@ -67,7 +67,7 @@ def test_the_end_says_what_came_of_it_and_the_next_commands(out, shapes):
     )
     assert f"--data={out}/clean_manifest.csv" in shlex.split(again)
     issues = pd.read_csv(out / "label_issues.csv", dtype="str", keep_default_na=False)
-    (shapes / "decided.csv").write_text(f"id,decision\n{issues.id[0]},reject\n")
+    issues.assign(decision=["reject"] + [""] * 63).to_csv(shapes / "decided.csv", index=False)
     command = review.replace("label_issues.csv", "../decided.csv")
     done = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -5,6 +5,8 @@ import subprocess
 import sys
 import time
 
+from trainer import interrupts
+
 
 def test_cifar10_from_prepared_records_to_accuracy(tfds_data_dir, tmp_path):
     """The command of the IEG release, on a small set in the same form."""
@@ -27,6 +29,11 @@ def test_cifar10_from_prepared_records_to_accuracy(tfds_data_dir, tmp_path):
     run = json.loads((tmp_path / "checkpoints" / "manifest.json").read_text())
     assert run["config"]["aug_type"] == "autoaug"
     assert run["class_names"][0] == "airplane"
+
+
+def test_ctrl_c_during_imports_is_one_line(capsys):
+    interrupts.one_line(KeyboardInterrupt, KeyboardInterrupt(), None)
+    assert capsys.readouterr().err == "interrupted; the same command resumes\n"
 
 
 def test_ctrl_c_is_a_checkpoint_and_the_same_command_resumes(tmp_path):

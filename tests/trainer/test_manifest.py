@@ -51,7 +51,7 @@ def test_another_kind(artifact):
 def test_another_schema_version(artifact):
     content = json.loads((artifact / "manifest.json").read_text())
     (artifact / "manifest.json").write_text(json.dumps(content | {"schema_version": 99}))
-    with pytest.raises(InputError, match="schema version 1"):
+    with pytest.raises(InputError, match="schema version 2"):
         manifest.read(artifact, "numbers")
 
 

@@ -104,20 +104,21 @@ def test_several_tasks_need_a_directory_that_all_see(attempt, root):
 
 
 JOIN = """
-import os, sys
+import os, pathlib, sys
 from trainer import workers
 directory, worker = sys.argv[1], int(sys.argv[2])
-workers.join(directory, worker, 2, port=3000 + worker, patience=30)
+workers.join(pathlib.Path(directory), worker, 2, "finished", patience=30)
 print(os.environ["TF_CONFIG"])
 """
 
 
 def test_workers_find_each_other_but_not_those_of_an_earlier_attempt(tmp_path, monkeypatch):
-    manifest.write_json(tmp_path / "1.json", ["10.0.0.9:3001", 1, 5])
+    earlier = {"address": "10.0.0.9:3001", "started": 1, "beat": 5}
+    manifest.write_json(tmp_path / "1.json", earlier)
     manifest.write_json(tmp_path / "workers.json", [["10.0.0.8:3000", 1], ["10.0.0.9:3001", 1]])
     monkeypatch.delenv("TF_CONFIG", raising=False)
-    with pytest.raises(TrainingError, match="worker 0 of 2 waited 2 s for the others"):
-        workers.join(tmp_path, 0, 2, patience=2)
+    with pytest.raises(TrainingError, match="worker 0 of 2 waited 2 s for worker 1"):
+        workers.join(tmp_path, 0, 2, "finished", patience=2)
     assert "TF_CONFIG" not in os.environ
     started = [
         subprocess.Popen(

@@ -38,11 +38,9 @@ def folder(tmp_path_factory):
 
 def test_a_folder_in_storage(folder, tmp_path):
     storage.upload(folder, "gs://photos/own set")
-    remote = DataConfig(data="gs://photos/own set/", trusted="gs://photos/own set")
+    remote = DataConfig(data="gs://photos/own set/")
     there = records.prepare("image_folder", tmp_path / "a", remote)
-    here = records.prepare(
-        "image_folder", tmp_path / "b", DataConfig(data=str(folder), trusted=str(folder))
-    )
+    here = records.prepare("image_folder", tmp_path / "b", DataConfig(data=str(folder)))
     assert there["id"] == here["id"]
     by_beam = DataConfig(data="gs://photos/own set", beam_runner="DirectRunner")
     found = folders.data_folder(by_beam)

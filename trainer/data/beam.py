@@ -12,6 +12,7 @@ import uuid
 import apache_beam as beam
 import numpy as np
 import pandas as pd
+import tensorflow  # noqa: F401, before the threads of a worker need it
 import tensorflow_datasets as tfds
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions

@@ -17,6 +17,8 @@ HARMLESS = {
     ("numpy", "dtype"),
     ("numpy.core.multiarray", "_reconstruct"),
     ("numpy._core.multiarray", "_reconstruct"),
+    ("numpy.core.multiarray", "scalar"),
+    ("numpy._core.multiarray", "scalar"),
     ("collections", "OrderedDict"),
     ("_codecs", "encode"),
 }
@@ -46,7 +48,7 @@ def read(file, name):
         rule = f"must be one of {', '.join(arrays)}, which {file} has"
         raise InputError("--label_column", rule, name)
     clean = arrays.get("clean_label")
-    return np.asarray(arrays[name], np.int32), clean
+    return np.asarray(arrays[name], np.int32), None if clean is None else np.asarray(clean)
 
 
 def read_arrays(file):

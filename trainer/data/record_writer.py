@@ -35,7 +35,7 @@ def write(directory, name, source):
       source: `trainer.data.sources.source.Source`.
 
     Returns:
-      Labels, int32 (N,), and digests of the images, int64 (N,), of each split, by id.
+      Labels, int32 (N,), and digests of the images as they came, int64 (N,), of each split, by id.
     """
     import tensorflow_datasets as tfds
 
@@ -62,4 +62,7 @@ def write(directory, name, source):
             progress.update(len(rows))
     progress.close()
     writer.close_all()
-    return {split: (np.array(a), np.array(b)) for split, (a, b) in written.items()}
+    return {
+        split: (np.array(labels), np.array(getattr(source.splits[split], "digests", digests)))
+        for split, (labels, digests) in written.items()
+    }

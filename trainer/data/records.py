@@ -78,11 +78,11 @@ def write(directory, source_name, source, settings):
             csv.writer(file).writerows([("path",), *((storage.origin(path),) for path in paths)])
     write_rows(directory / "left_out.csv", ("path", "reason"), source.left_out)
     write_rows(directory / "converted.csv", ("path", "from"), source.converted)
-    place = directory.with_name(directory.name.removesuffix(".partial"))  # where it will be
     found = summary.of(source, {split: labels for split, (labels, _) in written.items()})
+    found |= source.facts | write_duplicates(directory, source.duplicates)
     if source.paths:
+        place = directory.with_name(directory.name.removesuffix(".partial"))  # where it will be
         print("\n".join(f"note: {line}" for line in summary.lines(found, place)))
-    facts = source.facts | write_duplicates(directory, source.duplicates, place)
     return manifest.finish(
         directory,
         manifest.PREPARED_DATASET,
@@ -94,7 +94,6 @@ def write(directory, source_name, source, settings):
         labels_are_clean=source.labels_are_clean,
         test_labels_are_clean=source.test_labels_are_clean,
         **found,
-        **facts,
     )
 
 
@@ -105,18 +104,16 @@ def write_rows(path, header, rows):
             csv.writer(file).writerows([header, *rows])
 
 
-def write_duplicates(directory, found, place):
+def write_duplicates(directory, found):
     """Lists files of the same content. Returns how many images they show, for the manifest."""
     if found is None or found.empty:
         return {}
     found.to_csv(directory / "duplicates.csv", index=False)
     several_labels = int((found.groupby("image").label.nunique() > 1).sum())
-    images = int(found.image.nunique())
-    print(
-        f"note: {images} images occur more than once, {several_labels} of them under two labels or"
-        f" more; {place}/duplicates.csv lists them"
-    )
-    return {"repeated_images": images, "images_under_two_labels": several_labels}
+    return {
+        "repeated_images": int(found.image.nunique()),
+        "images_under_two_labels": several_labels,
+    }
 
 
 def read_manifest(path):

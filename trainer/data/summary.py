@@ -39,8 +39,8 @@ def lines(found, directory):
     """The same as lines for the screen.
 
     Args:
-      found: As `of` gives it.
-      directory: Where left_out.csv and converted.csv are.
+      found: As `of` gives it, or the manifest that has it.
+      directory: Where left_out.csv, converted.csv and duplicates.csv are.
     """
     for split, counts in found["images"].items():
         yield printable(f"{split}: {sum(counts.values())} images, {some(counts)}")
@@ -50,6 +50,12 @@ def lines(found, directory):
             verb = "are" if found[name] > 1 else "is"
             files = f"{found[name]} file{'s' * (found[name] > 1)} {verb} {name.replace('_', ' ')}"
             yield f"{files} ({some(found[by])}); {directory}/{name}.csv lists them"
+    if images := found.get("repeated_images"):
+        labels = found["images_under_two_labels"]
+        yield (
+            f"{images} images occur more than once, {labels} of them under two labels or more;"
+            f" {directory}/duplicates.csv lists them"
+        )
 
 
 def some(counts):

@@ -192,13 +192,16 @@ def read_encoded(images, positions):
 
 @atexit.register
 def end_iterators():
-    """Ends the iterators that an exception holds, while their threads still get the interpreter.
+    """Ends the iterators that are left, by an exception or not, while threads still run Python.
 
-    They wait for the Python function in `read_encoded`. Once the interpreter shuts down it lets no
+    Theirs wait for the function in `read_encoded`. Once the interpreter shuts down, it lets no
     thread in, and an iterator that is destroyed then waits for ever.
     """
     sys.last_type = sys.last_value = sys.last_traceback = None
     gc.collect()
+    for thing in gc.get_objects():
+        if issubclass(type(thing), tf.data.Iterator):
+            vars(thing).clear()
 
 
 def test_batches(dataset_path, config, batch_size, split="test", ids=None):

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from trainer import detection, label_audit, manifest
-from trainer.data import records
+from trainer.data import records, summary
 from trainer.report import charts, gallery, page
 
 NOISE_AXES = {"across": "label given", "down": "true label"}
@@ -76,6 +76,7 @@ def write(
         confusion=charts.heat_map(confusion, names, **TEST_AXES),
         reliability=reliability(exported),
         calibrated=calibrated(dataset, exported),
+        data=list(summary.lines(dataset, manifest.PREPARED_DATASET)),
         training=curves(checkpoints_path) | coefficients(issues, clean, names),
         run=facts(checkpoints_path, made, metrics),
     )

@@ -39,6 +39,15 @@ def test_every_form(tmp_path, write):
     np.testing.assert_array_equal(clean, ARRAYS["clean_label"])
 
 
+@pytest.mark.parametrize("write", [write_zip, write_old, write_numpy])
+def test_lists_of_numbers_of_numpy(tmp_path, write):
+    """As CIFAR-100N has them."""
+    write(tmp_path / "labels", {name: list(values) for name, values in ARRAYS.items()})
+    given, clean = human_labels.read(tmp_path / "labels", "worse_label")
+    np.testing.assert_array_equal(given, ARRAYS["worse_label"])
+    np.testing.assert_array_equal(clean, ARRAYS["clean_label"])
+
+
 class Trap:
     def __reduce__(self):
         return print, ("it ran",)

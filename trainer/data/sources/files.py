@@ -14,7 +14,7 @@ import pandas as pd
 from trainer.data.sources import class_names
 from trainer.data.sources.image_check import check_all, in_parallel, stored
 from trainer.data.sources.source import Source
-from trainer.errors import InputError, listed, printable
+from trainer.errors import InputError, listed
 
 TEST_SHARE = 0.2  # held out where there is no test set
 FEWEST = 5  # images of a class, so that a share of it can be held out
@@ -45,9 +45,9 @@ def from_files(parts, settings, noisy_test=False, left_out=(), facts=None):
     check_emptied(every, files, names)
     duplicates = repeated_images(files, names)
     files, repeated = without_repeated_images(files)
-    named = files.test.any()
+    named, notes = files.test.any(), ()
     if not named:
-        files["test"] = held_out(files, names)
+        files["test"], notes = held_out(files, names)
         files, again = without_repeated_images(files)
         repeated += again
     check_trained(every, files, names, settings)
@@ -69,6 +69,7 @@ def from_files(parts, settings, noisy_test=False, left_out=(), facts=None):
         paths={"train": train.path, "test": test.path},
         left_out=(*left_out, *bad, *repeated),
         converted=tuple(changed[["path", "converted"]].itertuples(index=False, name=None)),
+        notes=notes,
         duplicates=duplicates,
         facts=facts or {},
     )
@@ -165,9 +166,12 @@ def without_repeated_images(files):
 
 
 def held_out(files, names):
-    """Which files make the test: a stratified fifth, always the same, of those not trusted.
+    """Chooses the test images: a stratified fifth, always the same, of those not trusted.
 
     A class of few images stays in training whole.
+
+    Returns:
+      bool (N,), and notes on what was not held out.
     """
     from sklearn.model_selection import train_test_split
 
@@ -177,14 +181,13 @@ def held_out(files, names):
     if (sizes >= FEWEST).sum() < 2:
         rule = f"must be given where no fifth of two classes or more can be held out; {small}"
         raise InputError("--test", rule, "")
-    if small:
-        print(
-            f"note: too small to hold out a fifth: {printable(small)}; all their images are"
-            " trained on and none is tested; --test with some tells how well they are learned"
-        )
     enough = candidates[candidates.map(sizes) >= FEWEST]
     _, test = train_test_split(enough, test_size=TEST_SHARE, stratify=enough, random_state=0)
-    return files.index.isin(test.index)
+    note = (
+        f"too small to hold out a fifth: {small}; all their images are trained on and none is"
+        " tested; --test with some of them tells how well they are learned"
+    )
+    return files.index.isin(test.index), (note,) if small else ()
 
 
 @dataclass(frozen=True)

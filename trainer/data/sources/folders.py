@@ -107,20 +107,35 @@ def data_folder(settings):
     check_splits(root, tops, splits)
     tested = {"test", "val"} if "test" not in splits.values() and not settings.test else {"test"}
     for name, split in splits.items():
-        mine = [row for row in rows if row[0][0] == name]
-        if split != "train" and split not in tested:
-            found.left_out += [(path, why or "is for validation") for _, path, why in mine]
-            images = [path for _, path, why in mine if not why]
-            found.notes.append(f"{root}/{name}: {count(images)} left out, as there is a test")
-        elif not found.add(mine, 1, f"{root}/{name}", test=split in tested) and split == "train":
-            rule = "must hold a folder for each class, with images in it"
-            raise InputError("--data", rule, f"{root}/{name}")
-        else:
-            use = "trained on" if split == "train" else "tested on"
-            found.notes.append(f"{root}/{name}: {count(found.parts[-1])} {use}")
+        add_split(found, root, name, split, tested, [row for row in rows if row[0][0] == name])
     others = [row for row in rows if row[0][0] not in splits]
     found.left_out += [(path, reason or NO_CLASS) for _, path, reason in others]
     return found
+
+
+def add_split(found, root, name, split, tested, rows):
+    """Takes up a split, or leaves it out where it is neither trained nor tested on.
+
+    Args:
+      found: `Found`.
+      root: The data directory.
+      name: Of the split's folder in it.
+      split: Which one that is, of `SPLITS`.
+      tested: Those that are tested on.
+      rows: Of `files_below`, those in this folder.
+    """
+    place = f"{root}/{name}"
+    if split != "train" and split not in tested:
+        images = [path for _, path, reason in rows if not reason]
+        found.left_out += [(path, reason or "is for validation") for _, path, reason in rows]
+        found.notes.append(f"{place}: {count(images)} left out, as there is a test")
+        return
+    images = found.add(rows, 1, place, test=split in tested)
+    if split == "train" and not images:
+        rule = "must hold a folder for each class, with images in it"
+        raise InputError("--data", rule, place)
+    use = "trained on" if split == "train" else "tested on"
+    found.notes.append(f"{place}: {count(found.parts[-1])} {use}")
 
 
 def check_splits(root, tops, splits):
@@ -266,7 +281,7 @@ def file_reason(path):
         return "is raw; save it as JPEG or PNG"
     if path.lower().endswith(SUFFIXES) or is_image(path):
         return ""
-    return "is no image" if os.access(path, os.R_OK) else "cannot be read"
+    return "is no image" if os.access(path, os.R_OK, effective_ids=True) else "cannot be read"
 
 
 def remote_rows(root, others):
@@ -305,4 +320,5 @@ def check_name(argument, path):
 
 
 def count(rows):
-    return f"{len(rows)} image{'s' * (len(rows) != 1)}"
+    """Such as "3 images", or "no image"."""
+    return f"{len(rows) or 'no'} image{'s' * (len(rows) > 1)}"

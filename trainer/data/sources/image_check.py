@@ -47,6 +47,8 @@ def check_all(paths):
     if not reading.get():
         rows = [there(path) for path in paths]
         return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+    import tensorflow  # noqa: F401, by one thread before many need it
+
     parts = []
     with tqdm(total=len(paths), desc="check images", unit=" images", leave=False) as progress:
         for rows in in_parallel(check, paths):

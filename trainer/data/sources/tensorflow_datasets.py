@@ -1,9 +1,13 @@
 """Sets of TensorFlow Datasets: images pass through as they were encoded there."""
 
+import logging
+
 import numpy as np
 
 from trainer.data.sources.source import Source
 from trainer.errors import InputError
+
+RETRIES = 4  # of a download, in a few seconds; the ten of TensorFlow Datasets take minutes
 
 
 def from_tfds(name, settings):
@@ -17,8 +21,11 @@ def from_tfds(name, settings):
       InputError: It is neither prepared nor can it be downloaded, or it is not for classification.
     """
     import tensorflow_datasets as tfds
+    from tensorflow_datasets.core.download import downloader
 
     data_dir = settings.tfds_data_dir or None
+    downloader.MAX_RETRIES = RETRIES
+    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # it warns of each retry
     try:
         builder = tfds.builder(name, data_dir=data_dir)
         builder.download_and_prepare(download_config=download_config(settings))

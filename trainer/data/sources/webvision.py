@@ -16,12 +16,14 @@ from pathlib import Path
 import numpy as np
 
 from trainer import storage
+from trainer.config import WEBVISION_RELEASE
 from trainer.data import archive
 from trainer.data.sources.source import Source
 from trainer.data.sources.tensorflow_datasets import encoded_pairs
 from trainer.errors import InputError
 
 NUM_CLASSES = 50
+FIRST_RELEASE = WEBVISION_RELEASE.replace("webvisionmini2", "webvisionmini")
 VAL_NAME = "ILSVRC2012_val_{:08d}.JPEG"
 
 
@@ -64,7 +66,7 @@ def prepared(settings, name):
     """The newest version of a set under `settings.data`, as a TFDS builder."""
     import tensorflow_datasets as tfds
 
-    data = Path(storage.fetched(settings.data, "--data"))
+    data = Path(fetched(settings.data))
     if data.suffix == ".zip":
         data = archive.unpacked(data)
     versions = sorted(file.parent for file in data.glob(f"**/{name}/*/dataset_info.json"))
@@ -72,6 +74,16 @@ def prepared(settings, name):
         rule = f"must hold the records of {name}, such as in tensorflow_datasets/{name}/2.0.0"
         raise InputError("--data", rule, settings.data)
     return tfds.builder_from_directory(versions[-1])
+
+
+def fetched(data):
+    """What the settings name, on this machine; of the release also under its first name."""
+    try:
+        return storage.fetched(data, "--data")
+    except InputError:
+        if data != WEBVISION_RELEASE:
+            raise
+        return storage.fetched(FIRST_RELEASE, "--data")
 
 
 def read_probe(root):

@@ -1,8 +1,10 @@
 """What is found in directories as people have them, and what is said of the rest."""
 
+import contextlib
 import csv
 import os
 import shutil
+import tempfile
 import unicodedata
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from PIL import Image
 
 from trainer.config import DataConfig
 from trainer.data import records
+from trainer.data.sources import folders
 from trainer.errors import InputError
 
 numbers = iter(range(10**6))
@@ -168,19 +171,33 @@ def test_a_name_that_is_not_utf_8(photos, prepare):
         prepare(photos)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+@contextlib.contextmanager
+def as_another_user():
+    """Root may read everything; another user may not."""
+    user = os.geteuid()
+    os.seteuid(user or 65534)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+
+
 @pytest.mark.parametrize("mode", [0o000, 0o300, 0o600])
-def test_what_may_not_be_read_is_said(photos, prepare, mode):
-    shutil.copy(photos / "cat" / "0.png", photos / "cat" / "picture")
-    (photos / "cat" / "picture").chmod(0)
-    _, left_out = prepare(photos)
-    assert left_out["cat/picture"] == "cannot be read"
-    (photos / "dog").chmod(mode)
-    with pytest.raises(
-        InputError, match=r"a directory that can be read \(Permission denied\).*dog"
-    ):
-        prepare(photos)
-    (photos / "dog").chmod(0o700)
+def test_what_may_not_be_read_is_said(mode):
+    with tempfile.TemporaryDirectory() as open_to_all:
+        os.chmod(open_to_all, 0o755)
+        photos = classes(Path(open_to_all) / "photos")
+        shutil.copy(photos / "cat" / "0.png", photos / "cat" / "picture")
+        (photos / "cat" / "picture").chmod(0)
+        settings = DataConfig(data=str(photos))
+        with as_another_user():
+            found = folders.data_folder(settings)
+        assert found.left_out == [(str(photos / "cat" / "picture"), "cannot be read")]
+        (photos / "dog").chmod(mode)
+        rule = r"a directory that can be read \(Permission denied\).*dog"
+        with as_another_user(), pytest.raises(InputError, match=rule):
+            folders.data_folder(settings)
+        (photos / "dog").chmod(0o700)
 
 
 @pytest.mark.parametrize("flag", ["trusted", "test"])

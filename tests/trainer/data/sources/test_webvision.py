@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from tests.webvision_files import write_imagenet_val, write_release
-from trainer.config import DataConfig
+from trainer import storage
+from trainer.config import WEBVISION_RELEASE, DataConfig
 from trainer.data import probe, records
 from trainer.data.sources import webvision
 from trainer.errors import InputError
@@ -109,3 +110,16 @@ def test_resnet50_at_224_pixels(dataset_dir, tmp_path):
     assert run["image_shape"] == [224, 224, 3]
     assert "imagenet/top5" in done.stdout
     assert (run["config"]["network_name"], run["config"]["ce_factor"]) == ("resnet50", 4)
+
+
+@pytest.mark.usefixtures("bucket")
+def test_the_release_under_its_first_name():
+    with pytest.raises(InputError, match="webvisionmini"):
+        webvision.fetched(WEBVISION_RELEASE)
+    bucket = storage.client().create_bucket("gresearch")
+    bucket.blob("ieg/webvisionmini.zip").upload_from_string(b"first")
+    with open(webvision.fetched(WEBVISION_RELEASE), "rb") as file:
+        assert file.read() == b"first"
+    bucket.blob("ieg/webvisionmini2.zip").upload_from_string(b"second")
+    with open(webvision.fetched(WEBVISION_RELEASE), "rb") as file:
+        assert file.read() == b"second"
