@@ -238,12 +238,16 @@ def check(pipeline, parameters):
     config.check_data(source, kind, parameters.get("noise_ratio", 0.0), files)
     settings = named("settings", parameters["settings"], TrainConfig, OWN)
     chosen = {name: parameters[name] for name in OWN if name in parameters}
-    config.resolve(source, **settings | chosen)
+    method = config.resolve(source, **settings | chosen).method
     if "runs" not in parameters:
+        config.check_trusted(method, files)
         return parameters
     if not parameters["runs"]:
         raise InputError("--runs", "must have one run or more", [])
-    return parameters | {"runs": [checked_run(source, run, settings) for run in parameters["runs"]]}
+    runs = [checked_run(source, run, settings) for run in parameters["runs"]]
+    for run in runs:
+        config.check_trusted(run["method"], files)
+    return parameters | {"runs": runs}
 
 
 def inputs_of(pipeline, parameters):

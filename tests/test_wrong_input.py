@@ -52,6 +52,11 @@ WRONG = [
         "pipelines run --noise=none --noise_ratio=0.4",
         "--noise_ratio: is for a noise to add; --noise names it. Received: 0.4",
     ),
+    ("trainer --probe_per_class=0", "--probe_per_class: must be 1 or more for ieg; supervised, "),
+    (
+        "pipelines run --pipeline=sweep --methods=fsr,l2r --probe_per_class=0",
+        "--probe_per_class: must be 1 or more for l2r; supervised, robust, fsr need no trusted",
+    ),
     ("pipelines compile --register_model=a", "--register_model: is for --target=vertex."),
     ("pipelines compile --output=a.txt", "--output: must be the name of a YAML file"),
     ("pipelines run --bad_images=keep", "--bad_images: must be one of fail, skip."),

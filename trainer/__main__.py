@@ -105,6 +105,8 @@ def main(arguments):
         rule = "must be a directory that all workers see, such as a mounted bucket"
         raise InputError("--checkpoint_path", rule, place)
     seen = ""
+    if mode == "train":
+        config.check_trusted(settings.method, files)
     if mode == "train" and not worker:
         seen = check_before(place, dataset, noise, files)
     if worker:

@@ -27,6 +27,7 @@ WEBVISION_RELEASE = "gs://gresearch/ieg/webvisionmini2.zip"
 NOISES = ("none", "uniform", "asymmetric", "pair", "instance", "matrix", "human")
 SMALLEST = 8  # side of an image, in pixels
 METHODS = ("supervised", "robust", "l2r", "fsr", "ieg")
+NEED_TRUSTED = ("l2r", "ieg")
 NETWORKS = ("convnet", "resnet29", "wrn28-10", "resnet50")
 
 
@@ -420,6 +421,15 @@ def check_data(dataset, noise, noise_ratio, settings=DataConfig()):
         raise InputError("--noise_file", f"must name the file of noise {noise}", "")
     if settings.noise_file and noise not in ("matrix", "human", "asymmetric"):
         raise InputError("--noise_file", "is for noise matrix, human or asymmetric", noise)
+
+
+def check_trusted(method, settings):
+    """Raises InputError for a method that needs trusted images where none are asked for."""
+    asked = settings.probe_per_class or settings.probe_dataset_hold_ratio
+    if method in NEED_TRUSTED and not asked:
+        others = ", ".join(name for name in METHODS if name not in NEED_TRUSTED)
+        rule = f"must be 1 or more for {method}; {others} need no trusted images"
+        raise InputError("--probe_per_class", rule, settings.probe_per_class)
 
 
 def check_beam(dataset):

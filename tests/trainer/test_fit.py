@@ -260,7 +260,7 @@ def test_fsr_tells_wrong_labels_without_a_probe(digits, tmp_path):
     assert row["train/weight_auroc"] > 0.9
     assert row["test/top1"] > 0.8
     settings = config.resolve("digits", method="ieg")
-    with pytest.raises(InputError, match="--probe_per_class: must be 1 or more for ieg; fsr and"):
+    with pytest.raises(InputError, match="--probe_per_class: must be 1 or more for ieg, which"):
         fit.train(settings, digits, tmp_path / "labels", tmp_path / "split", *paths)
 
 

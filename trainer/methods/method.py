@@ -111,7 +111,7 @@ class Method(keras.Model):
           num_classes: C.
         """
         if cls.uses_probe and not len(data.probe_labels):
-            rule = f"must be 1 or more for {config.method}; fsr and supervised need no probe"
+            rule = f"must be 1 or more for {config.method}, which learns from trusted images"
             raise InputError("--probe_per_class", rule, 0)
 
     @classmethod
