@@ -109,10 +109,11 @@ def write_duplicates(directory, found):
     if found is None or found.empty:
         return {}
     found.to_csv(directory / "duplicates.csv", index=False)
-    several_labels = int((found.groupby("image").label.nunique() > 1).sum())
+    several = found.groupby("image")[["label", "part"]].nunique() > 1
     return {
-        "repeated_images": int(found.image.nunique()),
-        "images_under_two_labels": several_labels,
+        "repeated_images": len(several),
+        "images_under_two_labels": int(several.label.sum()),
+        "images_in_two_parts": int(several.part.sum()),
     }
 
 

@@ -51,10 +51,10 @@ def lines(found, directory):
             files = f"{found[name]} file{'s' * (found[name] > 1)} {verb} {name.replace('_', ' ')}"
             yield f"{files} ({some(found[by])}); {directory}/{name}.csv lists them"
     if images := found.get("repeated_images"):
-        labels = found["images_under_two_labels"]
+        labels, parts = found["images_under_two_labels"], found["images_in_two_parts"]
         yield (
-            f"{images} images occur more than once, {labels} of them under two labels or more;"
-            f" {directory}/duplicates.csv lists them"
+            f"{images} images occur more than once, {labels} of them under two labels or more,"
+            f" {parts} in two of train, trusted and test; {directory}/duplicates.csv lists them"
         )
 
 

@@ -232,6 +232,7 @@ def test_copies_of_trusted_images_go_before_anything_is_held_out(folder, tmp_pat
     written = records.prepare("image_folder", tmp_path / "a", settings)
     assert written["num_examples"] == {"train": 2 * (20 - 6) - 6 + 12, "test": 6}
     assert (written["repeated_images"], written["images_under_two_labels"]) == (12, 2)
+    assert written["images_in_two_parts"] == 12
     found = read_duplicates(tmp_path / "a")
     assert [part for _, _, part in found].count("trusted") == len(found) / 2 == 12
     assert len({image for image, label, _ in found}) == 12
@@ -242,7 +243,7 @@ def test_copies_of_trusted_images_go_before_anything_is_held_out(folder, tmp_pat
 def test_an_image_under_two_labels_is_listed(folder, tmp_path):
     (folder / CLASSES[1] / "twin.jpg").write_bytes((folder / CLASSES[0] / "000.jpg").read_bytes())
     written = records.prepare("image_folder", tmp_path / "a", DataConfig(data=folder))
-    assert written["images_under_two_labels"] == 1
+    assert (written["images_under_two_labels"], written["images_in_two_parts"]) == (1, 0)
     assert read_duplicates(tmp_path / "a") == [("0", name, "train") for name in CLASSES]
 
 
