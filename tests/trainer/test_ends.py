@@ -40,11 +40,7 @@ for i in range(times):
         settings = config.resolve(
             "image_folder", method="supervised", batch_size=4, max_iteration=1000, image_size=8
         )
-        try:
-            fit.train(settings, *data, *outputs)
-        except Exception as raised:
-            error = raised  # what a module holds lives as long as the interpreter
-            raise
+        fit.train(settings, *data, *outputs)
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
 

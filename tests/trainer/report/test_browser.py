@@ -193,6 +193,7 @@ def test_a_hundred_thousand_labels(opened, digits, tmp_path):
             "large": True,
             "gallery": data,
             "headline": {},
+            "data": [],
             "noise": {},
         },
         **{"confusion": "", "reliability": "", "calibrated": "", "training": {}, "run": {}},
