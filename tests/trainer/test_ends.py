@@ -40,7 +40,11 @@ for i in range(times):
         settings = config.resolve(
             "image_folder", method="supervised", batch_size=4, max_iteration=1000, image_size=8
         )
-        fit.train(settings, *data, *outputs)
+        try:
+            fit.train(settings, *data, *outputs)
+        except Exception as raised:  # what a global holds lives until the interpreter shuts down
+            error = raised
+            raise
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
 

@@ -6,9 +6,8 @@ they show it. B batch, S side of a crop.
 """
 
 import atexit
-import gc
 import math
-import sys
+import time
 from functools import partial
 
 import tensorflow as tf
@@ -185,23 +184,38 @@ def as_tested(encoded, shape, side):
 
 def read_encoded(images, positions):
     """The files at int64 (B,) positions of `trainer.data.records.EncodedImages`: string (B,)."""
-    examples = tf.numpy_function(images.serialised, [positions], tf.string, stateful=False)
+    read = partial(READS.take, images.serialised)
+    examples = tf.numpy_function(read, [positions], tf.string, stateful=False)
     image = {"image": tf.io.FixedLenFeature([], tf.string)}
     return tf.io.parse_example(tf.ensure_shape(examples, positions.shape), image)["image"]
 
 
-@atexit.register
-def end_iterators():
-    """Ends the iterators that are left, by an exception or not, while threads still run Python.
+class Reads:
+    """The Python that threads of iterators run, ended before the interpreter shuts down.
 
-    Theirs wait for the function in `read_encoded`. Once the interpreter shuts down, it lets no
-    thread in, and an iterator that is destroyed then waits for ever.
+    It lets no thread in from then on, and an iterator that is destroyed while one of its threads
+    waits to be let in waits for ever.
     """
-    sys.last_type = sys.last_value = sys.last_traceback = None
-    gc.collect()
-    for thing in gc.get_objects():
-        if issubclass(type(thing), tf.data.Iterator):
-            vars(thing).clear()
+
+    def __init__(self):
+        self.ended, self.taken = False, 0
+
+    def take(self, read, positions):
+        self.taken += 1
+        if self.ended:
+            raise tf.errors.CancelledError(None, None, "the process ends")
+        return read(positions)
+
+    def end(self):
+        """Lets the threads fill their buffers with errors, after which they rest."""
+        self.ended, before = True, 0
+        while self.taken != before:
+            before = self.taken
+            time.sleep(0.2)
+
+
+READS = Reads()
+atexit.register(READS.end)
 
 
 def test_batches(dataset_path, config, batch_size, split="test", ids=None):
