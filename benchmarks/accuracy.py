@@ -65,7 +65,7 @@ NOISE = {
 }
 
 
-# The pairs that look alike, as in `trainer.data.noise_models`.
+# The pairs that look alike, as in `trainer.data.noise.noise_models`.
 ALIKE = {
     "truck": "automobile",
     "bird": "airplane",

@@ -18,9 +18,10 @@ from absl import app, flags
 from tabulate import tabulate
 
 from benchmarks import harness, steps
-from trainer import config, fit
+from trainer import config
 from trainer.data import input_pipeline
 from trainer.methods import METHODS
+from trainer.training import fit
 
 BATCH_SIZES = flags.DEFINE_list("batch_sizes", ["25", "50", "100", "200"], "B, with 10 classes")
 CLASS_COUNTS = flags.DEFINE_list("class_counts", ["10", "100", "1000"], "C, with batches of 100")
@@ -68,7 +69,7 @@ def measure_step():
 
 def measure_writing():
     started = time.perf_counter()
-    harness.artifacts(ROOT.value, "digits", SHAPE, CLASSES, SIZE.value, TEST)
+    harness.made_up(ROOT.value, "digits", SHAPE, CLASSES, SIZE.value, TEST)
     return {"seconds": time.perf_counter() - started}
 
 

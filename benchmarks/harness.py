@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from trainer import manifest, run_directory
+from trainer import artifacts, local_run
 
 DISTINCT = 1000  # images, shown in turn
 
 
-def artifacts(root, name, shape, classes, train, test):
+def made_up(root, name, shape, classes, train, test):
     """Writes random images as a prepared dataset, with 40% uniform noise and 10 trusted per class.
 
     Args:
@@ -24,7 +24,8 @@ def artifacts(root, name, shape, classes, train, test):
       test: Number of test examples.
     """
     from trainer.config import DataConfig
-    from trainer.data import noise, probe, records
+    from trainer.data import probe, records
+    from trainer.data.noise import injection
     from trainer.data.sources.digits import png
     from trainer.data.sources.source import Source
 
@@ -43,15 +44,15 @@ def artifacts(root, name, shape, classes, train, test):
         labels_are_clean=True,
     )
     data, noisy_labels, split = paths(root)
-    with manifest.writing(data) as directory:
+    with artifacts.writing(data) as directory:
         records.write(directory, name, source, DataConfig())
-    noise.inject(data, noisy_labels, "uniform", 0.4, seed=0)
+    injection.inject(data, noisy_labels, "uniform", 0.4, seed=0)
     probe.split(data, split, per_class=10, seed=0)
 
 
 def paths(root):
     """Of the three artifacts that training reads."""
-    return [Path(root) / part for part in run_directory.DATA]
+    return [Path(root) / part for part in local_run.DATA]
 
 
 def result_of(module, **flags):

@@ -14,8 +14,12 @@ from cleanlab.rank import get_label_quality_scores
 from scipy.special import softmax
 from tabulate import tabulate
 
-from trainer import detection, fit, manifest, predictions
-from trainer.data import noise, probe, records
+from trainer import artifacts
+from trainer.data import probe, records
+from trainer.data.noise import injection
+from trainer.data.noise.transition import normalised_rows, realised
+from trainer.evaluation import detection, predictions
+from trainer.training import fit
 
 SCORES = ("self_confidence", "normalized_margin", "confidence_weighted_entropy")
 SHOWN = ("auroc", "average_precision", "precision_at_1000")
@@ -23,15 +27,15 @@ SHOWN = ("auroc", "average_precision", "precision_at_1000")
 
 def rows(root):
     """One row for the audit, and one for each score of cleanlab."""
-    dataset_path = root / manifest.PREPARED_DATASET
+    dataset_path = root / artifacts.PREPARED_DATASET
     dataset = records.read_manifest(dataset_path)
-    labels, _ = noise.read(root / manifest.NOISY_LABELS, dataset)
-    _, ids, _ = probe.read(root / manifest.PROBE_SPLIT, dataset)
+    labels, _ = injection.read(root / artifacts.NOISY_LABELS, dataset)
+    _, ids, _ = probe.read(root / artifacts.PROBE_SPLIT, dataset)
     given, clean = labels[ids], records.read_clean_labels(dataset_path)[ids]
-    method, _ = fit.restore(root / manifest.CHECKPOINTS)
+    method, _ = fit.restore(root / artifacts.CHECKPOINTS)
     P = softmax(predictions.logits(dataset_path, method, "train", ids).astype(float), axis=1)
-    table = pd.read_parquet(root / manifest.LABEL_AUDIT / "label_issues.parquet").set_index("id")
-    transition = np.load(root / manifest.LABEL_AUDIT / "transition.npy")
+    table = pd.read_parquet(root / artifacts.LABEL_AUDIT / "label_issues.parquet").set_index("id")
+    transition = np.load(root / artifacts.LABEL_AUDIT / "transition.npy")
     found = {"audit": (table.score[ids].to_numpy(), table.score.mean(), transition)}
     joint = estimate_joint(given, P)
     for score, adjusted in itertools.product(SCORES, (False, True)):
@@ -39,8 +43,8 @@ def rows(root):
             continue
         quality = get_label_quality_scores(given, P, method=score, adjust_pred_probs=adjusted)
         name = f"cleanlab, {score}{', adjusted' if adjusted else ''}"
-        found[name] = -quality, 1 - np.trace(joint), detection.rows_of_shares(joint.T)
-    truth = detection.transition(given, clean, len(transition))
+        found[name] = -quality, 1 - np.trace(joint), normalised_rows(joint.T)
+    truth = realised(clean, given, len(transition))
     for name, (score, rate, T) in found.items():
         quality = detection.quality(score, given != clean)
         yield {

@@ -18,7 +18,7 @@ import tensorflow as tf
 from absl import flags
 from tabulate import tabulate
 
-from trainer import command_line, config, run_directory
+from trainer import command_line, config, local_run
 from trainer.config import DataConfig, TrainConfig
 from trainer.methods import METHODS, ieg
 from trainer.methods.method import cross_entropy, share
@@ -86,7 +86,7 @@ def train(method, **settings):
     settings = config.resolve(dataset, **settings)
     with tempfile.TemporaryDirectory() as root:
         rest = dataset, noise, noise_ratio, files, settings, 0, lambda part: None
-        run_directory.train(Path(root), *rest)
+        local_run.train(Path(root), *rest)
         checkpoints = Path(root) / "checkpoints"
         run = json.loads((checkpoints / "manifest.json").read_text())
         return json.loads((checkpoints / "history.json").read_text()), run["seconds"]

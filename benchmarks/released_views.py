@@ -4,8 +4,8 @@ from functools import partial
 
 import tensorflow as tf
 
-from trainer.data import augment, autoaugment, policy_steps
-from trainer.data.policies import IMAGENET_V0
+from trainer.data.augmentation import augment, autoaugment, policy_steps
+from trainer.data.augmentation.policies import IMAGENET_V0
 
 SIDE, GREY = 224, 128
 

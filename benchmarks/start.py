@@ -27,7 +27,7 @@ from absl import app, flags, logging
 from tabulate import tabulate
 
 from benchmarks import harness
-from trainer import config, manifest
+from trainer import artifacts, config
 
 RUNS = flags.DEFINE_integer("runs", 3, "how often each is measured")
 NETWORK = flags.DEFINE_enum("network_name", "resnet29", config.NETWORKS, "network")
@@ -50,7 +50,7 @@ def start():
     import tensorflow  # noqa: F401, to see how long it takes
 
     marks["TensorFlow"] = time.time()
-    from trainer import fit, loop
+    from trainer.training import fit, loop
 
     marks["other imports"] = time.time()
 
@@ -100,12 +100,12 @@ def child(root, here, **others):
 
 def evaluate():
     """Seconds of the first evaluation, and the median of later ones in the same process."""
-    from trainer import fit
     from trainer.data import views
+    from trainer.training import fit
 
     data, *_ = harness.paths(ROOT.value)
     settings = config.resolve("cifar10", method="supervised", network_name=NETWORK.value)
-    facts = manifest.read(data, manifest.PREPARED_DATASET) | {"num_examples": TRAIN}
+    facts = artifacts.read(data, artifacts.PREPARED_DATASET) | {"num_examples": TRAIN}
     method = fit.build_method(settings, facts)
     batches = views.test_batches(data, settings, settings.val_batch_size)
     run = functools.partial(method.evaluate, batches, return_dict=True, verbose=0)
@@ -150,16 +150,17 @@ def median(function):
 
 def labels(root):
     """Seconds of injecting noise and of drawing the probe; there are no images."""
-    from trainer.data import noise, probe
+    from trainer.data import probe
+    from trainer.data.noise import injection
 
     data, noisy_labels, split = harness.paths(root)
     C, rng = CLASSES.value, np.random.default_rng(0)
-    directory = manifest.start(data)
+    directory = artifacts.start(data)
     np.save(directory / "train_labels.npy", rng.integers(C, size=LABELS.value).astype(np.int32))
     facts = {"class_names": [str(c) for c in range(C)], "num_examples": {"train": LABELS.value}}
-    manifest.finish(directory, manifest.PREPARED_DATASET, labels_are_clean=True, **facts)
+    artifacts.finish(directory, artifacts.PREPARED_DATASET, labels_are_clean=True, **facts)
     of = f"{LABELS.value:,} labels of {C} classes"
-    yield f"noise in {of}", median(lambda: noise.inject(data, noisy_labels, "uniform", 0.8, 0))
+    yield f"noise in {of}", median(lambda: injection.inject(data, noisy_labels, "uniform", 0.8, 0))
     yield f"probe of {of}", median(lambda: probe.split(data, split, per_class=10, seed=0))
 
 
@@ -192,7 +193,7 @@ def kfp_tasks(root):
 
 def compare(root):
     images, names = root / "images", ("cifar10", SHAPE, CLASSES_OF_IMAGES)
-    harness.artifacts(images, *names, TRAIN, TEST_IMAGES.value)
+    harness.made_up(images, *names, TRAIN, TEST_IMAGES.value)
     print(tabulate(starts(images), headers="keys", tablefmt="github", floatfmt=".2f"))
     tested = child(images, "evaluate")
     rows = [*tested.items(), *labels(root / "labels"), *kfp_tasks(str(root / "kfp"))]

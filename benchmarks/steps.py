@@ -22,10 +22,11 @@ from absl import app, flags
 from tabulate import tabulate
 
 from benchmarks import harness
-from trainer import config, fit, manifest
+from trainer import artifacts, config
 from trainer.config import NETWORKS
 from trainer.data import input_pipeline, views
 from trainer.methods import METHODS
+from trainer.training import fit
 
 NETWORK = flags.DEFINE_enum("network_name", "resnet29", NETWORKS, "network")
 ROUNDS = flags.DEFINE_integer("rounds", 20, "steps of each kind, after two that do not count")
@@ -78,7 +79,7 @@ def made_up_data(settings):
         labels=rng.integers(C, size=EXAMPLES).astype(np.int32),
         probe_images=images(10 * C),
         probe_labels=np.tile(np.arange(C, dtype=np.int32), 10),
-        manifests={manifest.PREPARED_DATASET: dataset},
+        manifests={artifacts.PREPARED_DATASET: dataset},
     )
 
 
@@ -94,7 +95,7 @@ def step_of(**chosen):
     data = made_up_data(settings)
     facts = {
         "image_shape": (SIDE, SIDE, 3),
-        "class_names": data.manifests[manifest.PREPARED_DATASET]["class_names"],
+        "class_names": data.manifests[artifacts.PREPARED_DATASET]["class_names"],
         "num_examples": EXAMPLES,
     }
     method = fit.build_method(settings, facts, steps_per_epoch=10)

@@ -27,15 +27,9 @@ from tabulate import tabulate
 from benchmarks import harness, released_views, steps
 from benchmarks.released_views import SIDE
 from trainer import config
-from trainer.data import (
-    autoaugment,
-    crops,
-    image_ops,
-    input_pipeline,
-    noise,
-    probe,
-    records,
-)
+from trainer.data import input_pipeline, probe, records
+from trainer.data.augmentation import autoaugment, crops, image_ops
+from trainer.data.noise import injection
 from trainer.methods import IEG, Supervised
 from trainer.methods.method import Method
 
@@ -71,7 +65,7 @@ def large(root):
     pictures(root / "pictures")
     data, noisy_labels, split = harness.paths(root)
     records.prepare("image_folder", data, config.DataConfig(data=str(root / "pictures")))
-    noise.inject(data, noisy_labels, "none", 0, seed=0)
+    injection.inject(data, noisy_labels, "none", 0, seed=0)
     probe.split(data, split, per_class=0, seed=0)
     settings = config.resolve(
         "image_folder", image_size=SIDE, batch_size=steps.BATCH_SIZE.value, aug_type="autoaug"

@@ -32,7 +32,7 @@ def audit_labels(
     """
     from pathlib import Path
 
-    from trainer import label_audit as audit
+    from trainer.audit import label_issues as audit
 
     data = prepared_dataset.path, noisy_labels.path, probe_split.path
     judges = [run.path for run in fold_checkpoints or [checkpoints]]

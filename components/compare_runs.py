@@ -22,7 +22,7 @@ def compare_runs(
     """
     from pathlib import Path
 
-    from trainer import comparison
+    from trainer.evaluation import comparison
     from trainer.report import sweep
 
     paths = [run.path for run in metrics]

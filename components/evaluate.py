@@ -29,11 +29,12 @@ def evaluate(
     import numpy as np
     from tabulate import tabulate
 
-    from trainer import evaluate, manifest
+    from trainer import artifacts
+    from trainer.evaluation import evaluate
 
     found = evaluate.evaluate(prepared_dataset.path, checkpoints.path, metrics.path, name)
     metrics.metadata.update(found)
-    classes = manifest.read(checkpoints.path, manifest.CHECKPOINTS)["class_names"]
+    classes = artifacts.read(checkpoints.path, artifacts.CHECKPOINTS)["class_names"]
     if len(classes) <= 100:
         matrix = np.load(Path(metrics.path, evaluate.CONFUSION)).tolist()
         confusion.log_confusion_matrix(classes, matrix)

@@ -28,12 +28,13 @@ def export_model(
     import shutil
     from pathlib import Path
 
-    from trainer import export, manifest
+    from trainer import artifacts
+    from trainer.serving import export
 
     written = export.export(
         prepared_dataset.path, probe_split.path, checkpoints.path, exported_model.path
     )
-    facts = manifest.scalars(written)
+    facts = artifacts.scalars(written)
     exported_model.metadata.update(facts, framework="TensorFlow")
     metrics.metadata.update({name: facts[name] for name in facts if name.startswith("test/")})
     shutil.copy(Path(exported_model.path, "model_card.md"), card.path)

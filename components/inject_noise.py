@@ -30,8 +30,8 @@ def inject_noise(
         noisy_labels: labels.npy by example id, transition.npy and realised.npy.
         heat_map: The two matrices, to be looked at.
     """
-    from trainer import manifest
-    from trainer.data import noise as label_noise
+    from trainer import artifacts
+    from trainer.data.noise import injection as label_noise
     from trainer.report import noise as noise_page
 
     written = label_noise.inject(
@@ -43,5 +43,5 @@ def inject_noise(
         noise_file,
         label_column,
     )
-    noisy_labels.metadata.update(manifest.scalars(written))
+    noisy_labels.metadata.update(artifacts.scalars(written))
     noise_page.write(prepared_dataset.path, noisy_labels.path, heat_map.path)

@@ -29,7 +29,7 @@ def prepare_dataset(
     Returns:
         prepared_dataset: TFDS directory with splits train and test.
     """
-    from trainer import config, manifest
+    from trainer import artifacts, config
     from trainer.data import records
 
     given = {"data": data, "trusted": trusted, "test": test, "label_column": label_column}
@@ -37,4 +37,4 @@ def prepare_dataset(
     given = {name: value for name, value in given.items() if value}
     files = config.resolve_data(dataset, **given, **dataset_settings)
     written = records.prepare(dataset, prepared_dataset.path, files)
-    prepared_dataset.metadata.update(manifest.scalars(written))
+    prepared_dataset.metadata.update(artifacts.scalars(written))

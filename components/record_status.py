@@ -21,7 +21,7 @@ def record_status(
     import os
     import socket
 
-    from trainer import manifest
+    from trainer import artifacts
 
     def failed_tasks():
         """The failed tasks as Kubeflow's server knows them."""
@@ -58,5 +58,5 @@ def record_status(
                 content["note"] += f"; its server does not answer: {error}".splitlines()[0]
         if content["failed_tasks"]:
             del content["note"]
-    manifest.write_json(final_status.path, content)
+    artifacts.write_json(final_status.path, content)
     final_status.metadata.update(state=content["state"], reported=content["reported"])

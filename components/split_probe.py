@@ -22,8 +22,8 @@ def split_probe(
     Returns:
         probe_split: probe_ids.npy; the training ids are the others.
     """
-    from trainer import manifest
+    from trainer import artifacts
     from trainer.data import probe
 
     written = probe.split(prepared_dataset.path, probe_split.path, per_class, seed, hold_ratio)
-    probe_split.metadata.update(manifest.scalars(written))
+    probe_split.metadata.update(artifacts.scalars(written))

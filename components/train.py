@@ -43,12 +43,13 @@ def train(
         checkpoints: All that evaluation or further training needs.
         model: model.keras, with averaged weights.
     """
-    from trainer import config, manifest, resumable
+    from trainer import artifacts, config
     from trainer.data import records
+    from trainer.training import resume
 
     dataset = records.read_manifest(prepared_dataset.path)["source"]
     fold = {"audit_folds": audit_folds, "audit_fold": audit_fold}
-    run = resumable.train(
+    run = resume.train(
         config.resolve(dataset, method=method, seed=seed, **fold, **settings),
         (prepared_dataset.path, noisy_labels.path, probe_split.path),
         checkpoints.path,
@@ -59,6 +60,6 @@ def train(
         patience=60 * worker_minutes,
     )
     if run:
-        checkpoints.metadata.update(manifest.scalars(run))
-        saved = manifest.read(model.path, manifest.MODEL)
-        model.metadata.update(manifest.scalars(saved), framework="Keras")
+        checkpoints.metadata.update(artifacts.scalars(run))
+        saved = artifacts.read(model.path, artifacts.MODEL)
+        model.metadata.update(artifacts.scalars(saved), framework="Keras")

@@ -13,7 +13,7 @@ from pathlib import Path
 import yaml
 from absl import flags
 
-from pipelines import parameters, profiles
+from pipelines.launch import parameters, profiles
 from trainer import command_line, config
 from trainer.errors import InputError
 
@@ -118,7 +118,7 @@ def run():
         if GPUS.value != "all" and not GPUS.value.isdigit():
             raise InputError("--gpus", "must be a number or all", GPUS.value)
         local = dataclasses.replace(local, accelerators=1)
-    from pipelines import run  # kfp takes seconds to import
+    from pipelines.launch import run  # kfp takes seconds to import
 
     output_dir = Path(OUTPUT_DIR.value) if OUTPUT_DIR.value else None
     run.run(PIPELINE.value, local, given, output_dir, RUNNER.value, GPUS.value)
@@ -127,7 +127,7 @@ def run():
 def compile_to_file():
     given = parameters.from_command_line(PIPELINE.value)
     chosen = profile("local")
-    from pipelines.compile import compile_pipeline, specification
+    from pipelines.launch.compile import compile_pipeline, specification
 
     given = parameters.with_file(given, specification(PIPELINE.value, chosen))
     path = OUTPUT.value or f"{PIPELINE.value}.yaml"
@@ -142,7 +142,7 @@ def submit():
         raise InputError("--target", "must be kubeflow or vertex for submit", chosen.target)
     if UPLOAD.value and (WAIT.value or chosen.target == "vertex"):
         raise InputError("--upload", "is for kubeflow, without --wait", chosen.target)
-    from pipelines import submit
+    from pipelines.launch import submit
 
     sys.exit(
         submit.submit(PIPELINE.value, chosen, given, {flag.name: flag.value for flag in SUBMIT})

@@ -69,7 +69,7 @@ def audited(profile, data, training, folds, checkpoints, **tested):
     Then writes the report.
 
     Args:
-      profile: `pipelines.profiles.Profile`.
+      profile: `pipelines.launch.profiles.Profile`.
       data: Inputs of `train`.
       training: The other arguments of `trained`.
       folds: Pipeline parameter.

@@ -9,9 +9,14 @@ import tensorflow_datasets as tfds
 import docker
 from components import images
 from tests.trainer.data.sources.test_files import write_images
-from trainer import config, evaluate, export, fit, label_audit, run_directory
+from trainer import config, local_run
+from trainer.audit import label_issues
 from trainer.config import DataConfig
-from trainer.data import noise, probe, records
+from trainer.data import probe, records
+from trainer.data.noise import injection
+from trainer.evaluation import evaluate
+from trainer.serving import export
+from trainer.training import fit
 
 # Two devices for tests of replicas; a computation still runs on the first unless told otherwise.
 tf.config.set_logical_device_configuration(
@@ -56,7 +61,7 @@ def digits(tmp_path_factory):
 def noisy_labels(digits, tmp_path_factory):
     """90% uniform noise on the digits."""
     path = tmp_path_factory.mktemp("noise") / "noisy_labels"
-    noise.inject(digits, path, "uniform", 0.9, seed=0)
+    injection.inject(digits, path, "uniform", 0.9, seed=0)
     return path
 
 
@@ -142,14 +147,14 @@ def hostile_run(tmp_path_factory):
     files.to_csv(root / "table.csv", index=False)
     data = [root / name for name in ("prepared_dataset", "noisy_labels", "probe_split")]
     records.prepare("csv", data[0], DataConfig(data=str(root / "table.csv")))
-    noise.inject(data[0], data[1], "none", 0.0, 0)
+    injection.inject(data[0], data[1], "none", 0.0, 0)
     probe.split(data[0], data[2], 1, 0)
     settings = config.resolve(
         "csv", method="supervised", network_name="convnet", batch_size=4, max_iteration=2
     )
     fit.train(settings, *data, root / "checkpoints", root / "model")
-    label_audit.audit(*data, [root / "checkpoints"], root / "label_audit")
+    label_issues.audit(*data, [root / "checkpoints"], root / "label_audit")
     evaluate.evaluate(data[0], root / "checkpoints", root / "metrics")
     export.export(data[0], data[2], root / "checkpoints", root / "exported_model")
-    run_directory.report(root)
+    local_run.report(root)
     return root

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from pipelines import profiles
+from pipelines.launch import profiles
 from tests.pipelines import golden
 
 README = (Path(__file__).parents[1] / "README.md").read_text()

@@ -7,8 +7,8 @@ import sys
 import pytest
 from absl import flags
 
-from pipelines import parameters, profiles
-from pipelines.compile import specification
+from pipelines.launch import parameters, profiles
+from pipelines.launch.compile import specification
 from trainer.errors import InputError
 
 WRONG = [

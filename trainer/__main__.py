@@ -11,19 +11,12 @@ from pathlib import Path
 
 from absl import flags
 
-from trainer import (
-    command_line,
-    config,
-    manifest,
-    outputs,
-    predict,
-    run_directory,
-    storage,
-    workers,
-)
+from trainer import artifacts, command_line, config, local_run, outputs, storage
 from trainer.config import DataConfig, TrainConfig
 from trainer.errors import InputError
 from trainer.experiments import EXPERIMENTS, expand
+from trainer.serving import predict
+from trainer.training import workers
 
 NO_EFFECT = {
     "ds_include_metadata": "ids and clean labels are always there",
@@ -115,7 +108,7 @@ def main(arguments):
         if mode == "train":
             claim(root, files, settings, worker)
             data = dataset, noise, noise_ratio, files
-            run_directory.train(root, *data, settings, worker, send, seen)
+            local_run.train(root, *data, settings, worker, send, seen)
         else:
             if root.is_dir() and not worker:
                 outputs.hold(root, "--checkpoint_path")
@@ -124,15 +117,15 @@ def main(arguments):
         if worker:
             return
         if mode == "audit":
-            found = run_directory.audit(root, settings.audit_folds)
+            found = local_run.audit(root, settings.audit_folds)
         elif mode == "export":
-            found = run_directory.export(root)
+            found = local_run.export(root)
         elif mode == "report":
-            found = {"report": run_directory.report(root)}
+            found = {"report": local_run.report(root)}
         elif mode == "review":
-            found = {"decisions": run_directory.review(root, REVIEW.value)}
+            found = {"decisions": local_run.review(root, REVIEW.value)}
         else:
-            found = run_directory.evaluate(root, files, USE_IMAGENET_AS_EVAL.value)
+            found = local_run.evaluate(root, files, USE_IMAGENET_AS_EVAL.value)
     print(json.dumps(found, indent=2))
     print(f"outputs: {place}")
 
@@ -156,7 +149,7 @@ def claim(root, files, settings, worker):
         return
     outputs.hold(root, "--checkpoint_path")
     check_same(root, run, run)
-    manifest.write_json(root / "run.json", run)
+    artifacts.write_json(root / "run.json", run)
 
 
 def check_same(root, given, earlier=None):

@@ -12,8 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 
+from trainer.artifacts import MANIFEST
 from trainer.errors import InputError, RemoteError
-from trainer.manifest import MANIFEST
 
 SCHEME = "gs://"
 AT_ONCE = 8

@@ -11,9 +11,9 @@ from kfp import dsl, local
 
 import components
 from components import images
-from pipelines import docker_runner
+from pipelines.launch import docker_runner
 from tests.conftest import ON_EACH_RUNNER
-from trainer import manifest
+from trainer import artifacts
 from trainer.errors import InputError
 
 FEW_STEPS = {"max_iteration": 10, "eval_freq": 10}
@@ -57,8 +57,8 @@ def run(request, tmp_path, tmp_path_factory):
 def test_prepare_dataset(run, digits):
     written = run(components.prepare_dataset, dataset="digits")["prepared_dataset"]
     assert written["metadata"]["source"] == "digits"
-    made = manifest.read(written["uri"], "prepared_dataset")
-    assert made["id"] == manifest.read(digits, "prepared_dataset")["id"]
+    made = artifacts.read(written["uri"], "prepared_dataset")
+    assert made["id"] == artifacts.read(digits, "prepared_dataset")["id"]
 
 
 def test_inject_noise(run, digits, noisy_labels):
@@ -72,7 +72,7 @@ def test_inject_noise(run, digits, noisy_labels):
     assert "ratio 0.9" in Path(made["heat_map"]["uri"]).read_text()
     written = made["noisy_labels"]
     assert written["metadata"]["wrong_labels"] == pytest.approx(0.81, abs=0.02)
-    assert manifest.read(written["uri"], "noisy_labels") == manifest.read(
+    assert artifacts.read(written["uri"], "noisy_labels") == artifacts.read(
         noisy_labels, "noisy_labels"
     )
 
@@ -85,7 +85,9 @@ def test_split_probe(run, digits, probe_split):
         seed=0,
     )["probe_split"]
     assert written["metadata"]["per_class"] == 10
-    assert manifest.read(written["uri"], "probe_split") == manifest.read(probe_split, "probe_split")
+    assert artifacts.read(written["uri"], "probe_split") == artifacts.read(
+        probe_split, "probe_split"
+    )
 
 
 def test_train_and_evaluate(run, digits, noisy_labels, probe_split):
@@ -102,9 +104,9 @@ def test_train_and_evaluate(run, digits, noisy_labels, probe_split):
     )
     assert written["checkpoints"]["metadata"]["method"] == "l2r"
     assert written["model"]["metadata"]["framework"] == "Keras"
-    made = manifest.read(written["checkpoints"]["uri"], "checkpoints")
+    made = artifacts.read(written["checkpoints"]["uri"], "checkpoints")
     assert (made["config"]["seed"], made["config"]["max_iteration"]) == (5, 10)
-    manifest.read(written["model"]["uri"], "model")
+    artifacts.read(written["model"]["uri"], "model")
 
     tested = run(
         components.evaluate,
@@ -136,7 +138,7 @@ def test_audit_labels(run, supervised_run, digits, noisy_labels, probe_split):
         },
     )
     assert 0 < made["metrics"]["metadata"]["audit/auroc"] < 1
-    manifest.read(made["label_audit"]["uri"], "label_audit")
+    artifacts.read(made["label_audit"]["uri"], "label_audit")
     assert len(Path(made["summary"]["uri"]).read_text().splitlines()) == 22
 
 
@@ -191,7 +193,7 @@ def plain(artifact_class, path):
 def test_the_same_as_plain_functions(tmp_path, digits, noisy_labels, probe_split):
     data = plain(dsl.Dataset, tmp_path / "data")
     components.prepare_dataset.python_func("digits", data)
-    assert data.metadata["id"] == manifest.read(digits, "prepared_dataset")["id"]
+    assert data.metadata["id"] == artifacts.read(digits, "prepared_dataset")["id"]
     labels = plain(dsl.Dataset, tmp_path / "labels")
     picture = plain(dsl.HTML, tmp_path / "heat_map")
     components.inject_noise.python_func(data, "asymmetric", 0.4, 1, labels, picture)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import yaml
 
-from pipelines import profiles
-from pipelines.compile import PIPELINES, compile_pipeline
+from pipelines.launch import profiles
+from pipelines.launch.compile import PIPELINES, compile_pipeline
 
 DIRECTORY = Path(__file__).parents[1] / "golden" / "pipelines"
 CASES = [(name, target) for name in PIPELINES for target in profiles.TARGETS]

@@ -7,7 +7,7 @@ from google.protobuf import json_format
 from kfp.kubernetes import kubernetes_executor_config_pb2
 from kfp.pipeline_spec import pipeline_spec_pb2
 
-from pipelines import profiles
+from pipelines.launch import profiles
 from tests.pipelines import golden
 
 KUBEFLOW = [name for name, fields in profiles.NAMED.items() if fields["target"] == "kubeflow"]

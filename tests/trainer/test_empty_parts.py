@@ -3,9 +3,11 @@
 import pytest
 
 from tests.trainer.data.sources.test_files import write_images
-from trainer import config, fit, manifest
+from trainer import artifacts, config
 from trainer.config import DataConfig
-from trainer.data import noise, probe, records
+from trainer.data import probe, records
+from trainer.data.noise import injection
+from trainer.training import fit
 
 
 @pytest.fixture(scope="module", params=[(20, 16), (16, 16)], ids=["crops", "whole"])
@@ -16,7 +18,7 @@ def data(request, tmp_path_factory):
     trusted = write_images(root / "trusted", 3, size=request.param, seed=1)
     settings = DataConfig(data=str(photos), trusted=str(trusted))
     records.prepare("image_folder", root / "data", settings)
-    noise.inject(root / "data", root / "noise", "none", 0.0, 0)
+    injection.inject(root / "data", root / "noise", "none", 0.0, 0)
     return root, 12 if request.param == (20, 16) else 16
 
 
@@ -38,4 +40,4 @@ def test_it_trains(data, tmp_path, trusted, settings):
     settings = {"batch_size": 8, "max_iteration": 2, "image_size": image_size} | settings
     paths = root / "data", root / "noise", tmp_path / "probe", tmp_path / "run", tmp_path / "model"
     fit.train(config.resolve("image_folder", **settings), *paths)
-    manifest.read(tmp_path / "model", manifest.MODEL)
+    artifacts.read(tmp_path / "model", artifacts.MODEL)

@@ -7,7 +7,8 @@ import pytest
 
 from tests.trainer.data.sources.test_files import write_images
 from trainer.config import DataConfig
-from trainer.data import noise, probe, records
+from trainer.data import probe, records
+from trainer.data.noise import injection
 
 TIMES = 10  # each
 FAILING = """
@@ -53,7 +54,7 @@ for i in range(times):
 def test_a_training_that_fails_ends(tmp_path, failing):
     photos = write_images(tmp_path / "photos", 20, size=(20, 16))
     records.prepare("image_folder", tmp_path / "data", DataConfig(data=str(photos)))
-    noise.inject(tmp_path / "data", tmp_path / "noise", "none", 0.0, 0)
+    injection.inject(tmp_path / "data", tmp_path / "noise", "none", 0.0, 0)
     probe.split(tmp_path / "data", tmp_path / "probe", 0, 0)
     command = [sys.executable, "-c", FAILING, failing, str(TIMES), tmp_path]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600)

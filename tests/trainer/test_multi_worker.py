@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trainer import config, fit, workers
+from trainer import config
 from trainer.errors import InputError, TrainingError
+from trainer.training import fit, workers
 
 PATIENCE = 300  # seconds
 

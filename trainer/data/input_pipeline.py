@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from trainer import manifest
-from trainer.data import folds, noise, probe, records, views
+from trainer import artifacts
+from trainer.data import folds, probe, records, views
+from trainer.data.noise import injection
 from trainer.errors import InputError
 
 
@@ -38,7 +39,7 @@ class TrainingData:
 def load(dataset_path, noisy_labels_path, probe_split_path, config):
     """Reads the three artifacts; InputError if one is not whole or they do not fit together."""
     dataset = records.read_manifest(dataset_path)
-    labels, noisy_labels = noise.read(noisy_labels_path, dataset)
+    labels, noisy_labels = injection.read(noisy_labels_path, dataset)
     probe_ids, train_ids, probe_split = probe.read(probe_split_path, dataset)
     train_ids = train_ids[folds.of(train_ids, config) != config.audit_fold]
     probe_ids, _ = probe.parts(probe_ids, config, len(dataset["class_names"]))
@@ -112,7 +113,7 @@ def training_batches(data, config, method, first_step=0, mine=range(1), replicas
     labels, probe_labels = tf.constant(data.labels), tf.constant(data.probe_labels)
     N, M = len(data.labels), len(data.probe_labels)
     probe_size = method.probe_size(config) if M else 0
-    C = len(data.manifests[manifest.PREPARED_DATASET]["class_names"])
+    C = len(data.manifests[artifacts.PREPARED_DATASET]["class_names"])
 
     @tf.autograph.experimental.do_not_convert  # there is nothing to convert, which takes seconds
     def batch(count):

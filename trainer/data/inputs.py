@@ -110,7 +110,7 @@ def check_smaller(trusted, others, path):
 
 
 def check_noise_file(dataset, source, settings, noise):
-    from trainer.data import noise_models
+    from trainer.data.noise import noise_models
 
     names = list(source.class_names)
     if noise == "human":

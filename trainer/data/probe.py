@@ -5,14 +5,14 @@
                    is a multiple of C is balanced
   spare_ids.npy    int64, trusted examples beyond the probe, where they were named as such: never
                    trained on, nor audited; the first spare_per_class * C are in class order
-  manifest.json    per_class, hold_ratio, seed, spare_per_class
+  artifacts.json    per_class, hold_ratio, seed, spare_per_class
 """
 
 from pathlib import Path
 
 import numpy as np
 
-from trainer import manifest
+from trainer import artifacts
 from trainer.config import check_range
 from trainer.data import records
 from trainer.errors import InputError, listed
@@ -78,12 +78,12 @@ def split(dataset_path, output_path, per_class, seed, hold_ratio=0.0):
     spare_ids = np.zeros(0, np.int64)
     if records.trusted_are_named(dataset_path):
         spare_ids, facts["spare_per_class"] = spare(dataset_path, probe_ids, class_names, rng)
-    with manifest.writing(output_path) as directory:
+    with artifacts.writing(output_path) as directory:
         np.save(directory / "probe_ids.npy", probe_ids)
         if len(spare_ids):
             np.save(directory / SPARE, spare_ids)
-        return manifest.finish(
-            directory, manifest.PROBE_SPLIT, {manifest.PREPARED_DATASET: dataset}, **facts
+        return artifacts.finish(
+            directory, artifacts.PROBE_SPLIT, {artifacts.PREPARED_DATASET: dataset}, **facts
         )
 
 
@@ -140,8 +140,8 @@ def read(path, dataset):
     Raises:
       InputError: The artifact is missing, half-written, or made for another dataset.
     """
-    probe = manifest.read(path, manifest.PROBE_SPLIT)
-    manifest.check_parent(probe, dataset)
+    probe = artifacts.read(path, artifacts.PROBE_SPLIT)
+    artifacts.check_parent(probe, dataset)
     probe_ids = np.load(Path(path) / "probe_ids.npy")
     trusted = np.concatenate([probe_ids, read_spare(path, probe)])
     train_ids = np.setdiff1d(np.arange(dataset["num_examples"]["train"]), trusted)

@@ -11,7 +11,7 @@
       left_out.csv       path and reason of files that are not in it, if there are any
       converted.csv      path of images that are not stored as they came, and what from, if any
       duplicates.csv     image (a number), path, label and part of files of the same content
-      manifest.json      source, class_names, image_shape, num_examples, labels_are_clean,
+      artifacts.json      source, class_names, image_shape, num_examples, labels_are_clean,
                          test_labels_are_clean, and what `trainer.data.summary.of` counts
 
 TensorFlow is imported where images are; labels need NumPy only.
@@ -24,7 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
-from trainer import manifest, storage
+from trainer import artifacts, storage
 from trainer.config import TABLES, DataConfig
 from trainer.data import record_writer, sources, summary
 from trainer.errors import InputError
@@ -48,7 +48,7 @@ def prepare(source_name, output_path, settings=None):
     """
     settings = settings or DataConfig()
     source = sources.load(source_name, settings)
-    with manifest.writing(output_path) as directory:
+    with artifacts.writing(output_path) as directory:
         return write(directory, source_name, source, settings)
 
 
@@ -83,9 +83,9 @@ def write(directory, source_name, source, settings):
     if source.paths:
         place = directory.with_name(directory.name.removesuffix(".partial"))  # where it will be
         print("\n".join(f"note: {line}" for line in summary.lines(found, place)))
-    return manifest.finish(
+    return artifacts.finish(
         directory,
-        manifest.PREPARED_DATASET,
+        artifacts.PREPARED_DATASET,
         id=content.hexdigest(),
         source=source_name,
         class_names=source.class_names,
@@ -119,7 +119,7 @@ def write_duplicates(directory, found):
 
 def read_manifest(path):
     """The manifest of a prepared dataset; InputError if there is none."""
-    return manifest.read(path, manifest.PREPARED_DATASET)
+    return artifacts.read(path, artifacts.PREPARED_DATASET)
 
 
 def read_labels(path, split):

@@ -12,7 +12,8 @@ from functools import partial
 
 import tensorflow as tf
 
-from trainer.data import augment, autoaugment, crops, records
+from trainer.data import records
+from trainer.data.augmentation import augment, autoaugment, crops
 from trainer.errors import InputError
 
 WHOLE_SIDE, CROP_SIDE = 64, 224  # largest side that is seen whole, side of crops of others

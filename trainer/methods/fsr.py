@@ -2,9 +2,8 @@
 
 import tensorflow as tf
 
-from trainer import meta_gradient
-from trainer.data import augment
-from trainer.methods import example_queue
+from trainer.data.augmentation import augment
+from trainer.methods import example_queue, meta_gradient
 from trainer.methods.ieg import mixup, normalise
 from trainer.methods.method import Method, cross_entropy, example_weights, share
 

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from trainer import meta_gradient
+from trainer.methods import meta_gradient
 from trainer.methods.method import Method, cross_entropy, example_weights, share
 
 TEMPERATURE = 0.5  # T, sharpening of the guessed labels

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from trainer.label_posterior import uniform_noise
+from trainer.data.noise.transition import uniform_noise
 from trainer.methods.method import Method, cross_entropy
 
 FIRST_RATE = 0.5  # of the uniform noise that is assumed before training has found any

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from trainer import manifest
+from trainer import artifacts
 from trainer.data import records
 from trainer.report import charts, page
 
@@ -21,7 +21,7 @@ def write(dataset_path, noisy_labels_path, file):
       file: The HTML file to write.
     """
     dataset = records.read_manifest(dataset_path)
-    noisy = manifest.read(noisy_labels_path, manifest.NOISY_LABELS)
+    noisy = artifacts.read(noisy_labels_path, artifacts.NOISY_LABELS)
     names = dataset["class_names"]
     matrices = {caption: np.load(Path(noisy_labels_path) / f) for caption, f in PICTURES.items()}
     page.write(

@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from trainer import comparison, detection, manifest
+from trainer import artifacts
+from trainer.data.noise.transition import normalised_rows
+from trainer.evaluation import comparison
 from trainer.report import charts, page
 
 METHOD = ["noise_ratio", "method"]
@@ -19,7 +21,7 @@ def write(metrics_paths, file):
       metrics_paths: Directories of metrics, one per run.
       file: The HTML file to write.
     """
-    manifests = [manifest.read(path, manifest.METRICS) for path in metrics_paths]
+    manifests = [artifacts.read(path, artifacts.METRICS) for path in metrics_paths]
     runs, setups = read(metrics_paths, "metrics.json"), read(metrics_paths, "config.json")
     summary = comparison.collect(runs)
     settings = [setup["config"] for setup in setups]
@@ -65,7 +67,7 @@ def confusion(runs, metrics_paths, names):
             counts[run["method"]] = counts.get(run["method"], 0) + found
     axes = {"across": "taken for", "down": "label"}
     return {
-        method: charts.heat_map(detection.rows_of_shares(found), names, **axes, salt=method)
+        method: charts.heat_map(normalised_rows(found), names, **axes, salt=method)
         for method, found in counts.items()
     }
 

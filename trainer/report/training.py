@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from trainer import detection, label_audit, manifest
+from trainer import artifacts
+from trainer.audit import label_issues
 from trainer.data import records, summary
+from trainer.data.noise.transition import normalised_rows, realised
 from trainer.report import charts, gallery, page
 
 NOISE_AXES = {"across": "label given", "down": "true label"}
@@ -42,24 +44,24 @@ def write(
       InputError: Artifacts that are not whole or do not fit.
     """
     kinds = {
-        manifest.PREPARED_DATASET: dataset_path,
-        manifest.NOISY_LABELS: noisy_labels_path,
-        manifest.CHECKPOINTS: checkpoints_path,
-        manifest.METRICS: metrics_path,
-        manifest.LABEL_AUDIT: label_audit_path,
-        manifest.EXPORTED_MODEL: exported_model_path,
+        artifacts.PREPARED_DATASET: dataset_path,
+        artifacts.NOISY_LABELS: noisy_labels_path,
+        artifacts.CHECKPOINTS: checkpoints_path,
+        artifacts.METRICS: metrics_path,
+        artifacts.LABEL_AUDIT: label_audit_path,
+        artifacts.EXPORTED_MODEL: exported_model_path,
     }
     made = read_manifests(kinds)
-    dataset, audit = made[manifest.PREPARED_DATASET], made[manifest.LABEL_AUDIT]
-    run, exported = made[manifest.CHECKPOINTS], made[manifest.EXPORTED_MODEL]
+    dataset, audit = made[artifacts.PREPARED_DATASET], made[artifacts.LABEL_AUDIT]
+    run, exported = made[artifacts.CHECKPOINTS], made[artifacts.EXPORTED_MODEL]
     metrics = json.loads((Path(metrics_path) / "metrics.json").read_text())
-    issues = pd.read_parquet(Path(label_audit_path) / label_audit.TABLE)
+    issues = pd.read_parquet(Path(label_audit_path) / label_issues.TABLE)
     clean = records.read_clean_labels(dataset_path)[issues.id]
     pictures = gallery.data(
-        dataset_path, issues, (Path(label_audit_path) / label_audit.ISSUES).read_bytes()
+        dataset_path, issues, (Path(label_audit_path) / label_issues.ISSUES).read_bytes()
     )
     names = dataset["class_names"]
-    confusion = detection.rows_of_shares(np.load(Path(metrics_path) / "confusion.npy"))
+    confusion = normalised_rows(np.load(Path(metrics_path) / "confusion.npy"))
     page.write(
         file,
         "training.html.jinja",
@@ -76,7 +78,7 @@ def write(
         confusion=charts.heat_map(confusion, names, **TEST_AXES),
         reliability=reliability(exported),
         calibrated=calibrated(dataset, exported),
-        data=list(summary.lines(dataset, manifest.PREPARED_DATASET)),
+        data=list(summary.lines(dataset, artifacts.PREPARED_DATASET)),
         training=curves(checkpoints_path) | coefficients(issues, clean, names),
         run=facts(checkpoints_path, made, metrics),
     )
@@ -84,10 +86,10 @@ def write(
 
 def read_manifests(paths):
     """The manifests of artifacts that were made from the same dataset, by kind."""
-    made = {kind: manifest.read(path, kind) for kind, path in paths.items()}
+    made = {kind: artifacts.read(path, kind) for kind, path in paths.items()}
     dataset, *others = made.values()
     for other in others:
-        manifest.check_parent(other, dataset)
+        artifacts.check_parent(other, dataset)
     return made
 
 
@@ -131,7 +133,7 @@ def noise(issues, clean, names, believed):
     """The noise there is, where it is known, beside the noise the model believes in."""
     found = {}
     if (clean >= 0).all():
-        found["In the data"] = detection.transition(numbered(issues, names), clean, len(names))
+        found["In the data"] = realised(clean, numbered(issues, names), len(names))
     found["As the model believes"] = believed
     return {c: charts.heat_map(T, names, **NOISE_AXES, salt=c) for c, T in found.items()}
 
@@ -202,12 +204,12 @@ def coefficients(issues, clean, names):
 def facts(checkpoints_path, made, metrics):
     """Settings, data, results and versions, by name."""
     setup = json.loads((Path(checkpoints_path) / "config.json").read_text())
-    plain = {kind: manifest.scalars(content) for kind, content in made.items()}
-    counts = made[manifest.PREPARED_DATASET]["num_examples"]
+    plain = {kind: artifacts.scalars(content) for kind, content in made.items()}
+    counts = made[artifacts.PREPARED_DATASET]["num_examples"]
     data = {f"{split} images": number for split, number in counts.items()}
-    for kind in (manifest.PREPARED_DATASET, manifest.NOISY_LABELS):
+    for kind in (artifacts.PREPARED_DATASET, artifacts.NOISY_LABELS):
         data |= {name: value for name, value in plain[kind].items() if name not in OF_ARTIFACTS}
-    results = metrics | plain[manifest.LABEL_AUDIT] | plain[manifest.EXPORTED_MODEL]
+    results = metrics | plain[artifacts.LABEL_AUDIT] | plain[artifacts.EXPORTED_MODEL]
     return {
         "Settings": setup["config"],
         "Data": data,

@@ -6,7 +6,9 @@ import pytest
 import tensorflow as tf
 
 from trainer import config
-from trainer.data import augment, input_pipeline, noise, probe, records, sources, views
+from trainer.data import input_pipeline, probe, records, sources, views
+from trainer.data.augmentation import augment
+from trainer.data.noise import injection
 from trainer.errors import InputError
 from trainer.methods import FSR, IEG, L2R, Supervised
 
@@ -196,7 +198,7 @@ def test_artifacts_of_different_datasets_are_refused(digits, noisy_labels, tmp_p
         input_pipeline.load(tmp_path / "fewer", noisy_labels, tmp_path / "probe", SETTINGS)
     with pytest.raises(InputError, match="probe_split: must be made from"):
         input_pipeline.load(digits, noisy_labels, tmp_path / "probe", SETTINGS)
-    noise.inject(tmp_path / "fewer", tmp_path / "noise", "uniform", 0.5, seed=0)
+    injection.inject(tmp_path / "fewer", tmp_path / "noise", "uniform", 0.5, seed=0)
     loaded = input_pipeline.load(
         tmp_path / "fewer", tmp_path / "noise", tmp_path / "probe", SETTINGS
     )

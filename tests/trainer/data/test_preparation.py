@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from trainer import manifest
+from trainer import artifacts
 from trainer.config import DataConfig
 from trainer.data import records
 from trainer.errors import InputError
@@ -102,4 +102,4 @@ def test_a_disk_that_is_full_in_training_is_no_end(small_disk):
         assert done.returncode == status, done.stderr
         if status:
             assert "error: output directory: must be on a disk with enough room" in done.stderr
-    manifest.read(small_disk / "run" / manifest.METRICS, manifest.METRICS)
+    artifacts.read(small_disk / "run" / artifacts.METRICS, artifacts.METRICS)

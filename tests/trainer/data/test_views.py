@@ -5,7 +5,8 @@ from PIL import Image
 
 from trainer import config
 from trainer.config import DataConfig
-from trainer.data import augment, crops, records, views
+from trainer.data import records, views
+from trainer.data.augmentation import augment, crops
 from trainer.errors import InputError
 from trainer.methods import IEG, Supervised
 

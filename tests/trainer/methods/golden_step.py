@@ -9,7 +9,7 @@ import tensorflow as tf
 from trainer.config import TrainConfig
 from trainer.methods import METHODS
 from trainer.networks.batch_norm import FusedBatchNorm
-from trainer.optimizer import AveragedMomentum
+from trainer.training.optimizer import AveragedMomentum
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 WEIGHT_DECAY = 5e-4

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trainer import config, fit
+from trainer import config
 from trainer.methods import collapse
+from trainer.training import fit
 
 NAMES = ("cat", "dog", "frog")
 

@@ -12,13 +12,13 @@ from tests.trainer.methods.golden_step import (
     read_golden,
     tiny_network,
 )
-from trainer import config, meta_gradient
-from trainer.data import augment
+from trainer import config
+from trainer.data.augmentation import augment
 from trainer.errors import InputError
-from trainer.methods import FSR
+from trainer.methods import FSR, meta_gradient
 from trainer.methods.example_queue import ExampleQueue, check
 from trainer.methods.method import cross_entropy
-from trainer.optimizer import AveragedMomentum
+from trainer.training.optimizer import AveragedMomentum
 
 SETTINGS = config.TrainConfig(
     method="fsr", queue_capacity=40, queue_bs=20, meta_start_epoch=0, learning_rate=0.1

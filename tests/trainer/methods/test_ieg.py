@@ -12,8 +12,7 @@ from tests.trainer.methods.golden_step import (
     read_golden,
     state,
 )
-from trainer import meta_gradient
-from trainer.methods import ieg
+from trainer.methods import ieg, meta_gradient
 from trainer.methods.method import cross_entropy, example_weights
 
 

@@ -11,7 +11,7 @@ from tests.trainer.methods.golden_step import (
     read_golden,
 )
 from trainer.config import TrainConfig
-from trainer.label_posterior import uniform_noise
+from trainer.data.noise.transition import uniform_noise
 from trainer.methods.robust import Robust, forward_cross_entropy, guess_cross_entropy, turned
 from trainer.networks import convnet
 

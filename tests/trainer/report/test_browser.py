@@ -11,7 +11,8 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 from tests.conftest import HOSTILE
-from trainer import label_audit, label_review, manifest
+from trainer import artifacts
+from trainer.audit import label_issues, review
 from trainer.report import gallery, page
 
 pytestmark = pytest.mark.browser
@@ -98,7 +99,7 @@ def test_names_are_text(opened, hostile_run):
 
 def test_order_filter_and_search(opened, hostile_run):
     report = opened(hostile_run / "report.html")
-    issues = pd.read_parquet(hostile_run / "label_audit" / label_audit.TABLE)
+    issues = pd.read_parquet(hostile_run / "label_audit" / label_issues.TABLE)
     assert len(report.cards()) == len(issues)
     assert report.scores() == sorted(report.scores(), reverse=True)
     report.page.select_option("#order", "trusted")
@@ -134,8 +135,8 @@ def test_the_table_and_decisions_are_a_click_away(opened, hostile_run, tmp_path)
     report = opened(hostile_run / "report.html")
     with report.page.expect_download() as download:
         report.page.click("#save-issues")
-    assert download.value.suggested_filename == label_audit.ISSUES
-    table = hostile_run / "label_audit" / label_audit.ISSUES
+    assert download.value.suggested_filename == label_issues.ISSUES
+    table = hostile_run / "label_audit" / label_issues.ISSUES
     assert download.value.path().read_bytes() == table.read_bytes()
 
     choices = report.page.locator("#cards select")
@@ -147,10 +148,10 @@ def test_the_table_and_decisions_are_a_click_away(opened, hostile_run, tmp_path)
         report.page.click("#save-decisions")
     download.value.save_as(tmp_path / "decisions.csv")
     audit, data = hostile_run / "label_audit", hostile_run / "prepared_dataset"
-    assert label_review.review(audit, tmp_path / "decisions.csv", data, tmp_path / "review") == 2
+    assert review.review(audit, tmp_path / "decisions.csv", data, tmp_path / "review") == 2
     issues = pd.read_csv(table)
     corrected = np.load(tmp_path / "review" / "corrected_labels.npy")
-    names = manifest.read(data, manifest.PREPARED_DATASET)["class_names"]
+    names = artifacts.read(data, artifacts.PREPARED_DATASET)["class_names"]
     decided = [names[corrected[id]] for id in issues.id[:2]]
     assert decided == [issues.suggested[0], HOSTILE[0]]
 

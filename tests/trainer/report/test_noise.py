@@ -4,8 +4,8 @@ import re
 import numpy as np
 import pytest
 
-from trainer import manifest
-from trainer.data import noise_models
+from trainer import artifacts
+from trainer.data.noise import noise_models
 from trainer.report import noise as noise_page
 
 
@@ -16,12 +16,12 @@ def page(tmp_path):
     def page(class_names, transition, realised, wrong_labels=0.25, name="a"):
         data, labels = tmp_path / name / "data", tmp_path / name / "labels"
         facts = {"class_names": class_names, "num_examples": {"train": 4000}}
-        dataset = manifest.finish(manifest.start(data), manifest.PREPARED_DATASET, **facts)
-        directory = manifest.start(labels)
+        dataset = artifacts.finish(artifacts.start(data), artifacts.PREPARED_DATASET, **facts)
+        directory = artifacts.start(labels)
         np.save(directory / "transition.npy", transition)
         np.save(directory / "realised.npy", realised)
         facts = {"noise": "pair", "noise_ratio": 0.3, "wrong_labels": wrong_labels}
-        manifest.finish(directory, manifest.NOISY_LABELS, {"prepared_dataset": dataset}, **facts)
+        artifacts.finish(directory, artifacts.NOISY_LABELS, {"prepared_dataset": dataset}, **facts)
         noise_page.write(data, labels, tmp_path / name / "page.html")
         return (tmp_path / name / "page.html").read_text()
 
@@ -79,6 +79,6 @@ def test_the_same_page_twice_and_nothing_from_outside(page):
 
 def test_the_page_of_an_artifact(digits, noisy_labels, tmp_path):
     noise_page.write(digits, noisy_labels, tmp_path / "page.html")
-    wrong = manifest.read(noisy_labels, manifest.NOISY_LABELS)["wrong_labels"]
+    wrong = artifacts.read(noisy_labels, artifacts.NOISY_LABELS)["wrong_labels"]
     said = f"Noise uniform, ratio 0.9: {wrong:.1%} of the 1,437 labels are wrong."
     assert said in (tmp_path / "page.html").read_text()

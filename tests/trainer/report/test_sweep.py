@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from trainer import manifest
+from trainer import artifacts
 from trainer.report import sweep
 
 
@@ -22,14 +22,14 @@ def runs(tmp_path):
                 result = {"wrong_labels": ratio * 0.9, "seconds": 5.0}
                 result |= {"test/top1": top1, "test/top1_raw": top1}
                 paths.append(tmp_path / f"{method}-{ratio}-{seed}")
-                directory = manifest.start(paths[-1])
+                directory = artifacts.start(paths[-1])
                 setup = {"config": {"method": method, "batch_size": 7}, "versions": {"keras": "3"}}
                 rows = [{"step": 10, "test/top1": 0.1}, {"step": 20, "test/top1": top1}]
-                manifest.write_json(directory / "metrics.json", facts | shared | result)
-                manifest.write_json(directory / "config.json", setup)
-                manifest.write_json(directory / "history.json", rows)
+                artifacts.write_json(directory / "metrics.json", facts | shared | result)
+                artifacts.write_json(directory / "config.json", setup)
+                artifacts.write_json(directory / "history.json", rows)
                 np.save(directory / "confusion.npy", np.array([[3, 1], [0, 4]]))
-                manifest.finish(directory, manifest.METRICS, class_names=["cat", "dog"])
+                artifacts.finish(directory, artifacts.METRICS, class_names=["cat", "dog"])
     return paths
 
 

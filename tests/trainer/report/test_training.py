@@ -9,12 +9,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from trainer import evaluate, export, label_audit, manifest
+from trainer import artifacts
+from trainer.audit import label_issues
 from trainer.errors import InputError
+from trainer.evaluation import evaluate
 from trainer.report import gallery, training
+from trainer.serving import export
 
 
-def artifacts(root):
+def parts_of(root):
     names = ("prepared_dataset", "noisy_labels", "checkpoints", "metrics", "label_audit")
     return [root / name for name in (*names, "exported_model")]
 
@@ -22,7 +25,7 @@ def artifacts(root):
 def test_what_it_says(hostile_run):
     made = (hostile_run / "report.html").read_text()
     metrics = json.loads((hostile_run / "metrics" / "metrics.json").read_text())
-    audit = manifest.read(hostile_run / "label_audit", manifest.LABEL_AUDIT)
+    audit = artifacts.read(hostile_run / "label_audit", artifacts.LABEL_AUDIT)
     assert f"supervised is right on {metrics['test/top1']:.1%} of 4 test images" in made
     assert f"about {audit['audit/noise_rate_estimated']:.1%} look wrong" in made
     captions = re.findall("<figcaption>(.*)</figcaption>", made)
@@ -38,9 +41,9 @@ def test_where_the_truth_is_known(digits, noisy_labels, probe_split, trained, tm
     root = trained("l2r", max_iteration=20, eval_freq=10, calibration_per_class=2)
     evaluate.evaluate(digits, root / "checkpoints", root / "metrics")
     data = digits, noisy_labels, probe_split
-    label_audit.audit(*data, [root / "checkpoints"], root / "label_audit")
+    label_issues.audit(*data, [root / "checkpoints"], root / "label_audit")
     export.export(digits, probe_split, root / "checkpoints", root / "exported_model")
-    paths = digits, noisy_labels, *artifacts(root)[2:]
+    paths = digits, noisy_labels, *parts_of(root)[2:]
     training.write(*paths, tmp_path / "report.html")
     made = (tmp_path / "report.html").read_text()
     captions = re.findall("<figcaption>(.*)</figcaption>", made)
@@ -52,7 +55,7 @@ def test_where_the_truth_is_known(digits, noisy_labels, probe_split, trained, tm
 
 
 def test_artifacts_of_another_dataset(hostile_run, digits, noisy_labels, tmp_path):
-    paths = artifacts(hostile_run)
+    paths = parts_of(hostile_run)
     with pytest.raises(InputError, match="must be made from the prepared_dataset"):
         training.write(digits, noisy_labels, *paths[2:], tmp_path / "report.html")
     assert not (tmp_path / "report.html").exists()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from trainer.data.human_labels import Unpickler
+from trainer.data.noise.human_labels import Unpickler
 from trainer.data.sources.digits import png
 from trainer.data.sources.source import Source
 from trainer.errors import InputError

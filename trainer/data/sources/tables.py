@@ -44,7 +44,7 @@ SPLITS = {
     **dict.fromkeys(("test", "testing"), "test"),
     **dict.fromkeys(("val", "valid", "validation", "dev"), "validation"),
 }
-# In the column label_status of `trainer.label_audit`: a test image that nobody has looked at.
+# In the column label_status of `trainer.audit.label_issues`: a test image nobody has looked at.
 NOISY = "noisy"
 
 

@@ -11,7 +11,8 @@ from PIL import Image
 
 from trainer import config
 from trainer.config import DataConfig
-from trainer.data import noise, probe, records, sources
+from trainer.data import probe, records, sources
+from trainer.data.noise import injection
 from trainer.errors import InputError
 
 CLASSES = ("tabby cat", "ölfass")
@@ -82,16 +83,16 @@ def test_trusted_images_are_the_probe(folder, tmp_path):
 
 def test_noise_none_leaves_labels_and_says_nothing_of_the_truth(folder, tmp_path):
     records.prepare("image_folder", tmp_path / "a", DataConfig(data=folder))
-    written = noise.inject(tmp_path / "a", tmp_path / "noise", "none", 0, seed=0)
+    written = injection.inject(tmp_path / "a", tmp_path / "noise", "none", 0, seed=0)
     assert written["wrong_labels"] is None
-    given, _ = noise.read(tmp_path / "noise", records.read_manifest(tmp_path / "a"))
+    given, _ = injection.read(tmp_path / "noise", records.read_manifest(tmp_path / "a"))
     np.testing.assert_array_equal(given, records.read_labels(tmp_path / "a", "train"))
 
 
 def test_no_noise_for_a_set_without_a_map(folder, tmp_path):
     records.prepare("image_folder", tmp_path / "a", DataConfig(data=folder))
     with pytest.raises(InputError, match="--noise_file: must name a map for datasets other than"):
-        noise.inject(tmp_path / "a", tmp_path / "noise", "asymmetric", 0.4, seed=0)
+        injection.inject(tmp_path / "a", tmp_path / "noise", "asymmetric", 0.4, seed=0)
 
 
 ROWS = [
@@ -125,7 +126,7 @@ def test_a_table_with_the_truth_beside_it(folder, tmp_path, name, write):
         tmp_path / "a", "train"
     )
     assert wrong.sum() == 10
-    injected = noise.inject(tmp_path / "a", tmp_path / "noise", "none", 0, seed=0)
+    injected = injection.inject(tmp_path / "a", tmp_path / "noise", "none", 0, seed=0)
     assert injected["wrong_labels"] == pytest.approx(10 / 36)
     probe.split(tmp_path / "a", tmp_path / "probe", per_class=5, seed=0)
 

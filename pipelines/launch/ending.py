@@ -1,0 +1,83 @@
+"""What a run says at its end: how good the model is, which labels look wrong, what comes next."""
+
+import json
+import os
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+from trainer import artifacts
+from trainer.data.sources import class_names
+from trainer.evaluation import comparison
+
+
+def say(name, root, content, paths):
+    """The last lines of a run.
+
+    Args:
+      name: Of the pipeline.
+      root: Output directory.
+      content: Of metrics.json or summary.json.
+      paths: Paths of artifacts by kind.
+    """
+    summary = content if name == "sweep" else comparison.collect([content])
+    lines = ["", comparison.table(summary), ""]
+    if name != "sweep":
+        lines += accuracy(content, paths)
+    if artifacts.LABEL_AUDIT in paths:
+        lines += labels(root, paths[artifacts.LABEL_AUDIT])
+    if (root / "report.html").is_file():
+        lines.append(f"report: {root / 'report.html'}")
+    lines.append(f"outputs: {root}")
+    if artifacts.LABEL_AUDIT in paths:
+        lines += following(root, read(paths[artifacts.PREPARED_DATASET]))
+    return "\n".join(lines) + "\n"
+
+
+def accuracy(content, paths):
+    """Test accuracy, and what it was measured on."""
+    dataset = read(paths[artifacts.PREPARED_DATASET])
+    top1, tested = content["test/top1"], dataset["num_examples"]["test"]
+    said = f"test accuracy: {top1:.1%} of {tested:,} images, whose labels are clean"
+    if not dataset["test_labels_are_clean"]:
+        said = f"test accuracy: {top1:.1%} of {tested:,} images, by labels that may be wrong"
+    return [said]
+
+
+def labels(root, audit):
+    """How many labels look wrong, and where they are listed."""
+    with open(audit / "label_issues.csv", encoding="utf-8") as rows:
+        audited = sum(1 for _ in rows) - 1
+    issues = read(audit)["num_issues"]
+    return [
+        f"labels that look wrong: {issues:,} of {audited:,}",
+        f"list of labels: {root / 'label_issues.csv'}",
+    ]
+
+
+def following(root, dataset):
+    """The next commands, of a run on this prepared dataset."""
+    issues, cleaned = root / "label_issues.csv", root / "clean_manifest.csv"
+    review = "trainer", "--mode=review", f"--review={issues}", f"--checkpoint_path={root}"
+    lines = ["", "next, with decisions in the list or saved from the report:", command(*review)]
+    if cleaned.is_file():
+        again = ["pipelines", "run", "--dataset=csv", f"--data={cleaned}"]
+        if class_names.need_keeping(dataset["class_names"]):
+            again.append("--label_case=keep")
+        lines += ["or train on the corrected labels:", command(*again)]
+    return lines
+
+
+def command(module, *arguments):
+    """A command line to paste, with this Python by its shortest name."""
+    python = os.path.relpath(sys.executable)
+    if shutil.which("python") == sys.executable:
+        python = "python"
+    elif python.startswith(os.pardir):
+        python = sys.executable
+    return "  " + shlex.join([python, "-m", module, *arguments])
+
+
+def read(artifact):
+    return json.loads((Path(artifact) / artifacts.MANIFEST).read_text())

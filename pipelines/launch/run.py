@@ -1,0 +1,192 @@
+"""Runs a pipeline on this machine, with kfp's subprocess or Docker runner.
+
+<output_dir>/
+  pipeline.yaml                    what was run
+  log.txt                          all that kfp and the tasks said
+  metrics.json or summary.json     the result, of a training or a sweep
+  report.html                      the same as a page; of a training also which labels look wrong
+  label_issues.csv                 of a training, these labels as a table
+  clean_manifest.csv               all labels after correction, a table to train on
+  exported_model/                  of a training, the model to serve
+  run.json, <pipeline>-<time>/     see `pipelines.launch.output_directory`
+"""
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+
+import psutil
+from google.protobuf import json_format
+from kfp import compiler, local
+from kfp.local import docker_task_handler, executor_input_utils, subprocess_task_handler
+
+from pipelines.launch import docker_runner, ending
+from pipelines.launch.compile import PIPELINES
+from pipelines.launch.console import Console
+from pipelines.launch.output_directory import STATES, OutputDirectory, default
+from pipelines.launch.parameters import absolute, inputs_of, with_file
+from pipelines.launch.progress import number_of_tasks
+from trainer import artifacts
+from trainer.data import inputs
+
+RESULTS = {
+    "training": "**/metrics.json",
+    "webvision": "**/metrics.json",
+    "sweep": "**/summary.json",
+}
+# What is put where a person looks, besides these.
+KEPT = {
+    "pipeline.yaml": "pipeline.yaml",
+    "report.html": "**/report",
+    "label_issues.csv": "**/label_issues.csv",
+    "clean_manifest.csv": "**/clean_manifest.csv",
+    "exported_model": "**/exported_model",
+}
+ARTIFACTS = (artifacts.PREPARED_DATASET, artifacts.LABEL_AUDIT)
+GRACE = 10  # seconds that tasks may take to save a checkpoint
+
+
+def run(name, profile, parameters, output_dir=None, runner="subprocess", gpus=None):
+    """Runs a pipeline, shows its progress and ends with a table of its results.
+
+    Args:
+      name: Of the pipeline.
+      profile: `pipelines.launch.profiles.Profile` for this machine.
+      parameters: Of the pipeline, from the command line.
+      output_dir: `pathlib.Path` of the directory to write to; one below runs/ unless given.
+      runner: subprocess or docker.
+      gpus: For docker, how many GPUs training sees, or "all".
+
+    Raises:
+      InputError: A parameter is wrong, or `output_dir` cannot be written.
+      SystemExit: A task failed; with status 2 if that was for wrong input, otherwise 1.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, end)
+    # Within a run kfp reuses what is finished; the attempts are those of `Console.persistent`.
+    local_profile = dataclasses.replace(profile, cache_training=profile.cache, retries=0)
+    pipeline = PIPELINES[name](local_profile)
+    spec = json_format.MessageToDict(pipeline.pipeline_spec)
+    parameters, paths = absolute(with_file(parameters, spec))
+    seen = inputs.check(*inputs_of(name, parameters))
+    kfp_runner = choose(runner, spec, paths, gpus, profile)
+    command = json.loads(json.dumps({"pipeline": name, **parameters}))
+    version = hashlib.sha256(json.dumps([spec, seen, runner], sort_keys=True).encode()).hexdigest()
+    read = {flag: parameters.get(flag) for flag in inputs.READ}
+    run = command, version, read, profile.cache
+    directory = OutputDirectory(output_dir, *run) if output_dir else default(name, *run)
+    if directory.state != "new":
+        print(STATES[directory.state].format(directory.root), flush=True)
+    end_left_behind(directory.tasks, runner)
+    compiler.Compiler().compile(pipeline, str(directory.tasks / "pipeline.yaml"))
+    place(kfp_runner, directory, profile.cache)
+    execute(pipeline, parameters, directory, profile, number_of_tasks(spec, parameters))
+    conclude(name, directory)
+
+
+def place(kfp_runner, directory, cache):
+    """Tells kfp where tasks run and where they write: in the same place as those before."""
+    workspace = directory.tasks / "workspace"
+    workspace.mkdir(exist_ok=True)
+    executor_input_utils.get_local_pipeline_resource_name = lambda _: directory.tasks.name
+    local.init(
+        kfp_runner,
+        pipeline_root=str(directory.root.resolve()),
+        workspace_root=str(workspace.resolve()),
+        enable_caching=cache,
+        cache_root=str(directory.tasks / "finished"),
+    )
+
+
+def execute(pipeline, parameters, directory, profile, total):
+    """Runs the tasks; SystemExit if one fails."""
+    os.environ.setdefault("TQDM_MININTERVAL", "3")  # of the tasks: each change is a line here
+    os.environ["PYTHONIOENCODING"] = "utf-8:backslashreplace"  # kfp ends at a line it cannot decode
+    with (
+        open(directory.root / "log.txt", "a", 1, "utf-8", "backslashreplace") as log,
+        Console(log, sys.stdout, total) as console,
+        contextlib.redirect_stdout(console),
+    ):
+        logging.basicConfig(level=logging.INFO, format="%(message)s", stream=console, force=True)
+        for handler, function in (
+            (subprocess_task_handler, "run_local_subprocess"),
+            (docker_task_handler, "run_docker_container"),
+        ):
+            attempts = getattr(handler, function), profile.retries, profile.backoff
+            setattr(handler, function, console.persistent(*attempts))
+        try:
+            pipeline(**parameters)
+        except RuntimeError as error:
+            directory.write(state="failed")
+            if directory.record["files"]:
+                console.tell(f"the results in {directory.root} are those of an earlier run")
+            sys.exit(console.explain(error))
+
+
+def conclude(name, directory):
+    """Puts the results where a person looks, and says what they are."""
+    content = {}
+    for file in directory.tasks.glob(RESULTS[name]):
+        content |= json.loads(file.read_text())
+    result = directory.tasks / f"{name}.json"
+    artifacts.write_json(result, content)
+    found = {kept: sorted(directory.tasks.glob(pattern)) for kept, pattern in KEPT.items()}
+    results = {Path(RESULTS[name]).name: result} | {
+        kept: made[0] for kept, made in found.items() if made
+    }
+    places = {}
+    for kind in ARTIFACTS:
+        for made in sorted(directory.tasks.glob(f"**/{kind}/{artifacts.MANIFEST}"))[:1]:
+            places[kind] = made.parent
+    directory.finish(results, places)
+    sys.stdout.write(ending.say(name, directory.root, content, places))
+
+
+def end(number, frame):
+    """Ends the tasks, which may save a checkpoint, and this process; again: at once."""
+    for handled in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(handled, lambda *_: os._exit(128 + number))
+    docker_runner.end()
+    end_all(psutil.Process().children(recursive=True), GRACE)
+    os.write(2, b"interrupted; the same command resumes\n")
+    os._exit(128 + number)
+
+
+def end_all(processes, grace):
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.terminate()
+    for process in psutil.wait_procs(processes, timeout=grace)[1]:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+
+
+def end_left_behind(tasks, runner):
+    """Ends the tasks of a run that was killed: they write to the same directory."""
+    place = str(tasks.resolve())
+    if runner == "docker":
+        docker_runner.end_left_behind(place)
+    end_all(
+        [
+            process
+            for process in psutil.process_iter(["cmdline"])
+            if "kfp.dsl.executor_main" in (words := " ".join(process.info["cmdline"] or ()))
+            and place in words
+        ],
+        GRACE,
+    )
+
+
+def choose(runner, spec, paths, gpus, profile):
+    """Kfp's runner of this name."""
+    if runner == "subprocess":
+        return local.SubprocessRunner(use_venv=False)
+    executors = spec["deploymentSpec"]["executors"].values()
+    names = {executor["container"]["image"] for executor in executors}
+    return docker_runner.runner(names, paths, gpus, profile.shared_memory)

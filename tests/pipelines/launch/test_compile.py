@@ -1,0 +1,193 @@
+"""What each target is given: compared with committed files, and parsed as the targets do."""
+
+import json
+import re
+
+import pytest
+import yaml
+from google.protobuf import json_format
+from kfp.kubernetes import kubernetes_executor_config_pb2
+from kfp.pipeline_spec import pipeline_spec_pb2
+
+from components import images
+from pipelines.launch import profiles
+from tests.pipelines import golden
+from trainer.errors import InputError
+
+DATA_STEPS = {
+    *("prepare-dataset", "inject-noise", "split-probe", "number-folds", "compare-runs"),
+    *("write-report", "record-status"),
+}
+TRAINED = {"train", "evaluate", "audit-labels", "export-model"}
+
+
+def profile(name, **given):
+    return profiles.resolve("", name, **given)
+
+
+def tasks(spec):
+    """All tasks of all DAGs of a pipeline, by name."""
+    dags = [spec["root"]["dag"]]
+    dags += [c["dag"] for c in spec["components"].values() if "dag" in c]
+    return {name: task for dag in dags for name, task in dag["tasks"].items()}
+
+
+def executors(spec):
+    return {
+        name.removeprefix("exec-"): executor["container"]
+        for name, executor in spec["deploymentSpec"]["executors"].items()
+    }
+
+
+@pytest.mark.parametrize(("name", "target"), golden.CASES)
+def test_as_committed(name, target):
+    """Python -m tests.pipelines.golden writes the files anew."""
+    committed = (golden.DIRECTORY / f"{name}-{target}.yaml").read_text()
+    assert golden.of_default_profile(name, target) == committed
+
+
+@pytest.mark.parametrize("name", golden.PIPELINES)
+@pytest.mark.parametrize("profile_name", profiles.NAMED)
+def test_every_profile_gives_what_its_target_can_parse(name, profile_name):
+    spec, *platform = golden.compiled(name, profile(profile_name))
+    parsed = json_format.ParseDict(spec, pipeline_spec_pb2.PipelineSpec())
+    deployment = pipeline_spec_pb2.PipelineDeploymentConfig()
+    json_format.ParseDict(json_format.MessageToDict(parsed.deployment_spec), deployment)
+    assert set(deployment.executors) == set(spec["deploymentSpec"]["executors"])
+    parameters = spec["root"]["inputDefinitions"]["parameters"].values()
+    assert all(parameter["description"] for parameter in parameters)
+    assert bool(platform) == (profile(profile_name).target == "kubeflow")
+    for document in platform:
+        message = json_format.ParseDict(document, pipeline_spec_pb2.PlatformSpec())
+        content = json_format.MessageToDict(message)["platforms"]["kubernetes"]
+        for executor in content["deploymentSpec"]["executors"].values():
+            config = kubernetes_executor_config_pb2.KubernetesExecutorConfig()
+            json_format.ParseDict(executor, config)
+
+
+@pytest.mark.parametrize("profile_name", profiles.NAMED)
+def test_only_training_and_evaluation_ask_for_accelerators(profile_name):
+    spec, *_ = golden.compiled("training", profile(profile_name))
+    for name, container in executors(spec).items():
+        accelerated = "accelerator" in container.get("resources", {})
+        if re.sub(r"-\d+$", "", name) in DATA_STEPS:
+            assert not accelerated
+            assert container["image"] == images.DATA
+        elif profile(profile_name).target == "local":
+            assert container["image"] == images.TRAINER
+
+
+def test_a_pool_of_eight_gpus():
+    spec, platform = golden.compiled("webvision", profile("gke-a100x8"))
+    train, evaluate = executors(spec)["train"], executors(spec)["evaluate"]
+    assert train["image"] == images.TRAINER_GPU
+    assert train["resources"]["accelerator"]["resourceType"] == "nvidia.com/gpu"
+    assert train["resources"]["accelerator"]["resourceCount"] == "8"
+    assert evaluate["resources"]["accelerator"]["resourceCount"] == "1"
+    assert evaluate["resources"]["resourceMemoryLimit"] == "75Gi"
+    pods = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    placed = {name for name, pod in pods.items() if "nodeSelector" in pod}
+    assert placed == {"exec-train", "exec-evaluate", "exec-evaluate-2"}
+    labels = {"cloud.google.com/gke-accelerator": "nvidia-tesla-a100"}
+    assert pods["exec-train"]["nodeSelector"]["labels"] == labels
+    assert pods["exec-train"]["tolerations"][0]["key"] == "nvidia.com/gpu"
+    (shm,) = pods["exec-train"]["emptyDirMounts"]
+    assert (shm["mountPath"], shm["medium"]) == ("/dev/shm", "Memory")
+    config = platform["platforms"]["kubernetes"]["pipelineConfig"]
+    assert config["resourceTtlOnCompletion"] == 168 * 3600
+
+
+def test_spot_pools():
+    _, platform = golden.compiled("training", profile("gke-l4x1-spot"))
+    pod = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]["exec-train"]
+    assert pod["nodeSelector"]["labels"]["cloud.google.com/gke-spot"] == "true"
+    assert "cloud.google.com/gke-spot" in {taint["key"] for taint in pod["tolerations"]}
+    spec, *_ = golden.compiled("training", profile("vertex-l4x1-spot"))
+    assert custom_job(spec)["strategy"]["defaultValue"] == "SPOT"
+
+
+def custom_job(spec):
+    return spec["components"]["comp-train"]["inputDefinitions"]["parameters"]
+
+
+def test_a_model_in_the_registry_of_vertex():
+    spec, *_ = golden.compiled("training", profile("vertex-l4x1", register_model="photos"))
+    json_format.ParseDict(spec, pipeline_spec_pb2.PipelineSpec())
+    found = tasks(spec)
+    upload = found["model-upload"]["inputs"]
+    assert upload["parameters"]["display_name"]["runtimeValue"]["constant"] == "photos"
+    assert upload["artifacts"]["unmanaged_container_model"]["taskOutputArtifact"] == {
+        "outputArtifactKey": "artifact",
+        "producerTask": "importer",
+    }
+    address = found["importer"]["inputs"]["parameters"]["uri"]["taskOutputParameter"]
+    assert address == {"outputParameterKey": "Output", "producerTask": "export-model"}
+    importer = spec["deploymentSpec"]["executors"]["exec-importer"]["importer"]
+    assert importer["typeSchema"]["schemaTitle"] == "google.UnmanagedContainerModel"
+    assert "prediction/tf2" in importer["metadata"]["containerSpec"]["imageUri"]
+
+
+def test_several_workers_on_vertex():
+    spec, *_ = golden.compiled("training", profile("vertex-a100x8x2"))
+    pools = custom_job(spec)["worker_pool_specs"]["defaultValue"]
+    assert [pool["replica_count"] for pool in pools] == [1, 1]
+    for pool in pools:
+        assert pool["machine_spec"] == {
+            "machine_type": "a2-highgpu-8g",
+            "accelerator_type": "NVIDIA_TESLA_A100",
+            "accelerator_count": 8,
+        }
+        assert pool["container_spec"]["image_uri"] == images.TRAINER_GPU
+
+
+def test_several_workers_on_kubeflow():
+    spec, platform = golden.compiled("training", profile("gke-a100x8x2"))
+    workers = [tasks(spec)[name]["inputs"]["parameters"] for name in ("train", "train-2")]
+    constants = [
+        [inputs[name]["runtimeValue"]["constant"] for name in ("worker", "workers")]
+        for inputs in workers
+    ]
+    assert constants == [[0, 2], [1, 2]]
+    assert len({json.dumps(inputs["checkpoint_root"]) for inputs in workers}) == 1
+    volume = platform["platforms"]["kubernetes"]["pipelineConfig"]["workspace"]
+    assert volume["kubernetes"]["pvcSpecPatch"]["accessModes"] == ["ReadWriteMany"]
+
+
+@pytest.mark.parametrize("name", golden.PIPELINES)
+def test_retries_and_caching_of_every_task(name):
+    found = tasks(golden.compiled(name, profile("gke-a100x8"))[0])
+    for task_name, task in found.items():
+        step = re.sub(r"-\d+$", "", task_name)
+        if step in DATA_STEPS - {"record-status"}:
+            assert task["cachingOptions"] == {"enableCache": True}
+        elif step in TRAINED:
+            assert task["cachingOptions"] == {}
+        if step in DATA_STEPS - {"record-status"} | TRAINED:
+            assert task["retryPolicy"]["maxRetryCount"] == 3
+            assert task["retryPolicy"]["backoffDuration"] == "60s"
+    assert found["record-status"]["triggerPolicy"]["strategy"] == "ALL_UPSTREAM_TASKS_COMPLETED"
+    anew = tasks(golden.compiled(name, profile("gke-a100x8", cache=False))[0])
+    assert not [task for task in anew.values() if task.get("cachingOptions")]
+    kept = tasks(golden.compiled(name, profile("gke-a100x8", cache_training=True))[0])
+    assert kept["train"]["cachingOptions"] == {"enableCache": True}
+
+
+def test_a_profile_in_a_file(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("target: kubeflow\naccelerators: 2\ntolerations: [{key: a, operator: Exists}]")
+    found = profiles.resolve("kubeflow", str(file), cpu="4")
+    assert (found.accelerators, found.cpu, found.tolerations[0]["key"]) == (2, "4", "a")
+    file.write_text("gpus: 2")
+    with pytest.raises(InputError, match="--profile field: must be one of target, "):
+        profiles.resolve("", str(file))
+    file.write_text("- 2")
+    with pytest.raises(InputError, match="--profile: must hold a mapping"):
+        profiles.resolve("", str(file))
+
+
+def test_images_are_exact():
+    for name in golden.PIPELINES:
+        (spec,) = golden.compiled(name, profile("local"))
+        for container in executors(spec).values():
+            assert re.search(r":\d+\.\d+\.\d+-[0-9a-f]{12}$", container["image"])
+            assert "pip install" not in yaml.safe_dump(container)

@@ -1,0 +1,82 @@
+"""From what a network says of images to how likely each of their labels is wrong.
+
+P(true j | image, given k) is proportional to P(j | image) T[j, k]. P comes from the network,
+calibrated on trusted images that it was not trained on; T, the noise, from the labels themselves,
+by expectation and maximisation (Dawid and Skene, 1979, with one annotator).
+"""
+
+import numpy as np
+from scipy.stats import beta
+
+from trainer.data.noise.transition import normalised_rows, uniform_noise
+
+STEPS = 5  # more of them follow the network's own errors
+RESAMPLES, MOST_RESAMPLED = 30, 10_000
+PRIOR = 1.0  # of uniform noise, in mean class sizes
+
+
+def posterior(P, given):
+    """How likely each class is the true one, knowing image and given label.
+
+    Args:
+      P: (N, C) probabilities by the image alone.
+      given: int (N,).
+
+    Returns:
+      (N, C), and T (C, C), T[j, k] = P(given k | true j).
+    """
+    C = P.shape[1]
+    T = uniform_noise(0.5, C)
+    for _ in range(STEPS):
+        counts = joint_counts(given_label_too(P, given, T), given)
+        right = np.trace(counts) / len(given)
+        T = normalised_rows(counts + PRIOR * len(given) / C * uniform_noise(1 - right, C))
+    Q = given_label_too(P, given, T)
+    return Q, normalised_rows(joint_counts(Q, given))
+
+
+def rate_range(P, given):
+    """The noise rate, and between which rates it is with 90% confidence.
+
+    The lower end is of the smaller of two estimates, the upper one of the larger, over resampled
+    examples: this posterior takes too few labels for wrong where noise is hard to see, cleanlab's
+    confident joint too many. It is no smaller than that of a rate that is counted.
+
+    Args:
+      P: (N, C) probabilities by the image alone.
+      given: int (N,).
+
+    Returns:
+      The rate that the posterior expects, the lower and the upper end.
+    """
+    from cleanlab.count import estimate_joint  # takes seconds
+
+    rng, N, rates = np.random.default_rng(0), len(given), []
+    for _ in range(RESAMPLES):
+        rows = rng.integers(N, size=min(N, MOST_RESAMPLED))
+        of_joint = 1 - np.trace(estimate_joint(given[rows], P[rows]))
+        rates.append(sorted((expected_rate(P[rows], given[rows]), of_joint)))
+    (low, _), (_, high) = np.percentile(rates, [5, 95], axis=0)
+    rate = expected_rate(P, given)
+    wrong = rate * N  # Clopper and Pearson, 1934
+    counted = beta.ppf([0.05, 0.95], [max(wrong, 1e-9), wrong + 1], [N - wrong + 1, N - wrong])
+    return float(rate), float(min(low, counted[0])), float(max(high, counted[1]))
+
+
+def expected_rate(P, given):
+    """Mean probability that a given label is wrong."""
+    Q, _ = posterior(P, given)
+    return 1 - Q[np.arange(len(given)), given].mean()
+
+
+def given_label_too(P, given, T):
+    """Q[i, j] proportional to P[i, j] T[j, given_i]: (N, C), rows sum to 1."""
+    Q = P * T.T[given]
+    return Q / Q.sum(axis=1, keepdims=True)
+
+
+def joint_counts(Q, given):
+    """Expected number of examples of true class j that are given k: (C, C)."""
+    counts = np.zeros((Q.shape[1], Q.shape[1]))
+    np.add.at(counts, given, Q)
+    return counts.T

@@ -1,0 +1,93 @@
+"""What a reviewer decides on the labels of an audit.
+
+<review>/
+  corrected_labels.npy   int32 (N,), by id of the prepared dataset
+  clean_manifest.csv     as of `trainer.audit.label_issues`
+  artifacts.json          decisions: how many there are
+"""
+
+import numpy as np
+import pandas as pd
+
+from trainer import artifacts
+from trainer.audit.label_issues import TABLE, write_labels
+from trainer.data import records
+from trainer.errors import InputError
+
+COLUMNS = ["id", "decision", "right_label", "audit"]
+
+
+def review(audit_path, reviewed_file, dataset_path, output_path):
+    """Labels as a reviewer decided, in place of those that an audit corrected.
+
+    Args:
+      audit_path: Directory of the label audit.
+      reviewed_file: Its label_issues.csv with decisions: in right_label a class, or in decision
+        accept, reject or a class. Rows without one, or left out, stay as the audit has them.
+      dataset_path: Directory of the prepared dataset.
+      output_path: Directory to write corrected_labels.npy and clean_manifest.csv to.
+
+    Returns:
+      How many decisions there are.
+
+    Raises:
+      InputError: The table is of another audit, or a decision is neither of these, or could be two.
+    """
+    audit = artifacts.read(audit_path, artifacts.LABEL_AUDIT)
+    dataset = records.read_manifest(dataset_path)
+    artifacts.check_parent(audit, dataset)
+    audited = pd.read_parquet(f"{audit_path}/{TABLE}").set_index("id")
+    rows = read_reviewed(reviewed_file, audit, audited)
+    numbers = {name: i for i, name in enumerate(dataset["class_names"])}
+    corrected = np.load(f"{audit_path}/corrected_labels.npy")
+    for row in rows.itertuples():
+        corrected[row.id] = numbers[decided(row, audited.loc[row.id], numbers)]
+    with artifacts.writing(output_path) as directory:
+        trusted_ids = np.setdiff1d(np.arange(len(corrected)), audited.index)
+        write_labels(directory, dataset_path, corrected, trusted_ids)
+        parents = {artifacts.LABEL_AUDIT: audit}
+        artifacts.finish(directory, artifacts.REVIEW, parents, decisions=len(rows))
+    return len(rows)
+
+
+def decided(row, audited, classes):
+    """The class that a reviewer gives an example, by a row with right_label and decision."""
+    verbs = {"accept": audited.suggested, "reject": audited.given}
+    received = f"{row.right_label or row.decision} for id {row.id}"
+    if row.right_label:
+        if row.right_label not in classes:
+            raise InputError("--review", "right_label must be one of the classes", received)
+        return row.right_label
+    if row.decision in verbs and row.decision in classes:
+        rule = f"decision {row.decision} is a class as well; write the right class into right_label"
+        raise InputError("--review", rule, received)
+    if row.decision not in verbs and row.decision not in classes:
+        rule = "decision must be accept, reject or one of the classes"
+        raise InputError("--review", rule, received)
+    return verbs.get(row.decision, row.decision)
+
+
+def read_reviewed(file, audit, audited):
+    """The rows with a decision: id, decision and right_label, of this audit."""
+    columns = "columns id, audit, and decision or right_label, as decisions.csv of the report"
+    try:
+        rows = pd.read_csv(file, dtype="str", keep_default_na=False, encoding="utf-8-sig")
+        if not {"id", "audit"} <= set(rows) or not {"decision", "right_label"} & set(rows):
+            raise InputError("--review", f"must have {columns}", f"{file} with {', '.join(rows)}")
+        rows = rows.reindex(columns=COLUMNS, fill_value="").map(str.strip)
+        rows = rows[(rows != "").any(axis=1)].astype({"id": int})
+    except (OSError, ValueError, OverflowError) as error:
+        if isinstance(error, InputError):
+            raise
+        rule = f"must be a table with {columns} ({error})"
+        raise InputError("--review", rule, str(file)) from None
+    others = rows[(rows.audit != audit["audit"]) | ~rows.id.isin(audited.index)]
+    if len(others):
+        rule = f"must be of this audit, {audit['audit']}; its report saves such a file"
+        received = f"audit {others.audit.iloc[0]}, id {others.id.iloc[0]}"
+        raise InputError("--review", rule, received)
+    rows = rows[(rows.decision != "") | (rows.right_label != "")]
+    twice = rows[rows.id.duplicated()]
+    if len(twice):
+        raise InputError("--review", "must decide once on each id", int(twice.id.iloc[0]))
+    return rows

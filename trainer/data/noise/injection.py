@@ -1,0 +1,88 @@
+"""Label noise: which labels are given instead of the published ones.
+
+<noisy_labels>/
+  labels.npy       int32 (N,), the given label of each training example, by id
+  transition.npy   float64 (C, C), T[i, j] = P(given j | published i); rows sum to 1
+  realised.npy     the same as it came out; a class without examples stays itself
+  artifacts.json    noise, noise_ratio, seed, wrong_labels (share of labels that are wrong; null
+                   where the truth is not known of all)
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from trainer import artifacts, storage
+from trainer.config import NOISES, check_choice, check_range
+from trainer.data import records
+from trainer.data.noise import noise_models
+from trainer.data.noise.transition import realised
+
+STREAM = 1  # keeps these draws apart from others of the same seed
+FEATURE_SIDE = 32  # of the images that noise of kind "instance" looks at
+
+
+def inject(dataset_path, output_path, noise, noise_ratio, seed, noise_file="", label_column=""):
+    """Writes the noisy labels for the train split of a prepared dataset.
+
+    Args:
+      dataset_path: Directory of a prepared dataset.
+      output_path: Directory to write.
+      noise: One of `trainer.config.NOISES`; on top of what is wrong in the dataset.
+      noise_ratio: In [0, 1]; see the function of that noise.
+      seed: The same seed gives the same labels.
+      noise_file: For asymmetric a JSON map of class names, for matrix a CSV transition matrix, for
+        human a label file of CIFAR-10N or CIFAR-100N.
+      label_column: For human, which labels of the file.
+
+    Returns:
+      The manifest.
+    """
+    check_choice("noise", noise, NOISES)
+    check_range("noise_ratio", noise_ratio, 0, 1)
+    noise_file = storage.fetched(noise_file, "--noise_file")
+    dataset = records.read_manifest(dataset_path)
+    labels, num_classes = records.read_labels(dataset_path, "train"), len(dataset["class_names"])
+    rng = np.random.default_rng((seed, STREAM))
+    basics = labels, num_classes, noise_ratio, rng
+    match noise:
+        case "none":
+            given, transition = labels, np.eye(num_classes)
+        case "uniform":
+            given, transition = noise_models.uniform(*basics)
+        case "pair":
+            given, transition = noise_models.pair(*basics)
+        case "asymmetric":
+            class_map = noise_models.asymmetric_map(dataset, noise_file)
+            given, transition = noise_models.asymmetric(*basics, class_map)
+        case "matrix":
+            wanted = noise_models.read_matrix(noise_file, dataset["class_names"])
+            given, transition = noise_models.matrix(*basics, wanted)
+        case "instance":
+            features = records.read_features(dataset_path, "train", FEATURE_SIDE)
+            given, transition = noise_models.instance(*basics, features)
+        case "human":
+            published = records.read_published_order(dataset_path)
+            chosen = noise_models.human_labels(noise_file, label_column, labels, published)
+            given, transition = noise_models.replaced(*basics, chosen)
+    clean = records.read_clean_labels(dataset_path)
+    facts = {"noise": noise, "noise_ratio": noise_ratio, "seed": seed}
+    facts["wrong_labels"] = float(np.mean(given != clean)) if np.all(clean >= 0) else None
+    with artifacts.writing(output_path) as directory:
+        np.save(directory / "labels.npy", given)
+        np.save(directory / "transition.npy", transition)
+        np.save(directory / "realised.npy", realised(labels, given, num_classes))
+        return artifacts.finish(
+            directory, artifacts.NOISY_LABELS, {artifacts.PREPARED_DATASET: dataset}, **facts
+        )
+
+
+def read(path, dataset):
+    """Given labels, int32 (N,), and the manifest.
+
+    Raises:
+      InputError: The artifact is missing, half-written, or made for another dataset.
+    """
+    noisy = artifacts.read(path, artifacts.NOISY_LABELS)
+    artifacts.check_parent(noisy, dataset)
+    return np.load(Path(path) / "labels.npy"), noisy

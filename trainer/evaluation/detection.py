@@ -1,0 +1,53 @@
+"""How well wrong labels are told and corrected, where the truth is known."""
+
+import numpy as np
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+AT = (100, 1000)  # the most suspicious ones that a person may look at
+
+
+def quality(score, wrong):
+    """How well a score ranks wrong labels before right ones.
+
+    Args:
+      score: (N,), high where a label is likely wrong.
+      wrong: bool (N,).
+
+    Returns:
+      auroc, average_precision and precision_at_<k>, all in [0, 1]; empty if all labels are right,
+      or all are wrong.
+    """
+    if not 0 < wrong.sum() < len(wrong):
+        return {}
+    ranked = wrong[np.argsort(-score, kind="stable")]
+    return {
+        "auroc": float(roc_auc_score(wrong, score)),
+        "average_precision": float(average_precision_score(wrong, score)),
+        **{f"precision_at_{k}": float(ranked[:k].mean()) for k in AT if k <= len(wrong)},
+    }
+
+
+def corrections(given, corrected, clean, issue):
+    """How right the labels are that were taken for wrong, and what was put in their place.
+
+    Args:
+      given: int (N,) labels.
+      corrected: int (N,), those in their place.
+      clean: int (N,), the true ones.
+      issue: bool (N,), taken for wrong.
+
+    Returns:
+      f1, precision and recall of `issue`; corrections_right, the share of changed labels that are
+      right now; labels_right and labels_right_before, of all.
+    """
+    wrong, changed = given != clean, given != corrected
+    hits = (issue & wrong).sum()
+    shares = {
+        "f1": (2 * hits, issue.sum() + wrong.sum()),
+        "precision": (hits, issue.sum()),
+        "recall": (hits, wrong.sum()),
+        "corrections_right": ((corrected == clean)[changed].sum(), changed.sum()),
+        "labels_right_before": ((~wrong).sum(), len(given)),
+        "labels_right": ((corrected == clean).sum(), len(given)),
+    }
+    return {name: float(part / whole) for name, (part, whole) in shares.items() if whole}

@@ -1,0 +1,112 @@
+"""A trained run as a model to serve: image files in, calibrated probabilities out.
+
+<exported_model>/
+  saved_model/     needs TensorFlow alone; image_bytes string (B,), JPEG or PNG, to probabilities
+                   float32 (B, C), class string (B,) and confidence (B,), its probability; JPEG is
+                   turned as its EXIF says
+  model.keras      the network with averaged weights, without preprocessing and calibration
+  model_card.md    what it was made from and what it can do
+  artifacts.json    class_names, temperature, accuracy, calibration before and after
+"""
+
+from pathlib import Path
+
+import jinja2
+import tensorflow as tf
+from scipy.special import softmax
+
+from trainer import artifacts
+from trainer.data import orientation, probe, records, views
+from trainer.evaluation import calibration, predictions
+from trainer.training import fit
+
+CARD = Path(__file__).with_name("model_card.md.jinja")
+
+
+class Served(tf.Module):
+    """The function that is served; it holds all it needs.
+
+    Args:
+      network: Keras model from images to logits.
+      class_names: C names.
+      shape: (H, W, channels) of the network's input.
+      side: `trainer.data.views.crop_side` of the run.
+      temperature: Divides the logits.
+    """
+
+    def __init__(self, network, class_names, shape, side, temperature):
+        super().__init__()
+        self.network, self.class_names = network, tf.constant(class_names)
+        self.shape, self.side, self.temperature = shape, side, temperature
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "image_bytes")])
+    def __call__(self, image_bytes):
+        with tf.device("CPU"):
+            files = tf.map_fn(orientation.upright, image_bytes)
+            images = views.as_tested(files, self.shape, self.side)
+        p = tf.nn.softmax(self.network(images, training=False) / self.temperature)
+        best = tf.argmax(p, axis=1)
+        names = tf.gather(self.class_names, best)
+        return {"probabilities": p, "class": names, "confidence": tf.reduce_max(p, axis=1)}
+
+
+def export(dataset_path, probe_split_path, checkpoints_path, output_path):
+    """Writes a model to serve.
+
+    Args:
+      dataset_path: Directory of the prepared dataset.
+      probe_split_path: Directory of the probe split: trusted examples that training has not used
+        give the temperature; where there are none, it is 1.
+      checkpoints_path: Directory of the finished run.
+      output_path: Directory to write.
+
+    Returns:
+      The manifest.
+    """
+    dataset = records.read_manifest(dataset_path)
+    method, run = fit.restore(checkpoints_path)
+    artifacts.check_parent(run, dataset)
+    _, _, split = probe.read(probe_split_path, dataset)
+    names = dataset["class_names"]
+    facts = {"class_names": names}
+    facts |= calibrated(dataset_path, method, probe.held_out(probe_split_path, dataset, method))
+    network, temperature = fit.averaged_network(method), facts["temperature"]
+    shape, side = run["image_shape"], views.crop_side(dataset, method.config)
+    with artifacts.writing(output_path) as directory:
+        served = Served(network, names, shape, side, temperature)
+        tf.saved_model.save(served, str(directory / "saved_model"), signatures=served.__call__)
+        network.save(directory / "model.keras")
+        (directory / "model_card.md").write_text(card(dataset, run, facts))
+        parents = {m["kind"]: m for m in (dataset, split, run)}
+        return artifacts.finish(directory, artifacts.EXPORTED_MODEL, parents, **facts)
+
+
+def calibrated(dataset_path, method, held_out):
+    """The temperature fitted on trusted images, and how right and sure the model then is."""
+    temperature, trusted = 1.0, {}
+    if len(held_out):
+        labels = records.read_clean_labels(dataset_path)[held_out]
+        z = predictions.logits(dataset_path, method, "train", held_out)
+        temperature = calibration.temperature(z, labels)
+        trusted = {"trusted/top1": float((z.argmax(1) == labels).mean())}
+    labels = records.read_labels(dataset_path, "test")
+    z = predictions.logits(dataset_path, method, "test")
+    before, after = calibration.measured(z, labels), calibration.measured(z / temperature, labels)
+    return {
+        "temperature": temperature,
+        "calibrated_on": len(held_out),
+        **trusted,
+        "test/top1": float((z.argmax(1) == labels).mean()),
+        **{f"test/{name}_before": value for name, value in before.items()},
+        **{f"test/{name}": value for name, value in after.items()},
+        "reliability": {
+            "before calibration": calibration.reliability(softmax(z, axis=1), labels),
+            "after calibration": calibration.reliability(softmax(z / temperature, axis=1), labels),
+        },
+    }
+
+
+def card(dataset, run, facts):
+    """What a user of the model should know, as Markdown."""
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True)
+    return environment.from_string(CARD.read_text()).render(dataset=dataset, run=run, facts=facts)

@@ -1,0 +1,223 @@
+"""Training from artifacts to artifacts.
+
+<checkpoints>/   see `trainer.training.checkpoints`
+<model>/
+  model.keras        the network with averaged weights
+  artifacts.json      method, class_names, image_shape
+"""
+
+import contextlib
+import dataclasses
+import functools
+import sys
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+from trainer import artifacts
+from trainer.config import TrainConfig, in_steps
+from trainer.data import input_pipeline, records, views
+from trainer.errors import InputError, WorkerLost
+from trainer.methods import METHODS
+from trainer.networks import NETWORKS
+from trainer.training import workers
+from trainer.training.checkpoints import Checkpoints, claim
+from trainer.training.loop import Loop
+from trainer.training.optimizer import OPTIMIZERS, LossScale
+from trainer.training.schedule import learning_rate
+
+
+@contextlib.contextmanager
+def one_line_for_a_lost_worker():
+    try:
+        yield
+    except (tf.errors.UnavailableError, tf.errors.AbortedError) as error:
+        raise WorkerLost(
+            "another worker was lost; the same command in all workers goes on from the last"
+            " checkpoint"
+        ) from error
+
+
+@artifacts.enough_room()
+@one_line_for_a_lost_worker()
+def train(
+    config,
+    dataset_path,
+    noisy_labels_path,
+    probe_split_path,
+    checkpoints_path,
+    model_path,
+    after_save=lambda: None,
+):
+    """Trains, or goes on where an earlier call with the same settings was cut off.
+
+    Several workers, named in TF_CONFIG, train one network. All of them read these directories, so
+    that they have to be on storage that all see; only the chief writes.
+
+    Args:
+      config: `trainer.config.TrainConfig`.
+      dataset_path: Directory of a prepared dataset.
+      noisy_labels_path: Directory of its noisy labels.
+      probe_split_path: Directory of its probe split.
+      checkpoints_path: Directory to write checkpoints to.
+      model_path: Directory to write the averaged network to.
+      after_save: Called after each checkpoint.
+
+    Returns:
+      The manifest of the checkpoints; None in a worker that is not the chief.
+
+    Raises:
+      InputError: Artifacts that are not whole or do not fit, or a directory of another run.
+      TrainingError: A loss or a weight is not finite.
+      WorkerLost: Another worker was lost.
+      Preempted: The process, or another worker, was sent SIGTERM or SIGINT.
+    """
+    strategy = replicas()
+    workers.mean(strategy, 0)  # others wait here while the chief prepares the data
+    chief = workers.this_worker()[0] == 0
+    data = load(config, dataset_path, noisy_labels_path, probe_split_path)
+    config = input_pipeline.with_batches_of(data, config, strategy.num_replicas_in_sync)
+    epoch_steps = input_pipeline.steps_per_epoch(data, config, strategy.num_replicas_in_sync)
+    config = in_steps(config, epoch_steps)
+    directory = claim(checkpoints_path, config, data.manifests, chief)
+    finished = (directory / artifacts.MANIFEST).is_file()
+    if finished and (Path(model_path) / artifacts.MANIFEST).is_file():
+        return artifacts.read(directory, artifacts.CHECKPOINTS)
+    if chief:
+        model_directory = artifacts.start(model_path)
+
+    facts = run_facts(config, data)
+    make_repeatable(config)
+    with strategy.scope():
+        method = build_method(config, facts, epoch_steps)
+    checkpoints = Checkpoints(method, directory, chief, after_save)
+    checkpoints.restore()
+    if workers.mean(strategy, checkpoints.step) != checkpoints.step:
+        rule = "must be on storage that all workers see; they find other checkpoints than this one"
+        raise InputError("checkpoint directory", rule, str(directory))
+    take_steps(method, data, checkpoints, epoch_steps, dataset_path)
+    if not chief:
+        return None
+    averaged_network(method).save(model_directory / "model.keras")
+    artifacts.finish(model_directory, artifacts.MODEL, data.manifests, **facts)
+    if finished:
+        return artifacts.read(directory, artifacts.CHECKPOINTS)
+    return artifacts.finish(
+        directory, artifacts.CHECKPOINTS, data.manifests, **facts, seconds=checkpoints.seconds
+    )
+
+
+def load(config, dataset_path, noisy_labels_path, probe_split_path):
+    """The training data; InputError if it is not whole, or not what the method needs."""
+    dataset, method = records.read_manifest(dataset_path), METHODS[config.method]
+    views.check_augmentation(dataset, config, method)
+    data = input_pipeline.load(dataset_path, noisy_labels_path, probe_split_path, config)
+    method.check(config, data, len(dataset["class_names"]))
+    return data
+
+
+def make_repeatable(config):
+    keras.backend.clear_session()  # layers are numbered anew: the order of some sums follows names
+    keras.utils.set_random_seed(config.seed)
+    if not config.jit_compile:  # Keras would turn XLA off
+        tf.config.experimental.enable_op_determinism()
+    if not tf.config.list_physical_devices("GPU"):  # it takes seconds, and on a CPU gains nothing
+        tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+
+
+def take_steps(method, data, checkpoints, epoch_steps, dataset_path):
+    """Trains from the step of the checkpoints to the last one."""
+    config, strategy, first = method.config, method.distribute_strategy, checkpoints.step
+    if first == config.max_iteration:
+        return
+    batch_size = config.val_batch_size * strategy.num_replicas_in_sync
+    test_batches = views.test_batches(dataset_path, config, batch_size)
+    clean_labels = records.read_clean_labels(dataset_path)[data.ids]
+    names = data.manifests[artifacts.PREPARED_DATASET]["class_names"]
+    if first and checkpoints.chief:
+        print(f"resuming at step {first}", file=sys.stderr)
+    loop = Loop(config, checkpoints, test_batches, data.labels, clean_labels, names)
+    with contextlib.closing(loop):
+        method.fit(
+            input_pipeline.distributed_batches(data, config, method, strategy, first),
+            steps_per_epoch=config.max_iteration - first,
+            callbacks=[*method.callbacks(data, epoch_steps), loop],
+            shuffle=False,
+            verbose=0,
+        )
+
+
+@functools.cache
+def replicas():
+    """The strategy over all GPUs that CUDA_VISIBLE_DEVICES leaves visible; one device without.
+
+    In several workers it has to be made before TensorFlow does anything else.
+    """
+    if workers.this_worker()[1] > 1:
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    gpus = tf.config.list_logical_devices("GPU")
+    return tf.distribute.MirroredStrategy(gpus) if len(gpus) > 1 else tf.distribute.get_strategy()
+
+
+def run_facts(config, data):
+    """What the manifest of a run says: its settings, and the data in a few words."""
+    dataset, labels, split = (
+        data.manifests[kind]
+        for kind in (artifacts.PREPARED_DATASET, artifacts.NOISY_LABELS, artifacts.PROBE_SPLIT)
+    )
+    return {
+        "config": dataclasses.asdict(config),
+        "method": config.method,
+        "seed": config.seed,
+        "dataset": dataset["source"],
+        "class_names": dataset["class_names"],
+        "image_shape": views.input_shape(dataset, config),
+        "num_examples": len(data.labels),
+        "noise": labels["noise"],
+        "noise_ratio": labels["noise_ratio"],
+        "wrong_labels": labels["wrong_labels"],
+        "probe_per_class": split["per_class"],
+    }
+
+
+def build_method(config, facts, steps_per_epoch=1):
+    """The compiled method with a new network, ready for `fit`, `evaluate` or a checkpoint.
+
+    Args:
+      config: `trainer.config.TrainConfig`.
+      facts: `run_facts`, or the manifest that has them.
+      steps_per_epoch: For the warm-up of the learning rate, and for fsr.
+    """
+    network = NETWORKS[config.network_name]
+    method = METHODS[config.method](
+        network.build(facts["image_shape"], len(facts["class_names"])),
+        config,
+        network.WEIGHT_DECAY,
+        facts["num_examples"],
+        steps_per_epoch,
+    )
+    rate = learning_rate(config, steps_per_epoch)
+    optimizer = OPTIMIZERS[config.optimizer](rate, config.momentum, config.ema_decay)
+    if config.mixed_precision == "float16":
+        optimizer = LossScale(optimizer)
+    optimizer.build(method.trained)
+    method.compile(optimizer, jit_compile=config.jit_compile)
+    return method
+
+
+def restore(checkpoints_path):
+    """The method of a finished run, with its last weights, and the manifest of its checkpoints."""
+    run = artifacts.read(checkpoints_path, artifacts.CHECKPOINTS)
+    method = build_method(TrainConfig(**run["config"]), run)
+    Checkpoints(method, checkpoints_path).restore()
+    return method, run
+
+
+def averaged_network(method):
+    """A copy of the network with averaged weights, in full precision."""
+    network = keras.models.clone_model(method.full_network)
+    network.set_weights(method.network.get_weights())
+    for variable, average in zip(network.trainable_variables, method.averages, strict=True):
+        variable.assign(average)
+    return network

@@ -1,0 +1,79 @@
+"""Training in a task that may be cut off, and started again on another machine."""
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+
+from trainer import artifacts, storage
+from trainer.errors import InputError
+from trainer.training import fit, workers
+
+DATA = (artifacts.PREPARED_DATASET, artifacts.NOISY_LABELS, artifacts.PROBE_SPLIT)
+FUSE = "/gcs/"  # where Vertex AI mounts Cloud Storage
+
+
+def train(
+    config,
+    data_paths,
+    checkpoints_path,
+    model_path,
+    root="",
+    worker=0,
+    count=1,
+    patience=workers.PATIENCE,
+):
+    """Trains as `trainer.training.fit.train`, from checkpoints of earlier attempts if any.
+
+    They are in a directory of `root` that is named by settings and data, and in the end in
+    `checkpoints_path`. Without `root`, they are there from the start.
+
+    Args:
+      config: `trainer.config.TrainConfig`.
+      data_paths: Directories of prepared dataset, noisy labels and probe split.
+      checkpoints_path: Directory to write checkpoints to.
+      model_path: Directory to write the averaged network to.
+      root: Directory or gs:// path that outlives this process.
+      worker: Which of several tasks this is, if TF_CONFIG does not say so.
+      count: How many tasks there are.
+      patience: Seconds to wait for the other tasks.
+
+    Returns:
+      The manifest of the checkpoints; None in a worker that is not the chief.
+
+    Raises:
+      InputError, TrainingError, Preempted: As `trainer.training.fit.train`.
+    """
+    check_writable(root)
+    place = f"{root.rstrip('/')}/{name(config, data_paths)}" if root else checkpoints_path
+    finished, group = Path(place, artifacts.MANIFEST), contextlib.nullcontext()
+    if count > 1 and not finished.is_file():
+        if not root or storage.is_remote(root):
+            rule = "must be a directory that all workers see, such as a mounted volume"
+            raise InputError("checkpoint_root", rule, root)
+        group = workers.joined(f"{place}-workers", worker, count, finished, patience)
+    with group:
+        if workers.this_worker()[1] > 1:
+            place = place.replace(storage.SCHEME, FUSE)
+        with storage.mirrored(place) as (directory, send):
+            run = fit.train(config, *data_paths, directory, model_path, after_save=lambda: send(""))
+    if run and root:
+        shutil.copytree(directory, checkpoints_path, dirs_exist_ok=True)
+    return run
+
+
+def check_writable(root):
+    """Raises InputError for a directory of another user, as a new volume may be one of root."""
+    if os.path.isdir(root) and not os.access(root, os.W_OK):
+        rule = f"must be writable for user {os.getuid()}; see docs/running.md for volumes of root"
+        raise InputError("checkpoint_root", rule, root)
+
+
+def name(config, data_paths):
+    """The same for another attempt at the same training, and for no other training."""
+    ids = [artifacts.read(path, kind)["id"] for path, kind in zip(data_paths, DATA)]
+    content = json.dumps([dataclasses.asdict(config), ids])
+    return f"{config.method}-{hashlib.sha256(content.encode()).hexdigest()[:16]}"

@@ -1,0 +1,133 @@
+"""The processes that train together on several machines, as TF_CONFIG names them."""
+
+import contextlib
+import json
+import os
+import socket
+import sys
+import time
+from pathlib import Path
+
+from trainer import artifacts
+from trainer.errors import InputError, Preempted, TrainingError, WorkerLost
+
+SECONDS = 1  # between two signs of life
+PATIENCE = 3600  # seconds that a machine may take to start
+RESTART = 300  # seconds that a worker which failed has to be started again
+
+
+def this_worker():
+    """Which worker this process is, 0 being the chief, and how many there are.
+
+    Raises:
+      InputError: TF_CONFIG is not JSON, or does not name this process.
+    """
+    text = os.environ.get("TF_CONFIG") or "{}"
+    try:
+        content = json.loads(text)
+        cluster = content.get("cluster", {})
+        tasks = [(kind, i) for kind in sorted(cluster) for i in range(len(cluster[kind]))]
+        if set(cluster) - {"chief", "worker"} or ("chief", 1) in tasks:
+            raise ValueError
+        if len(tasks) < 2:
+            return 0, 1
+        return tasks.index((content["task"]["type"], int(content["task"]["index"]))), len(tasks)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        rule = (
+            'must be like {"cluster": {"worker": ["host:port", "host:port"]}, "task": {"type":'
+            ' "worker", "index": 0}}, with one chief at most and the task in the cluster'
+        )
+        raise InputError("TF_CONFIG", rule, text) from None
+
+
+@contextlib.contextmanager
+def joined(directory, worker, count, finished, patience=PATIENCE):
+    """Joins workers that only share a directory, for a `with` block that trains.
+
+    A worker that fails in the block tells the others, which would wait for it otherwise. A worker
+    that loses another one starts its own process again and waits for the other one to be back:
+    TensorFlow cannot leave a cluster, and the orchestrator may not retry a task that failed.
+
+    Args:
+      directory: One that all see, for nothing else.
+      worker: Which one this is.
+      count: How many there are.
+      finished: File that is there when the training has ended: then nobody is waited for.
+      patience: Seconds to wait for the others.
+
+    Raises:
+      TrainingError: The others did not all come, or one of them has failed.
+    """
+    directory = Path(directory)
+    join(directory, worker, count, finished, patience)
+    try:
+        yield
+    except (WorkerLost, Preempted) as error:
+        if isinstance(error, Preempted) and not error.elsewhere:
+            raise
+        print(f"worker {worker} joins the others again: {error}", file=sys.stderr, flush=True)
+        os.environ.pop("TF_CONFIG", None)
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+    except Exception as error:
+        artifacts.write_json(directory / f"{worker}.json", {"failed": str(error)})
+        raise
+
+
+def join(directory, worker, count, finished, patience):
+    """Names the workers to each other: sets TF_CONFIG.
+
+    Each writes its address, again and again, as workers of an earlier attempt do not; the chief
+    lists those that it has seen change, and the others wait for a list with themselves in it.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    listed = directory / "workers.json"
+    if not worker:
+        listed.unlink(missing_ok=True)
+    with socket.create_server(("", 0)) as free:
+        port = free.getsockname()[1]
+    address = f"{socket.gethostbyname(socket.gethostname())}:{port}"
+    started = time.time_ns()
+    first, changed, restart = {}, {worker: [address, started]}, 0
+    for beat in range(patience // SECONDS):
+        mine = {"address": address, "started": started, "beat": beat}
+        artifacts.write_json(directory / f"{worker}.json", mine)
+        signs = {other: content(directory / f"{other}.json") for other in range(count)}
+        failed = [other for other, seen in signs.items() if seen and "failed" in seen]
+        restart = restart + 1 if failed else 0
+        if restart * SECONDS > RESTART:
+            reason = signs[failed[0]]["failed"]
+            raise TrainingError(f"worker {failed[0]} failed and was not started again: {reason}")
+        if not worker:
+            for other in signs.keys() - changed.keys() - set(failed):
+                seen = signs[other]
+                if seen and seen != first.setdefault(other, seen):
+                    changed[other] = [seen["address"], seen["started"]]
+            if len(changed) == count:
+                artifacts.write_json(listed, [changed[i] for i in range(count)])
+        workers = content(listed) or []
+        if Path(finished).is_file():
+            return
+        if [address, started] in workers:
+            cluster = {"worker": [host for host, _ in workers]}
+            task = {"type": "worker", "index": worker}
+            os.environ["TF_CONFIG"] = json.dumps({"cluster": cluster, "task": task})
+            return
+        time.sleep(SECONDS)
+    missing = sorted(set(range(count)) - changed.keys()) if not worker else [0]
+    names = ", ".join(str(other) for other in missing)
+    raise TrainingError(f"worker {worker} of {count} waited {patience} s for worker {names}")
+
+
+def content(file):
+    """What a JSON file holds; None if it is not there, or not all of it."""
+    with contextlib.suppress(OSError, ValueError):
+        return json.loads(file.read_text())
+
+
+def mean(strategy, values):
+    """Means of numbers, one or an array of them, over the workers; each has to call this."""
+    if this_worker()[1] == 1:
+        return values
+    import tensorflow as tf
+
+    return strategy.reduce("MEAN", tf.constant(values, tf.float64), axis=None).numpy()
