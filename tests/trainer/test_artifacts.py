@@ -87,7 +87,7 @@ def test_an_interrupted_artifact_is_replaced(tmp_path):
     "theirs", [None, "", "[]", '{"name": "web app"}', '{"made_by": "me"}', '{"made_by": 1}']
 )
 def test_a_directory_of_somebody_else_is_left_alone(tmp_path, theirs):
-    """Also when it has a artifacts.json of another program."""
+    """Also when it has a manifest.json of another program."""
     if theirs is not None:
         (tmp_path / "manifest.json").write_text(theirs)
     (tmp_path / "thesis.tex").write_text("years of work")

@@ -8,7 +8,7 @@
   transition.npy         float64 (C, C), the noise that the model believes in:
                          T[i, j] = P(given j | true i)
   metrics.json           flat: the estimated noise rate, and how right all this is, if known
-  artifacts.json          with the name of the audit, that the rows of label_issues.csv have as well
+  manifest.json          with the name of the audit, that the rows of label_issues.csv have as well
 """
 
 import hashlib

@@ -3,7 +3,7 @@
 <review>/
   corrected_labels.npy   int32 (N,), by id of the prepared dataset
   clean_manifest.csv     as of `trainer.audit.label_issues`
-  artifacts.json          decisions: how many there are
+  manifest.json          decisions: how many there are
 """
 
 import numpy as np

@@ -5,7 +5,7 @@
                    is a multiple of C is balanced
   spare_ids.npy    int64, trusted examples beyond the probe, where they were named as such: never
                    trained on, nor audited; the first spare_per_class * C are in class order
-  artifacts.json    per_class, hold_ratio, seed, spare_per_class
+  manifest.json    per_class, hold_ratio, seed, spare_per_class
 """
 
 from pathlib import Path

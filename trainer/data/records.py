@@ -11,7 +11,7 @@
       left_out.csv       path and reason of files that are not in it, if there are any
       converted.csv      path of images that are not stored as they came, and what from, if any
       duplicates.csv     image (a number), path, label and part of files of the same content
-      artifacts.json      source, class_names, image_shape, num_examples, labels_are_clean,
+      manifest.json      source, class_names, image_shape, num_examples, labels_are_clean,
                          test_labels_are_clean, and what `trainer.data.summary.of` counts
 
 TensorFlow is imported where images are; labels need NumPy only.

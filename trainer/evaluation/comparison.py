@@ -3,7 +3,7 @@
 <summary>/
   summary.json     {"dataset", "noise", "probe_per_class",
                     "runs": [{"method", "noise_ratio", "seed", "wrong_labels", "test/top1", ...}]}
-  artifacts.json
+  manifest.json
 """
 
 import itertools

@@ -6,7 +6,7 @@
   confusion.npy    int64 (C, C): [i, j] counts images of class i taken for class j, with averaged
                    weights
   history.json     of the run, and config.json, see `trainer.training.checkpoints`
-  artifacts.json    class_names
+  manifest.json    class_names
 """
 
 import shutil

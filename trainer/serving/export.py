@@ -6,7 +6,7 @@
                    turned as its EXIF says
   model.keras      the network with averaged weights, without preprocessing and calibration
   model_card.md    what it was made from and what it can do
-  artifacts.json    class_names, temperature, accuracy, calibration before and after
+  manifest.json    class_names, temperature, accuracy, calibration before and after
 """
 
 from pathlib import Path

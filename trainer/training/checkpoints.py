@@ -9,7 +9,7 @@
                    seconds so far
   tensorboard/     the history, learning rate and images per second as scalars
   best/ckpt-*      the one with the highest test accuracy of the averaged weights
-  artifacts.json    written when the run has finished: method, data, seconds
+  manifest.json    written when the run has finished: method, data, seconds
 """
 
 import dataclasses

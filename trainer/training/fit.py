@@ -3,7 +3,7 @@
 <checkpoints>/   see `trainer.training.checkpoints`
 <model>/
   model.keras        the network with averaged weights
-  artifacts.json      method, class_names, image_shape
+  manifest.json      method, class_names, image_shape
 """
 
 import contextlib
