@@ -21,7 +21,7 @@ from absl import flags
 from tabulate import tabulate
 
 from trainer import command_line
-from trainer.config import TrainConfig
+from trainer.settings.training import TrainSettings
 
 PHOTOS = flags.DEFINE_string("photos", None, "directory of the photographs", required=True)
 OUT = flags.DEFINE_string("out", None, "directory for the runs", required=True)
@@ -32,13 +32,14 @@ SEEDS = flags.DEFINE_list("seeds", ["0", "1", "2"], "a run for each")
 # The rates are the best of 0.05, 0.15 and 0.3, on held-out training images: the high one for
 # human labels, the low one for 80% uniform noise.
 PLAIN = "--method=supervised --learning_rate=0.3"
-BELIEVED = "--method=robust --correct_noise=false"
+BELIEVED = "--method=robust --noforward_correction"
 TABLE = {
     "supervised": PLAIN,
     "supervised at a low rate": "--method=supervised",
     "supervised with trusted images and strong views": (
-        f"{BELIEVED} --turn_factor=0 --guess_factor=0 --balance_factor=0 --optimizer=momentum"
-        " --batch_size=100 --learning_rate=0.1 --warmup_epochs=1 --ema_decay=0.999"
+        f"{BELIEVED} --rotation_weight=0 --pseudo_label_weight=0 --class_prior_weight=0"
+        " --optimizer=momentum --batch_size=100 --learning_rate=0.1 --warmup_epochs=1"
+        " --ema_decay=0.999"
     ),
     "supervised in large batches": f"{PLAIN} --batch_size=300 --warmup_epochs=3 --ema_decay=0.99",
     "supervised by muon": f"{PLAIN} --optimizer=muon",
@@ -47,11 +48,11 @@ TABLE = {
     "ieg": "--method=ieg",
     "robust": "--method=robust",
     "robust believing labels": BELIEVED,
-    "robust without trusted images": "--method=robust --trusted_share=0",
-    "robust without turned images": "--method=robust --turn_factor=0",
-    "robust without guesses": "--method=robust --guess_factor=0",
-    "robust without balance": "--method=robust --balance_factor=0",
-    "robust with weak views": "--method=robust --strong_share=0",
+    "robust without trusted images": "--method=robust --trusted_fraction=0",
+    "robust without turned images": "--method=robust --rotation_weight=0",
+    "robust without guesses": "--method=robust --pseudo_label_weight=0",
+    "robust without balance": "--method=robust --class_prior_weight=0",
+    "robust with weak views": "--method=robust --strong_fraction=0",
     "robust by momentum": "--method=robust --optimizer=momentum",
     "robust in batches of 100": "--method=robust --batch_size=100 --learning_rate=0.1",
     "robust with a long average": "--method=robust --ema_decay=0.999",
@@ -100,7 +101,7 @@ def cell(row, labels, rest):
 
 
 def main(_):
-    rest = [f"--{name}={value}" for name, value in command_line.given(TrainConfig).items()]
+    rest = [f"--{name}={value}" for name, value in command_line.given(TrainSettings).items()]
     Path(OUT.value).mkdir(parents=True, exist_ok=True)
     (Path(OUT.value) / "map.json").write_text(json.dumps(ALIKE))
     rows, columns = ROWS.value or list(TABLE), LABELS.value or list(NOISE)

@@ -18,10 +18,9 @@ from absl import app, flags
 from tabulate import tabulate
 
 from benchmarks import harness, steps
-from trainer import config
 from trainer.data import input_pipeline
 from trainer.methods import METHODS
-from trainer.training import fit
+from trainer.training import configuration, fit
 
 BATCH_SIZES = flags.DEFINE_list("batch_sizes", ["25", "50", "100", "200"], "B, with 10 classes")
 CLASS_COUNTS = flags.DEFINE_list("class_counts", ["10", "100", "1000"], "C, with batches of 100")
@@ -75,7 +74,7 @@ def measure_writing():
 
 def measure_loading():
     """Seconds of loading, and from then to the first batch."""
-    settings = config.resolve("digits", method=METHOD.value, batch_size=BATCH)
+    settings = configuration.resolve("digits", method=METHOD.value, batch_size=BATCH)
     started = time.perf_counter()
     data = fit.load(settings, *harness.paths(ROOT.value))
     loaded = time.perf_counter()

@@ -23,11 +23,11 @@ def made_up(root, name, shape, classes, train, test):
       train: Number of training examples.
       test: Number of test examples.
     """
-    from trainer.config import DataConfig
     from trainer.data import probe, records
     from trainer.data.noise import injection
     from trainer.data.sources.digits import png
     from trainer.data.sources.source import Source
+    from trainer.settings.data import DataSettings
 
     rng = np.random.default_rng(0)
     pixels = rng.integers(256, size=(DISTINCT, *shape)).astype(np.uint8)
@@ -45,7 +45,7 @@ def made_up(root, name, shape, classes, train, test):
     )
     data, noisy_labels, split = paths(root)
     with artifacts.writing(data) as directory:
-        records.write(directory, name, source, DataConfig())
+        records.write(directory, name, source, DataSettings())
     injection.inject(data, noisy_labels, "uniform", 0.4, seed=0)
     probe.split(data, split, per_class=10, seed=0)
 

@@ -18,10 +18,13 @@ import tensorflow as tf
 from absl import flags
 from tabulate import tabulate
 
-from trainer import command_line, config, local_run
-from trainer.config import DataConfig, TrainConfig
+from trainer import command_line, local_run
+from trainer.data import request
 from trainer.methods import METHODS, ieg
 from trainer.methods.method import cross_entropy, share
+from trainer.settings.data import DataSettings
+from trainer.settings.training import TrainSettings
+from trainer.training import configuration
 
 DATASET = flags.DEFINE_string("dataset", "digits_uniform_0.9", "as for python -m trainer")
 SEEDS = flags.DEFINE_list("seeds", ["0", "1", "2"], "a run of each kind for each")
@@ -80,10 +83,10 @@ class Compared(ieg.IEG):
 def train(method, **settings):
     """The history of a run by the flags and these settings, and how many seconds it took."""
     METHODS["ieg"] = method
-    dataset, noise, noise_ratio = config.parse_dataset(DATASET.value)
-    files = config.resolve_data(DATASET.value, **command_line.given(DataConfig))
-    settings = command_line.given(TrainConfig) | {"method": "ieg"} | settings
-    settings = config.resolve(dataset, **settings)
+    dataset, noise, noise_ratio = request.parse(DATASET.value)
+    files = request.resolve(DATASET.value, **command_line.given(DataSettings))
+    settings = command_line.given(TrainSettings) | {"method": "ieg"} | settings
+    settings = configuration.resolve(dataset, **settings)
     with tempfile.TemporaryDirectory() as root:
         rest = dataset, noise, noise_ratio, files, settings, 0, lambda part: None
         local_run.train(Path(root), *rest)

@@ -27,10 +27,12 @@ from absl import app, flags, logging
 from tabulate import tabulate
 
 from benchmarks import harness
-from trainer import artifacts, config
+from trainer import artifacts
+from trainer.networks import NETWORKS
+from trainer.training import configuration
 
 RUNS = flags.DEFINE_integer("runs", 3, "how often each is measured")
-NETWORK = flags.DEFINE_enum("network_name", "resnet29", config.NETWORKS, "network")
+NETWORK = flags.DEFINE_enum("network_name", "resnet29", NETWORKS, "network")
 METHODS = flags.DEFINE_list("methods", ["supervised", "ieg"], "methods to start")
 TEST_IMAGES = flags.DEFINE_integer("test_images", 2000, "images to evaluate")
 LABELS = flags.DEFINE_integer("labels", 1_280_000, "labels to inject noise into")
@@ -69,7 +71,7 @@ def start():
             os._exit(0)
 
     fit.Loop = FirstStep
-    settings = config.resolve("cifar10", method=HERE.value, network_name=NETWORK.value)
+    settings = configuration.resolve("cifar10", method=HERE.value, network_name=NETWORK.value)
     outputs = Path(tempfile.mkdtemp(dir=ROOT.value))
     fit.train(settings, *harness.paths(ROOT.value), outputs / "checkpoints", outputs / "model")
 
@@ -104,7 +106,7 @@ def evaluate():
     from trainer.training import fit
 
     data, *_ = harness.paths(ROOT.value)
-    settings = config.resolve("cifar10", method="supervised", network_name=NETWORK.value)
+    settings = configuration.resolve("cifar10", method="supervised", network_name=NETWORK.value)
     facts = artifacts.read(data, artifacts.PREPARED_DATASET) | {"num_examples": TRAIN}
     method = fit.build_method(settings, facts)
     batches = views.test_batches(data, settings, settings.val_batch_size)

@@ -22,11 +22,11 @@ from absl import app, flags
 from tabulate import tabulate
 
 from benchmarks import harness
-from trainer import artifacts, config
-from trainer.config import NETWORKS
+from trainer import artifacts
 from trainer.data import input_pipeline, views
 from trainer.methods import METHODS
-from trainer.training import fit
+from trainer.networks import NETWORKS
+from trainer.training import configuration, fit
 
 NETWORK = flags.DEFINE_enum("network_name", "resnet29", NETWORKS, "network")
 ROUNDS = flags.DEFINE_integer("rounds", 20, "steps of each kind, after two that do not count")
@@ -85,7 +85,7 @@ def made_up_data(settings):
 
 def step_of(**chosen):
     """A compiled training step on one batch: a function without arguments, and its method."""
-    settings = config.resolve(
+    settings = configuration.resolve(
         "cifar10",
         network_name=NETWORK.value,
         batch_size=BATCH_SIZE.value,

@@ -26,12 +26,13 @@ from tabulate import tabulate
 
 from benchmarks import harness, released_views, steps
 from benchmarks.released_views import SIDE
-from trainer import config
 from trainer.data import input_pipeline, probe, records
 from trainer.data.augmentation import autoaugment, crops, image_ops
 from trainer.data.noise import injection
 from trainer.methods import IEG, Supervised
 from trainer.methods.method import Method
+from trainer.settings.data import DataSettings
+from trainer.training import configuration
 
 CORES = flags.DEFINE_list("cores", ["1", "2"], "numbers of cores")
 BATCHES = flags.DEFINE_integer(
@@ -49,12 +50,12 @@ WEAK, BOTH, WHOLE, RECIPE = "weak", "weak and strong", "IEG batch", "weak and st
 class BothViews(Method):
     """Uses the two views and nothing else."""
 
-    uses_strong_view = True
+    strong_size = staticmethod(lambda config: config.batch_size)
 
 
 def small():
     """Batches of views of 32 x 32, by name. An IEG batch has a weak view of the probe as well."""
-    settings = config.resolve("cifar10", batch_size=steps.BATCH_SIZE.value)
+    settings = configuration.resolve("cifar10", batch_size=steps.BATCH_SIZE.value)
     data = steps.made_up_data(settings)
     methods = {WEAK: Supervised, BOTH: BothViews, WHOLE: IEG}
     return {k: input_pipeline.training_batches(data, settings, m) for k, m in methods.items()}
@@ -64,10 +65,10 @@ def large(root):
     """Batches of views of 224 x 224, by name, and those of the published recipe; JPEG files."""
     pictures(root / "pictures")
     data, noisy_labels, split = harness.paths(root)
-    records.prepare("image_folder", data, config.DataConfig(data=str(root / "pictures")))
+    records.prepare("image_folder", data, DataSettings(data=str(root / "pictures")))
     injection.inject(data, noisy_labels, "none", 0, seed=0)
     probe.split(data, split, per_class=0, seed=0)
-    settings = config.resolve(
+    settings = configuration.resolve(
         "image_folder", image_size=SIDE, batch_size=steps.BATCH_SIZE.value, aug_type="autoaug"
     )
     loaded = input_pipeline.load(data, noisy_labels, split, settings)

@@ -29,12 +29,12 @@ def prepare_dataset(
     Returns:
         prepared_dataset: TFDS directory with splits train and test.
     """
-    from trainer import artifacts, config
-    from trainer.data import records
+    from trainer import artifacts
+    from trainer.data import records, request
 
     given = {"data": data, "trusted": trusted, "test": test, "label_column": label_column}
     given["imagenet_val"] = imagenet_val
     given = {name: value for name, value in given.items() if value}
-    files = config.resolve_data(dataset, **given, **dataset_settings)
+    files = request.resolve(dataset, **given, **dataset_settings)
     written = records.prepare(dataset, prepared_dataset.path, files)
     prepared_dataset.metadata.update(artifacts.scalars(written))

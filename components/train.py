@@ -43,14 +43,20 @@ def train(
         checkpoints: All that evaluation or further training needs.
         model: model.keras, with averaged weights.
     """
-    from trainer import artifacts, config
+    from trainer import artifacts
     from trainer.data import records
-    from trainer.training import resume
+    from trainer.training import configuration, resume
 
     dataset = records.read_manifest(prepared_dataset.path)["source"]
     fold = {"audit_folds": audit_folds, "audit_fold": audit_fold}
     run = resume.train(
-        config.resolve(dataset, method=method, seed=seed, **fold, **settings),
+        configuration.resolve(
+            dataset,
+            method=method,
+            seed=seed,
+            **fold,
+            **configuration.those_of(method, settings),
+        ),
         (prepared_dataset.path, noisy_labels.path, probe_split.path),
         checkpoints.path,
         model.path,

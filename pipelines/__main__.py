@@ -14,8 +14,9 @@ import yaml
 from absl import flags
 
 from pipelines.launch import parameters, profiles
-from trainer import command_line, config
+from trainer import command_line
 from trainer.errors import InputError
+from trainer.settings.fields import check_choice
 
 COMMANDS = ("run", "compile", "submit")
 NAMES = ("training", "sweep", "webvision")
@@ -83,12 +84,23 @@ FOR_COMMANDS = {
 }
 
 
+GROUPS = {
+    "Command": ["*pipeline", "*output_dir", "runner", "gpus", "output", "no_cache"],
+    "Data and noise of a pipeline": [
+        *("*dataset", "*noise", "*noise_ratio", "methods", "noise_ratios", "seeds"),
+        *("use_imagenet_as_eval", "checkpoint_root", "parameters"),
+    ],
+    "Submit": [flag.name for flag in SUBMIT],
+    "Profile": ["profile", *profiles.FIELDS],
+}
+
+
 def main(arguments):
     if len(arguments) != 1 or arguments[0] not in COMMANDS:
         raise InputError("command", f"must be one of {', '.join(COMMANDS)}", " ".join(arguments))
     command_line.check_for(arguments[0], FOR_COMMANDS)
-    config.check_choice("pipeline", PIPELINE.value, NAMES)
-    config.check_choice("runner", RUNNER.value, RUNNERS)
+    check_choice("pipeline", PIPELINE.value, NAMES)
+    check_choice("runner", RUNNER.value, RUNNERS)
     {"run": run, "compile": compile_to_file, "submit": submit}[arguments[0]]()
 
 
@@ -150,4 +162,4 @@ def submit():
 
 
 if __name__ == "__main__":
-    command_line.run(main)
+    command_line.run(main, __doc__, GROUPS)

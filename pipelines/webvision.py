@@ -4,10 +4,10 @@ from kfp import dsl
 
 from pipelines import stages
 from pipelines.placement import pipeline_config
-from trainer import experiments
-from trainer.config import WEBVISION_RELEASE
+from trainer.settings.data import WEBVISION_RELEASE
+from trainer.training import configuration
 
-SETTINGS = experiments.settings("ieg_webvision")
+SETTINGS = configuration.of_experiment("ieg_webvision")
 METHOD = SETTINGS.pop("method")
 
 

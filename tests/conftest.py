@@ -9,14 +9,14 @@ import tensorflow_datasets as tfds
 import docker
 from components import images
 from tests.trainer.data.sources.test_files import write_images
-from trainer import config, local_run
+from trainer import local_run
 from trainer.audit import label_issues
-from trainer.config import DataConfig
 from trainer.data import probe, records
 from trainer.data.noise import injection
 from trainer.evaluation import evaluate
 from trainer.serving import export
-from trainer.training import fit
+from trainer.settings.data import DataSettings
+from trainer.training import configuration, fit
 
 # Two devices for tests of replicas; a computation still runs on the first unless told otherwise.
 tf.config.set_logical_device_configuration(
@@ -79,7 +79,7 @@ def trained(digits, noisy_labels, probe_split, tmp_path_factory):
 
     def train(method, **settings):
         root = tmp_path_factory.mktemp(method)
-        settings = config.resolve("digits", method=method, **settings)
+        settings = configuration.resolve("digits", method=method, **settings)
         fit.train(settings, digits, noisy_labels, probe_split, root / "checkpoints", root / "model")
         return root
 
@@ -146,10 +146,10 @@ def hostile_run(tmp_path_factory):
     files["split"] = np.where(number < 10, "train", "test")
     files.to_csv(root / "table.csv", index=False)
     data = [root / name for name in ("prepared_dataset", "noisy_labels", "probe_split")]
-    records.prepare("csv", data[0], DataConfig(data=str(root / "table.csv")))
+    records.prepare("csv", data[0], DataSettings(data=str(root / "table.csv")))
     injection.inject(data[0], data[1], "none", 0.0, 0)
     probe.split(data[0], data[2], 1, 0)
-    settings = config.resolve(
+    settings = configuration.resolve(
         "csv", method="supervised", network_name="convnet", batch_size=4, max_iteration=2
     )
     fit.train(settings, *data, root / "checkpoints", root / "model")

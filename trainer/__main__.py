@@ -11,12 +11,14 @@ from pathlib import Path
 
 from absl import flags
 
-from trainer import artifacts, command_line, config, local_run, outputs, storage
-from trainer.config import DataConfig, TrainConfig
+from trainer import artifacts, command_line, local_run, outputs, storage
+from trainer.data import request, sources
 from trainer.errors import InputError
-from trainer.experiments import EXPERIMENTS, expand
 from trainer.serving import predict
-from trainer.training import workers
+from trainer.settings.data import NOISES, DataSettings
+from trainer.settings.experiments import EXPERIMENTS, expand
+from trainer.settings.fields import check_choice
+from trainer.training import configuration, workers
 
 NO_EFFECT = {
     "ds_include_metadata": "ids and clean labels are always there",
@@ -26,8 +28,8 @@ NO_EFFECT = {
 DATASET = flags.DEFINE_string(
     "dataset",
     "digits_uniform_0.9",
-    "<dataset>_<noise>_<ratio>, or <dataset> alone with its labels as they are;"
-    f" datasets: {', '.join(config.DATASETS)}, tfds:<name>; noises: {', '.join(config.NOISES)}",
+    "<dataset>_<noise>_<ratio>, or <dataset> alone, with its labels as they are;"
+    f" datasets: {', '.join(sources.OFFERED)}, tfds:<name>; noises: {', '.join(NOISES)}",
 )
 EXPERIMENT = flags.DEFINE_string(
     "experiment", None, f"the flags of a published experiment: {', '.join(EXPERIMENTS)}"
@@ -37,10 +39,10 @@ USE_IMAGENET_AS_EVAL = flags.DEFINE_boolean(
 )
 MODES = ("train", "evaluation", "audit", "export", "report", "review", "predict")
 # Flags that mean something in some of them only.
-OF_RUNS = (*dataclasses.fields(DataConfig), *dataclasses.fields(TrainConfig))
+OF_RUNS = (*(field.name for field in dataclasses.fields(DataSettings)), *configuration.NAMES)
 FOR_MODES = {
-    **{field.name: MODES[:-1] for field in OF_RUNS},
-    **{name: MODES[:-1] for name in ("dataset", "checkpoint_path", "experiment")},
+    **dict.fromkeys(OF_RUNS, MODES[:-1]),
+    **dict.fromkeys(("dataset", "checkpoint_path", "experiment"), MODES[:-1]),
     "model": ("predict",),
     "json": ("predict",),
     "csv": ("predict",),
@@ -54,9 +56,9 @@ OF_MODE = {  # what may differ from the run that the mode works on
 MODE = flags.DEFINE_string(
     "mode",
     "train",
-    "train and test; or with what stands in --checkpoint_path: evaluation, audit (which labels are"
-    " wrong), export (a model to serve), report (a page on all of this), review (take the decisions"
-    " in --review); or predict, with --model and image files or folders",
+    "what to do: train (and test); on a run in --checkpoint_path: evaluation, audit (find label"
+    " issues), export (a model to serve), report (a page on all of this), review (take decisions in"
+    " --review); predict: with --model, on image files or folders",
 )
 MODEL = flags.DEFINE_string("model", None, "predict: directory of an exported model")
 JSON = flags.DEFINE_boolean("json", False, "predict: JSON lines, with all probabilities")
@@ -67,12 +69,18 @@ CHECKPOINT_PATH = flags.DEFINE_string(
 )
 for name, reason in NO_EFFECT.items():
     flags.DEFINE_boolean(name, None, f"accepted from commands of the IEG release; {reason}")
+GROUPS = {
+    "Command": [
+        *("*mode", "*dataset", "*checkpoint_path", "experiment", "model", "json", "csv"),
+        *("review", "use_imagenet_as_eval"),
+    ],
+}
 flags.DEFINE_alias("dataset_dir", "data")  # its name in the IEG release
 flags.adopt_module_key_flags(command_line)
 
 
 def main(arguments):
-    config.check_choice("mode", MODE.value, MODES)
+    check_choice("mode", MODE.value, MODES)
     mode = MODE.value
     if arguments and mode != "predict":
         raise InputError("arguments", "must be flags, --name=value", arguments[0])
@@ -86,12 +94,12 @@ def main(arguments):
             raise InputError("--csv", "says otherwise than --json; give one of them", True)
         form = "json" if JSON.value else "csv" if CSV.value else "table"
         return min(1, predict.predict(Path(MODEL.value), arguments, form))
-    dataset, noise, noise_ratio = config.parse_dataset(DATASET.value)
-    files = config.resolve_data(DATASET.value, **command_line.given(DataConfig))
-    config.check_data(dataset, noise, noise_ratio, files)
+    dataset, noise, noise_ratio = request.parse(DATASET.value)
+    files = request.resolve(DATASET.value, **command_line.given_data())
+    request.check(dataset, noise, noise_ratio, files)
     if USE_IMAGENET_AS_EVAL.value and dataset != "webvisionmini":
         raise InputError("--use_imagenet_as_eval", "is for --dataset=webvisionmini", dataset)
-    settings = config.resolve(dataset, **command_line.given(TrainConfig))
+    settings = configuration.resolve(dataset, **command_line.given_training())
     place = CHECKPOINT_PATH.value or f"runs/{DATASET.value}/{settings.method}"
     worker, count = workers.this_worker()
     if count > 1 and storage.is_remote(place):
@@ -99,7 +107,7 @@ def main(arguments):
         raise InputError("--checkpoint_path", rule, place)
     seen = ""
     if mode == "train":
-        config.check_trusted(settings.method, files)
+        configuration.check_probe(settings.method, files)
     if mode == "train" and not worker:
         seen = check_before(place, dataset, noise, files)
     if worker:
@@ -112,7 +120,7 @@ def main(arguments):
         else:
             if root.is_dir() and not worker:
                 outputs.hold(root, "--checkpoint_path")
-            given = command_line.given(DataConfig) | command_line.given(TrainConfig)
+            given = command_line.given_data() | command_line.given_training()
             check_same(root, given | ({"dataset": DATASET.value} if DATASET.present else {}))
         if worker:
             return
@@ -178,4 +186,4 @@ def check_same(root, given, earlier=None):
 
 
 if __name__ == "__main__":
-    command_line.run(main, expand)
+    command_line.run(main, __doc__, GROUPS, expand)

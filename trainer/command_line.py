@@ -1,15 +1,21 @@
-"""What the command lines share: flags from the settings, one line per error, exit status 2."""
+"""What the command lines share: flags from the settings, help, one line per error, exit status."""
 
 import dataclasses
 import re
 import signal
 import sys
+import textwrap
 import warnings
 
 from absl import app, flags, logging
 
-from trainer.config import RECIPES, DataConfig, TrainConfig
 from trainer.errors import InputError, Preempted, RemoteError, TrainingError
+from trainer.methods import METHODS
+from trainer.networks import NETWORKS
+from trainer.settings import training
+from trainer.settings.data import DataSettings
+from trainer.settings.recipes import RECIPES
+from trainer.training import configuration
 
 DEFINE = {
     bool: flags.DEFINE_boolean,
@@ -17,29 +23,67 @@ DEFINE = {
     int: flags.DEFINE_integer,
     str: flags.DEFINE_string,
 }
-
 STATUS = {
     InputError: 2,
     flags.Error: 2,
     TrainingError: 1,
     RemoteError: 1,
 }
+CHOICES = {"method": tuple(METHODS), "network_name": tuple(NETWORKS)}
+HELP = ("--help", "-help", "--helpfull", "--helpshort", "-h", "-?")
+WIDTH, INDENT = 100, 6
 
-for field in (*dataclasses.fields(DataConfig), *dataclasses.fields(TrainConfig)):
-    choices = field.metadata["choices"]
-    text = field.metadata["help"] + (f" (one of {', '.join(choices)})" if choices else "")
-    if field.default != "":
-        text += f"; default {field.default}"
-    for dataset, recipe in RECIPES.items():
+
+def setting_groups():
+    """Settings by their owner: {title: {name: field}}, each once, general ones first."""
+    groups = {}
+    classes = (DataSettings, *(method.Settings for method in METHODS.values()))
+    for owner, fields in (group for c in classes for group in training.groups(c)):
+        title = owner.__doc__.splitlines()[0].rstrip(".")
+        scope = [n for n, method in METHODS.items() if issubclass(method.Settings, owner)]
+        if scope and len(scope) < len(METHODS) and [title.lower()] != scope:
+            title += f" ({', '.join(scope)})"
+        groups[title] = {field.name: field for field in fields}
+    return groups
+
+
+def help_of(field):
+    """What a setting sets, its values or range, and its defaults, in a line."""
+    limits = field.metadata
+    choices = CHOICES.get(field.name) or limits["choices"]
+    text = limits["help"]
+    if choices and not all(choice in text for choice in choices):
+        text += f": {', '.join(choices)}"
+    if (limits["low"], limits["high"]) == (0, 1) and "[0, 1]" not in text:
+        text += ", in [0, 1]"
+    recipes = RECIPES | {name: method.recipe for name, method in METHODS.items()}
+    defaults = {} if field.default == "" else {field.default: ["default"]}
+    for name, recipe in recipes.items():
         if field.name in recipe:
-            text += f", of {dataset} {recipe[field.name]}"
-    DEFINE[field.type](field.name, None, text)
+            defaults.setdefault(recipe[field.name], []).append(name)
+    said = "; ".join(f"{', '.join(names)} {value}" for value, names in defaults.items())
+    return f"{text} ({said})" if said else text
 
 
-def given(config_class):
-    """The settings of a class of `trainer.config` that stand on the command line, by name."""
-    settings = (flags.FLAGS[field.name] for field in dataclasses.fields(config_class))
-    return {flag.name: flag.value for flag in settings if flag.present}
+SETTINGS = setting_groups()
+for group in SETTINGS.values():
+    for field in group.values():
+        DEFINE[field.type](field.name, None, help_of(field))
+
+
+def given(names):
+    """The flags of these names that stand on the command line: {name: value}."""
+    return {name: flags.FLAGS[name].value for name in names if flags.FLAGS[name].present}
+
+
+def given_data():
+    """Those of `trainer.settings.data.DataSettings`."""
+    return given(field.name for field in dataclasses.fields(DataSettings))
+
+
+def given_training():
+    """Those of a training and its method."""
+    return given(configuration.NAMES)
 
 
 def check_for(command, scopes, prefix=""):
@@ -56,15 +100,53 @@ def check_for(command, scopes, prefix=""):
             raise InputError(f"--{name}", rule, flags.FLAGS[name].value)
 
 
-def run(main, expand=list):
+def help_page(doc, groups):
+    """The text of --help: what the program does, the flags that matter most, then all.
+
+    Args:
+      doc: What the program does, and how it is called.
+      groups: Names of its own flags by title, a "*" before those that matter most.
+    """
+    groups = groups | {
+        title: [f"*{name}" if field.metadata["short"] else name for name, field in group.items()]
+        for title, group in SETTINGS.items()
+    }
+    short = [name[1:] for names in groups.values() for name in names if name[0] == "*"]
+    width = max(map(len, short)) + 2
+    lines = [doc.strip(), "", "The flags that matter most:"]
+    for name in short:
+        lines.append(f"  --{name:{width}}{re.split('[:;(]', flags.FLAGS[name].help)[0].strip()}")
+    for title, names in groups.items():
+        lines += ["", f"{title}:"]
+        lines += [line for name in names for line in flag_lines(name.lstrip("*"))]
+    return "\n".join(lines) + "\n"
+
+
+def flag_lines(name):
+    flag = flags.FLAGS[name]
+    values = "" if flag.boolean else f"={name.rpartition('_')[2].upper()}"
+    prefix = "--[no]" if flag.boolean else "--"
+    indent = " " * INDENT
+    yield f"  {prefix}{name}{values}"
+    yield from textwrap.wrap(
+        flag.help, WIDTH, initial_indent=indent, subsequent_indent=indent, break_long_words=False
+    )
+
+
+def run(main, doc, groups, expand=list):
     """Parses the flags and runs `main(positional arguments)`; errors become a line and a status.
 
     Args:
       main: The program.
+      doc: As for `help_page`.
+      groups: As for `help_page`.
       expand: Function from the command line, a list, to that which is parsed.
     """
     for stream in (sys.stdout, sys.stderr):  # names of files are bytes, a terminal may be ASCII
         stream.reconfigure(errors="backslashreplace")
+    if set(HELP) & set(sys.argv[1:]):
+        sys.stdout.write(help_page(doc, groups))
+        return
     logging.set_verbosity(logging.WARNING)  # TFDS and TensorFlow say much about what goes well
     if not sys.warnoptions:
         warnings.simplefilter("ignore")  # of libraries about each other

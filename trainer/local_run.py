@@ -8,7 +8,6 @@ import dataclasses
 import json
 
 from trainer import artifacts
-from trainer.config import TrainConfig
 
 REPORT, INPUTS = "report.html", "inputs.json"
 DATA = (artifacts.PREPARED_DATASET, artifacts.NOISY_LABELS, artifacts.PROBE_SPLIT)
@@ -84,12 +83,12 @@ def audit(root, count):
     """
     run = artifacts.read(root / artifacts.CHECKPOINTS, artifacts.CHECKPOINTS)
     from trainer.audit import label_issues
-    from trainer.training import fit
+    from trainer.training import configuration, fit
 
     data = [root / part for part in DATA]
     judges = [root / artifacts.CHECKPOINTS]
     if count:
-        config = TrainConfig(**run["config"])
+        config = configuration.restored(run["config"])
         judges = [root / "folds" / str(fold) / artifacts.CHECKPOINTS for fold in range(count)]
         for fold, place in enumerate(judges):
             left_out = dataclasses.replace(config, audit_folds=count, audit_fold=fold)

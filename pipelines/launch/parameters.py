@@ -9,11 +9,15 @@ from pathlib import Path
 import yaml
 from absl import flags
 
-from trainer import command_line, config, experiments, storage
-from trainer.config import DataConfig, TrainConfig
+from trainer import command_line, storage
+from trainer import methods as training_methods
+from trainer.data import request, sources
 from trainer.errors import InputError
+from trainer.settings.data import NOISES, DataSettings
+from trainer.settings.fields import changed, check_choice, check_range
+from trainer.training import configuration
 
-# Fields of DataConfig that the pipelines have parameters for; others go into dataset_settings.
+# Fields of DataSettings that the pipelines have parameters for; others go into dataset_settings.
 NAMED = (
     *("data", "trusted", "test", "label_column", "noise_file", "imagenet_val"),
     *("probe_per_class", "probe_dataset_hold_ratio"),
@@ -32,19 +36,22 @@ TYPES = {
     "LIST": list,
 }
 RUN = {"method": str, "noise_ratio": float, "seed": int}  # an item of the parameter runs
+DATA_NAMES = [field.name for field in dataclasses.fields(DataSettings)]
 TABLE_SUFFIXES = (".csv", ".json", ".jsonl", ".ndjson", ".tsv")
 OWN = ("method", "seed", "audit_folds", "audit_fold")  # settings that are no part of `settings`
+
+OWN_NOISE = [name for name, kind in sources.OFFERED.items() if kind.labels_are_noisy]
 
 DATASET = flags.DEFINE_string(
     "dataset",
     "digits",
-    f"one of {', '.join(config.DATASETS)}, tfds:<name>; with --data alone image_folder or csv",
+    f"one of {', '.join(sources.OFFERED)}, tfds:<name>; with --data alone image_folder or csv",
 )
 NOISE = flags.DEFINE_string(
     "noise",
     None,
-    f"one of {', '.join(config.NOISES)}; unless given none for {', '.join(config.FILES)}, whose"
-    " labels are wrong as they come, else uniform",
+    f"one of {', '.join(NOISES)}; unless given none for {', '.join(OWN_NOISE)}, whose"
+    " labels are noisy as they come, else uniform",
 )
 NOISE_RATIO = flags.DEFINE_float(
     "noise_ratio", None, "probability of a redrawn or flipped label; 0.9 unless given"
@@ -71,7 +78,7 @@ def from_command_line(pipeline):
     Raises:
       InputError: A flag or an entry of the file is not one of its parameters, or breaks a rule.
     """
-    given = command_line.given(TrainConfig)
+    given = command_line.given_training()
     for flag in (METHODS, NOISE_RATIOS, SEEDS):
         if flag.value and pipeline != "sweep":
             rule = f"is for a sweep; one training takes --{flag.name.rstrip('s')}"
@@ -107,7 +114,7 @@ def training(given):
     if "audit_fold" in given:
         rule = "is for one training; pipelines take --audit_folds, and train them all"
         raise InputError("--audit_fold", rule, given["audit_fold"])
-    given = {"method": config.resolve(dataset(), **given).method} | given
+    given = {"method": configuration.resolve(dataset(), **given).method} | given
     names = ("method", "seed", "audit_folds")
     named = {name: given.pop(name) for name in names if name in given}
     return parameters | {"noise_ratio": noise()[1]} | named | {"settings": given}
@@ -125,12 +132,12 @@ def webvision(given):
         if flag.present:
             rule = "is for training and sweep; webvision has its own"
             raise InputError(f"--{flag.name}", rule, flag.value)
-    given = experiments.settings("ieg_webvision") | given
-    files = command_line.given(DataConfig)
+    given = configuration.of_experiment("ieg_webvision") | given
+    files = command_line.given_data()
     for name in files.keys() - set(WEBVISION):
         raise InputError(f"--{name}", "is for training and sweep", files[name])
-    found = config.resolve_data("webvisionmini", **files)
-    config.resolve("webvisionmini", **given)
+    found = request.resolve("webvisionmini", **files)
+    configuration.resolve("webvisionmini", **given)
     if given.pop("method") != "ieg":
         raise InputError("--method", "is for training and sweep; webvision trains ieg", "another")
     seed = given.pop("seed", 0)
@@ -140,11 +147,10 @@ def webvision(given):
 
 def data():
     """The parameters on the data that training and sweep share."""
-    given = command_line.given(DataConfig)
-    files = config.resolve_data(dataset(), **given)
+    given = command_line.given_data()
+    files = request.resolve(dataset(), **given)
     kind, ratio = noise()
-    config.check_data(dataset(), kind, ratio, files)
-    config.resolve(dataset(), **command_line.given(TrainConfig))
+    request.check(dataset(), kind, ratio, files)
     return {
         "dataset": dataset(),
         "noise": kind,
@@ -155,7 +161,7 @@ def data():
 
 def noise():
     """Kind and ratio of the noise to add."""
-    kind = NOISE.value or ("none" if dataset() in config.FILES else "uniform")
+    kind = NOISE.value or ("none" if sources.kind(dataset()).labels_are_noisy else "uniform")
     if kind != "none":
         return kind, 0.9 if NOISE_RATIO.value is None else NOISE_RATIO.value
     if NOISE_RATIO.value:
@@ -177,9 +183,9 @@ def sweep_runs(given):
     ratios = numbers(NOISE_RATIOS, float) or [noise()[1]]
     methods = METHODS.value or ["supervised", "l2r", "ieg"]
     for method, ratio, seed in itertools.product(methods, ratios, seeds):
-        config.resolve(dataset(), method=method, seed=seed)
-        config.check_range("noise_ratios", ratio, 0, 1)
-    methods = sorted(methods, key=config.METHODS.index, reverse=True)
+        configuration.resolve(dataset(), method=method, seed=seed)
+        check_range("noise_ratios", ratio, 0, 1)
+    methods = sorted(methods, key=list(training_methods.METHODS).index, reverse=True)
     names = ("method", "noise_ratio", "seed")
     return [dict(zip(names, run)) for run in itertools.product(methods, ratios, seeds)]
 
@@ -207,7 +213,7 @@ def with_file(parameters, spec):
         parameters = parameters | read(PARAMETERS.value)
     definitions = spec["root"]["inputDefinitions"]["parameters"]
     for name in parameters:
-        config.check_choice("parameter", name, tuple(definitions))
+        check_choice("parameter", name, tuple(definitions))
     of_type = {
         name: typed(name, value, TYPES[definitions[name]["parameterType"]])
         for name, value in parameters.items()
@@ -235,32 +241,32 @@ def check(pipeline, parameters):
       InputError: One of them breaks a rule.
     """
     source, files, kind = inputs_of(pipeline, parameters)
-    config.check_data(source, kind, parameters.get("noise_ratio", 0.0), files)
-    settings = named("settings", parameters["settings"], TrainConfig, OWN)
+    request.check(source, kind, parameters.get("noise_ratio", 0.0), files)
+    settings = named("settings", parameters["settings"], configuration.NAMES, OWN)
     chosen = {name: parameters[name] for name in OWN if name in parameters}
-    method = config.resolve(source, **settings | chosen).method
     if "runs" not in parameters:
-        config.check_trusted(method, files)
+        method = configuration.resolve(source, **settings | chosen).method
+        configuration.check_probe(method, files)
         return parameters
     if not parameters["runs"]:
         raise InputError("--runs", "must have one run or more", [])
     runs = [checked_run(source, run, settings) for run in parameters["runs"]]
+    configuration.check_scope(settings, [run["method"] for run in runs])
     for run in runs:
-        config.check_trusted(run["method"], files)
+        configuration.check_probe(run["method"], files)
     return parameters | {"runs": runs}
 
 
 def inputs_of(pipeline, parameters):
-    """What a pipeline reads: the name of the source, its `DataConfig`, and the kind of noise."""
+    """What a pipeline reads: the name of the source, its `DataSettings`, and the kind of noise."""
     source = parameters.get("dataset", pipeline.replace("webvision", "webvisionmini"))
-    inner = named("dataset_settings", parameters.get("dataset_settings", {}), DataConfig, NAMED)
+    inner = named("dataset_settings", parameters.get("dataset_settings", {}), DATA_NAMES, NAMED)
     outer = {name: parameters[name] for name in NAMED if name in parameters}
-    return source, config.changed(DataConfig(), outer | inner), parameters.get("noise", "none")
+    return source, changed(DataSettings(), outer | inner), parameters.get("noise", "none")
 
 
-def named(parameter, values, config_class, others):
-    """`values`, if its names are fields of a class, and none of `others`."""
-    fields = [field.name for field in dataclasses.fields(config_class)]
+def named(parameter, values, fields, others):
+    """`values`, if its names are `fields`, and none of `others`."""
     for name in values:
         if name in others:
             rule = "must not have what is a parameter of a pipeline"
@@ -277,8 +283,9 @@ def checked_run(source, run, settings):
     if not isinstance(run, dict) or set(run) != set(RUN):
         raise InputError("--runs", f"must have {', '.join(RUN)} in each run", run)
     run = {name: typed(f"runs: {name}", run[name], kind) for name, kind in RUN.items()}
-    config.check_range("noise_ratio", run["noise_ratio"], 0, 1)
-    config.resolve(source, **settings, method=run["method"], seed=run["seed"])
+    check_range("noise_ratio", run["noise_ratio"], 0, 1)
+    own = configuration.those_of(run["method"], settings)
+    configuration.resolve(source, **own, method=run["method"], seed=run["seed"])
     return run
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import yaml
 
-from trainer.config import check_choice, check_range
 from trainer.errors import InputError
+from trainer.settings.fields import check_choice, check_range
 
 TARGETS = ("local", "kubeflow", "vertex")
 ONE_GPU = {"local": "local", "kubeflow": "kubeflow-gpu", "vertex": "vertex-l4x1"}

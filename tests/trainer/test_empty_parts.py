@@ -3,11 +3,11 @@
 import pytest
 
 from tests.trainer.data.sources.test_files import write_images
-from trainer import artifacts, config
-from trainer.config import DataConfig
+from trainer import artifacts
 from trainer.data import probe, records
 from trainer.data.noise import injection
-from trainer.training import fit
+from trainer.settings.data import DataSettings
+from trainer.training import configuration, fit
 
 
 @pytest.fixture(scope="module", params=[(20, 16), (16, 16)], ids=["crops", "whole"])
@@ -16,7 +16,7 @@ def data(request, tmp_path_factory):
     root = tmp_path_factory.mktemp("data")
     photos = write_images(root / "photos", 12, size=request.param)
     trusted = write_images(root / "trusted", 3, size=request.param, seed=1)
-    settings = DataConfig(data=str(photos), trusted=str(trusted))
+    settings = DataSettings(data=str(photos), trusted=str(trusted))
     records.prepare("image_folder", root / "data", settings)
     injection.inject(root / "data", root / "noise", "none", 0.0, 0)
     return root, 12 if request.param == (20, 16) else 16
@@ -29,7 +29,7 @@ def data(request, tmp_path_factory):
         (3, {"batch_size": 2}),
         (3, {"batch_size": 1}),
         (3, {"calibration_per_class": 3}),
-        (3, {"trusted_share": 0.0}),
+        (3, {"trusted_fraction": 0.0}),
         (0, {"method": "supervised"}),
     ],
     ids=str,
@@ -39,5 +39,5 @@ def test_it_trains(data, tmp_path, trusted, settings):
     probe.split(root / "data", tmp_path / "probe", trusted, 0)
     settings = {"batch_size": 8, "max_iteration": 2, "image_size": image_size} | settings
     paths = root / "data", root / "noise", tmp_path / "probe", tmp_path / "run", tmp_path / "model"
-    fit.train(config.resolve("image_folder", **settings), *paths)
+    fit.train(configuration.resolve("image_folder", **settings), *paths)
     artifacts.read(tmp_path / "model", artifacts.MODEL)

@@ -6,15 +6,16 @@ import sys
 import pytest
 
 from tests.trainer.data.sources.test_files import write_images
-from trainer.config import DataConfig
 from trainer.data import probe, records
 from trainer.data.noise import injection
+from trainer.settings.data import DataSettings
 
 TIMES = 10  # each
 FAILING = """
 import itertools, os, signal, sys, time
 import numpy as np
-from trainer import config, fit, loop
+from trainer import fit, loop
+from trainer.training import configuration
 from trainer.data import records
 
 failing, times, root = sys.argv[1], int(sys.argv[2]), sys.argv[3]
@@ -38,7 +39,7 @@ for i in range(times):
         signal.alarm(60)
         data = [f"{root}/{name}" for name in ("data", "noise", "probe")]
         outputs = f"{root}/{failing}-{i}", f"{root}/{failing}-{i}-model"
-        settings = config.resolve(
+        settings = configuration.resolve(
             "image_folder", method="supervised", batch_size=4, max_iteration=1000, image_size=8
         )
         try:
@@ -53,7 +54,7 @@ for i in range(times):
 @pytest.mark.parametrize("failing", ["input", "loop"])
 def test_a_training_that_fails_ends(tmp_path, failing):
     photos = write_images(tmp_path / "photos", 20, size=(20, 16))
-    records.prepare("image_folder", tmp_path / "data", DataConfig(data=str(photos)))
+    records.prepare("image_folder", tmp_path / "data", DataSettings(data=str(photos)))
     injection.inject(tmp_path / "data", tmp_path / "noise", "none", 0.0, 0)
     probe.split(tmp_path / "data", tmp_path / "probe", 0, 0)
     command = [sys.executable, "-c", FAILING, failing, str(TIMES), tmp_path]

@@ -12,9 +12,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trainer import config
 from trainer.errors import InputError, TrainingError
-from trainer.training import fit, workers
+from trainer.training import configuration, fit, workers
 
 PATIENCE = 300  # seconds
 
@@ -106,7 +105,9 @@ def test_two_workers_end_as_two_replicas_of_one_process(
     monkeypatch.setattr(fit, "replicas", lambda: two_replicas)
     one = tmp_path / "one"
     data = digits, noisy_labels, probe_split
-    fit.train(config.resolve("digits", **settings), *data, one / "checkpoints", one / "model")
+    fit.train(
+        configuration.resolve("digits", **settings), *data, one / "checkpoints", one / "model"
+    )
     method, _ = fit.restore(one / "checkpoints")
     variables = method.network.variables + method.optimizer.variables
     for index in range(2):
@@ -127,10 +128,11 @@ def test_a_lost_worker_ends_the_others(run):
 # As two tasks of a pipeline, which know of each other through a directory only.
 TASK = """
 import sys
-from trainer import config, resumable, workers
+from trainer import resumable, workers
+from trainer.training import configuration
 worker, root, data = int(sys.argv[1]), sys.argv[2], sys.argv[3:6]
 workers.RESTART = 2
-settings = config.resolve("digits", method="supervised", max_iteration=300, eval_freq=20)
+settings = configuration.resolve("digits", method="supervised", max_iteration=300, eval_freq=20)
 own = f"{root}/{worker}"
 resumable.train(settings, data, f"{own}/checkpoints", f"{own}/model", root, worker, 2)
 """

@@ -17,10 +17,10 @@ from PIL import Image
 
 from tests.webvision_files import write_probe, write_tfds
 from trainer import storage
-from trainer.config import DataConfig
 from trainer.data import records
 from trainer.data.sources import folders, webvision
 from trainer.errors import InputError, RemoteError
+from trainer.settings.data import DataSettings
 
 pytestmark = pytest.mark.usefixtures("bucket")
 
@@ -38,11 +38,11 @@ def folder(tmp_path_factory):
 
 def test_a_folder_in_storage(folder, tmp_path):
     storage.upload(folder, "gs://photos/own set")
-    remote = DataConfig(data="gs://photos/own set/")
+    remote = DataSettings(data="gs://photos/own set/")
     there = records.prepare("image_folder", tmp_path / "a", remote)
-    here = records.prepare("image_folder", tmp_path / "b", DataConfig(data=str(folder)))
+    here = records.prepare("image_folder", tmp_path / "b", DataSettings(data=str(folder)))
     assert there["id"] == here["id"]
-    by_beam = DataConfig(data="gs://photos/own set", beam_runner="DirectRunner")
+    by_beam = DataSettings(data="gs://photos/own set", beam_runner="DirectRunner")
     found = folders.data_folder(by_beam)
     assert found.parts[0].path.str.startswith("gs://photos/own set/class ").sum() == 40
     assert found.parts[0].label.value_counts().to_dict() == {"class 0": 20, "class 1": 20}
@@ -56,8 +56,8 @@ def test_what_is_passed_over_in_storage(folder, tmp_path):
     (tmp_path / "here" / "class 0" / "notes.txt").write_bytes(b"x")
     storage.upload(tmp_path / "here", "gs://photos/more")
     settings = {"data": "gs://photos/more", "trusted": "gs://photos/more/trusted"}
-    near = folders.data_folder(DataConfig(**settings))
-    far = folders.data_folder(DataConfig(**settings, beam_runner="DirectRunner"))
+    near = folders.data_folder(DataSettings(**settings))
+    far = folders.data_folder(DataSettings(**settings, beam_runner="DirectRunner"))
     for found in (near, far):
         assert len(found.parts[0]) == 40
     assert {reason for _, reason in far.left_out} == {
@@ -77,14 +77,14 @@ def test_a_table_with_paths_in_storage(folder, tmp_path):
             csv.writer(stream).writerows([("path", "label"), *rows])
     shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
     ids = {
-        records.prepare("csv", tmp_path / str(i), DataConfig(data=data))["id"]
+        records.prepare("csv", tmp_path / str(i), DataSettings(data=data))["id"]
         for i, data in enumerate((str(tmp_path / "far.csv"), str(tmp_path / "near.csv")))
     }
     assert len(ids) == 1
     storage.client().bucket("photos").blob("by table/t.csv").upload_from_filename(
         tmp_path / "far.csv"
     )
-    remote = DataConfig(data="gs://photos/by table/t.csv")
+    remote = DataSettings(data="gs://photos/by table/t.csv")
     assert records.prepare("csv", tmp_path / "remote", remote)["id"] in ids
 
 
@@ -156,7 +156,7 @@ def test_what_arrives_otherwise_is_refused_and_fetched_anew(bucket, tmp_path):
 )
 def test_paths_that_lead_nowhere(path, message, tmp_path):
     with pytest.raises(InputError, match=message):
-        records.prepare("image_folder", tmp_path / "out", DataConfig(data=path))
+        records.prepare("image_folder", tmp_path / "out", DataSettings(data=path))
     assert not (tmp_path / "out").exists()
 
 
@@ -219,7 +219,7 @@ def test_webvision_from_its_archive(bucket, tmp_path):
             archive.write(file, f"webvisionmini2/{file.relative_to(directory.parents[1])}")
     bucket.blob("ieg/release.zip").upload_from_filename(tmp_path / "release.zip")
     remote, local = (
-        records.prepare("webvisionmini", tmp_path / name, DataConfig(data=str(data)))
+        records.prepare("webvisionmini", tmp_path / name, DataSettings(data=str(data)))
         for name, data in (("a", "gs://photos/ieg/release.zip"), ("b", tmp_path))
     )
     assert remote["id"] == local["id"]

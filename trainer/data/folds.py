@@ -10,7 +10,7 @@ def of(ids, config):
 
     Args:
       ids: int64 (N,), ascending; not those of the probe.
-      config: `trainer.config.TrainConfig`.
+      config: `trainer.settings.training.TrainSettings`.
     """
     if not config.audit_folds:
         return np.full(len(ids), -2)

@@ -93,7 +93,7 @@ def training_batches(data, config, method, first_step=0, mine=range(1), replicas
 
     Args:
       data: `TrainingData`.
-      config: `trainer.config.TrainConfig`.
+      config: `trainer.settings.training.TrainSettings`.
       method: The method, or its class, which tells what it uses.
       first_step: Steps that have been taken already.
       mine: Range of the replicas to make batches for, one after the other.
@@ -103,16 +103,14 @@ def training_batches(data, config, method, first_step=0, mine=range(1), replicas
       `tf.data.Dataset` of dictionaries:
         id (B,), image (B, H, W, channels) and label (B,): a weak view of training examples, and
           their position among them;
-        strong_image: a strong view made from the weak one, if the method uses it;
+        strong_image: a strong view of the first `strong_size`, if the method uses it;
         probe_image, probe_label: the next `probe_size` of the probe, if the method uses it;
-        mix_uniform, mix_permutation: random numbers for MixUp, of 3B images if the method
-          `uses_mixup`, then with probe_draw (B,), drawn from the probe batch; of B beside a queue;
-        queue_slot (queue_bs,): drawn from the slots of the queue, the same number of each class.
+        what the method `draws`.
     """
     B, epoch_batches = config.batch_size, steps_per_epoch(data, config, replicas) * replicas
     labels, probe_labels = tf.constant(data.labels), tf.constant(data.probe_labels)
     N, M = len(data.labels), len(data.probe_labels)
-    probe_size = method.probe_size(config) if M else 0
+    probe_size, strong_size = method.probe_size(config) if M else 0, method.strong_size(config)
     C = len(data.manifests[artifacts.PREPARED_DATASET]["class_names"])
 
     @tf.autograph.experimental.do_not_convert  # there is nothing to convert, which takes seconds
@@ -124,8 +122,8 @@ def training_batches(data, config, method, first_step=0, mine=range(1), replicas
         ids = tf.random.experimental.index_shuffle(position, [config.seed, epoch], N - 1)
         seeds = tf.unstack(tf.random.split(tf.random.fold_in([config.seed, 1], index), 6))
         parts = {"id": ids, "label": tf.gather(labels, ids)}
-        if method.uses_strong_view:
-            weak, strong = data.images.weak_and_strong(ids, seeds[0], seeds[1])
+        if strong_size:
+            weak, strong = data.images.weak_and_strong(ids, seeds[0], seeds[1], strong_size)
             parts |= {"image": weak, "strong_image": strong}
         else:
             parts["image"] = data.images.weak(ids, seeds[0])
@@ -133,28 +131,7 @@ def training_batches(data, config, method, first_step=0, mine=range(1), replicas
             next_ids = (index * probe_size + tf.range(probe_size, dtype=index.dtype)) % M
             parts["probe_image"] = data.probe_images.weak(next_ids, seeds[2])
             parts["probe_label"] = tf.gather(probe_labels, next_ids)
-        if method.uses_mixup:
-            parts |= mixup_draws(3 * B, seeds[3:5])
-            parts["probe_draw"] = tf.random.stateless_uniform([B], seeds[5], 0, B, tf.int32)
-        if method.uses_queue:
-            parts |= mixup_draws(B, seeds[3:5])
-            parts["queue_slot"] = draw_slots(config, C, seeds[5])
-        return parts
+        return parts | method.draws(config, C, seeds[3:])
 
     counts = tf.data.Dataset.range(np.iinfo(np.int64).max)
     return counts.map(batch, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
-
-
-def mixup_draws(count, seeds):
-    return {
-        "mix_uniform": tf.random.stateless_uniform([count], seeds[0]),
-        "mix_permutation": tf.argsort(tf.random.stateless_uniform([count], seeds[1])),
-    }
-
-
-def draw_slots(config, num_classes, seed):
-    """Slots of the queue, `queue_bs` in all, drawn without replacement: int32 (queue_bs,)."""
-    per_class = config.queue_capacity // num_classes
-    order = tf.argsort(tf.random.stateless_uniform([num_classes, per_class], seed))
-    drawn = order[:, : config.queue_bs // num_classes]
-    return tf.reshape(drawn + per_class * tf.range(num_classes)[:, tf.newaxis], [-1])

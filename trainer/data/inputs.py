@@ -14,7 +14,7 @@ import numpy as np
 
 import trainer
 from trainer import storage
-from trainer.config import TABLES
+from trainer.data import sources
 from trainer.errors import InputError
 
 DIRECTORIES = ("trusted", "test")
@@ -24,7 +24,6 @@ APART = (
     ("test", "trusted", "must hold images to test on that are not trained on"),
 )
 READ = ("data", "trusted", "test", "noise_file", "imagenet_val")
-QUICK = (*TABLES, "digits")  # sources whose classes are known at once
 
 
 def check(dataset, settings, noise="none"):
@@ -32,8 +31,8 @@ def check(dataset, settings, noise="none"):
 
     Args:
       dataset: Name of the source.
-      settings: `trainer.config.DataConfig`.
-      noise: One of `trainer.config.NOISES`.
+      settings: `trainer.settings.data.DataSettings`.
+      noise: One of `trainer.settings.data.NOISES`.
 
     Returns:
       A hash of this code, and of paths, sizes and times of all files; "" where some are remote.
@@ -42,7 +41,7 @@ def check(dataset, settings, noise="none"):
     files = [file for file in (getattr(settings, name) for name in READ) if file]
     if any(map(storage.is_remote, files)):
         return ""
-    if dataset not in QUICK:
+    if not sources.kind(dataset).counted_at_once:
         return fingerprint(files)
     if settings.trusted and os.path.isdir(settings.data):
         from trainer.data.sources import folders
@@ -86,7 +85,6 @@ def check_paths(dataset, settings):
 
 def counted(dataset, settings):
     """The source, with images that are there but have not been read."""
-    from trainer.data import sources
     from trainer.data.sources import image_check
 
     settings = dataclasses.replace(settings, beam_runner="", beam_options="")

@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from trainer import artifacts
-from trainer.config import check_range
 from trainer.data import records
 from trainer.errors import InputError, listed
+from trainer.settings.fields import check_range
 
 SPARE = "spare_ids.npy"
 STREAM = 2  # keeps these draws apart from others of the same seed

@@ -25,9 +25,9 @@ from pathlib import Path
 import numpy as np
 
 from trainer import artifacts, storage
-from trainer.config import TABLES, DataConfig
 from trainer.data import record_writer, sources, summary
 from trainer.errors import InputError
+from trainer.settings.data import DataSettings
 
 EXAMPLES_PER_READ = 1_000
 CLEAN_LABELS, TRUSTED_IDS = "train_clean_labels.npy", "trusted_ids.npy"
@@ -39,14 +39,14 @@ def prepare(source_name, output_path, settings=None):
     """Writes the dataset of a source.
 
     Args:
-      source_name: One of `trainer.config.DATASETS`.
+      source_name: One of `trainer.data.sources.OFFERED`, or tfds:<name>.
       output_path: Directory to write.
-      settings: `trainer.config.DataConfig`, for sources that read files.
+      settings: `trainer.settings.data.DataSettings`, for sources that read files.
 
     Returns:
       The manifest.
     """
-    settings = settings or DataConfig()
+    settings = settings or DataSettings()
     source = sources.load(source_name, settings)
     with artifacts.writing(output_path) as directory:
         return write(directory, source_name, source, settings)
@@ -54,7 +54,7 @@ def prepare(source_name, output_path, settings=None):
 
 def write(directory, source_name, source, settings):
     """Writes a prepared dataset. Returns the manifest."""
-    if settings.beam_runner and source_name in TABLES:
+    if settings.beam_runner and source.paths:
         from trainer.data import beam
 
         written = beam.write(directory, source_name, source, settings)

@@ -26,7 +26,7 @@ def crop_side(dataset, config):
 
     Args:
       dataset: Manifest of the prepared dataset.
-      config: `trainer.config.TrainConfig`.
+      config: `trainer.settings.training.TrainSettings`.
     """
     H, W, _ = dataset["image_shape"]
     whole = H and max(H, W) <= (config.image_size or WHOLE_SIDE)
@@ -43,7 +43,7 @@ def check_augmentation(dataset, config, method):
     """Raises InputError unless the strong view can be made of these images."""
     shape = input_shape(dataset, config)
     strong = CROPS if crop_side(dataset, config) else COLOURED if shape[-1] == 3 else GREY
-    if method.uses_strong_view and config.aug_type not in strong:
+    if method.strong_size(config) and config.aug_type not in strong:
         rule = f"must be {' or '.join(strong)} for images seen as {shape}"
         raise InputError("--aug_type", rule, config.aug_type)
 
@@ -70,7 +70,7 @@ def whole_images(encoded, dataset, config):
     Args:
       encoded: `trainer.data.records.EncodedImages` of one shape.
       dataset: Manifest of their dataset.
-      config: `trainer.config.TrainConfig`; says in `image_cache_gb` how many are kept decoded.
+      config: `trainer.settings.training.TrainSettings`; up to `image_cache_gb` are kept decoded.
     """
     shape = dataset["image_shape"]
     if 0 < len(encoded) * math.prod(shape) <= config.image_cache_gb * 1e9:
@@ -93,7 +93,7 @@ class WholeImages:
 
     Args:
       images: Function of positions, as `whole_images` gives it.
-      config: `trainer.config.TrainConfig`.
+      config: `trainer.settings.training.TrainSettings`.
     """
 
     def __init__(self, images, config):
@@ -105,10 +105,12 @@ class WholeImages:
         images = self.images(positions)
         return augment.weak(images, seed, self.config.crop_padding, self.config.horizontal_flip)
 
-    def weak_and_strong(self, positions, weak_seed, strong_seed):
-        """Both views; the strong one of the weak one unless it is to be another weak one."""
+    def weak_and_strong(self, positions, weak_seed, strong_seed, size):
+        """The weak views, and strong ones of the first `size`, made of these or weak as well."""
         weak, make = self.weak(positions, weak_seed), COLOURED[self.config.aug_type]
-        return weak, make(weak, strong_seed) if make else self.weak(positions, strong_seed)
+        if make:
+            return weak, make(weak[:size], strong_seed)
+        return weak, self.weak(positions[:size], strong_seed)
 
 
 class Crops:
@@ -116,7 +118,7 @@ class Crops:
 
     Args:
       images: `trainer.data.records.EncodedImages`.
-      config: `trainer.config.TrainConfig`.
+      config: `trainer.settings.training.TrainSettings`.
       side: S.
     """
 
@@ -127,31 +129,40 @@ class Crops:
 
     def weak(self, positions, seed):
         """A random crop of each image, maybe mirrored: float32 (B, S, S, 3)."""
-        (crop,) = self.random_crops(positions, seed)
+        (crop,) = self.crops(positions, self.draws(seed, positions.shape[0]))
         return augment.scale(crop)
 
-    def weak_and_strong(self, positions, weak_seed, strong_seed):
-        """Both views: AutoAugment on another crop, an affine view of the weak one, or a crop."""
-        make = CROPS[self.config.aug_type]
+    def weak_and_strong(self, positions, weak_seed, strong_seed, size):
+        """The weak views, and strong ones of the first `size`.
+
+        They are AutoAugment on another crop, an affine view of the weak one, or another crop.
+        """
+        B, make = positions.shape[0], CROPS[self.config.aug_type]
         if make:
             weak = self.weak(positions, weak_seed)
-            return weak, make(weak, strong_seed)
+            return weak, make(weak[:size], strong_seed)
         crop_seed, strong_seed = tf.unstack(tf.random.split(strong_seed))
-        weak, strong = self.random_crops(positions, weak_seed, crop_seed)
+        keys, mirrored = self.draws(weak_seed, B)
+        first = (keys[:size], mirrored[:size]), self.draws(crop_seed, size)
+        weak, strong = self.crops(positions[:size], *first)
+        if size < B:
+            (others,) = self.crops(positions[size:], (keys[size:], mirrored[size:]))
+            weak = tf.concat([weak, others], axis=0)
         if self.config.aug_type == "default":
             return augment.scale(weak), augment.scale(strong)
         return augment.scale(weak), autoaugment.imagenet_strong(strong, strong_seed)
 
-    def random_crops(self, positions, *seeds):
-        """A list of uint8 (B, S, S, 3), one for each seed."""
-        B, draws = positions.shape[0], []
-        for seed in seeds:
-            crop_seed, flip_seed = tf.unstack(tf.random.split(seed))
-            mirrored = tf.zeros([B], tf.bool)
-            if self.config.horizontal_flip:
-                mirrored = tf.random.stateless_uniform([B], flip_seed) < 0.5
-            draws.append((tf.random.split(crop_seed, B), mirrored))
-        windows, mirrored = (tf.stack(parts, axis=1) for parts in zip(*draws))
+    def draws(self, seed, count):
+        """What decides on a crop of each image: keys (count, 2), and whether it is mirrored."""
+        crop_seed, flip_seed = tf.unstack(tf.random.split(seed))
+        mirrored = tf.zeros([count], tf.bool)
+        if self.config.horizontal_flip:
+            mirrored = tf.random.stateless_uniform([count], flip_seed) < 0.5
+        return tf.random.split(crop_seed, count), mirrored
+
+    def crops(self, positions, *draws):
+        """A list of uint8 (n, S, S, 3), one for each of `draws`; an image is read once for all."""
+        windows, mirrored = (tf.stack(column, axis=1) for column in zip(*draws))
         files = read_encoded(self.images, positions)
         made = crops.of_files(files, crops.random_window, self.side, windows, mirrored)
         return tf.unstack(made, axis=1)
@@ -224,7 +235,7 @@ def test_batches(dataset_path, config, batch_size, split="test", ids=None):
 
     Args:
       dataset_path: Directory of a prepared dataset.
-      config: `trainer.config.TrainConfig` of the run.
+      config: `trainer.settings.training.TrainSettings` of the run.
       batch_size: B.
       split: Name of the split.
       ids: int64 (N,), all unless given.

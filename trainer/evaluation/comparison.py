@@ -14,7 +14,7 @@ from pathlib import Path
 from tabulate import tabulate
 
 from trainer import artifacts
-from trainer.config import METHODS
+from trainer.methods import METHODS
 
 SHARED = ("dataset", "noise", "probe_per_class")
 SHARES = {

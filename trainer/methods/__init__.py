@@ -1,4 +1,8 @@
-"""The training methods, by the name of their flag value."""
+"""The training methods, by the name of their flag value.
+
+Each is a subclass of `trainer.methods.method.Method` in a file of its own. TensorFlow is imported
+when one is built; what a method says of itself needs no more than this.
+"""
 
 from trainer.methods.fsr import FSR
 from trainer.methods.ieg import IEG
@@ -6,4 +10,4 @@ from trainer.methods.l2r import L2R
 from trainer.methods.robust import Robust
 from trainer.methods.supervised import Supervised
 
-METHODS = {"supervised": Supervised, "l2r": L2R, "ieg": IEG, "fsr": FSR, "robust": Robust}
+METHODS = {"supervised": Supervised, "robust": Robust, "l2r": L2R, "fsr": FSR, "ieg": IEG}

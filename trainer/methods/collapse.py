@@ -1,16 +1,11 @@
-"""Seeing that a network falls onto one class.
+"""Detects that predictions collapse onto one class.
 
-A constant prediction makes its own guessed labels constant, and losses that need no label are
-content with it: without this one would see a low loss.
+A constant prediction makes its own pseudo-labels constant, and losses that need no label are
+low with it: without this one would see a low loss.
 """
 
 import keras
 import numpy as np
-
-ADVICE = (
-    "a lower --learning_rate, for ieg lower --ce_factor and --consistency_factor, or"
-    " --method=supervised may help"
-)
 
 
 class MeanPrediction(keras.metrics.Metric):
@@ -46,7 +41,7 @@ def scalars(mean_prediction, confusion):
     }
 
 
-def warning(found, confusion, class_names):
+def warning(found, confusion, class_names, advice):
     """What to say if predictions are far less spread than the labels; "" if they are not.
 
     The bounds: an entropy below half that of the labels, or a share of the most frequent class
@@ -56,6 +51,7 @@ def warning(found, confusion, class_names):
       found: `scalars`.
       confusion: As for `scalars`.
       class_names: C names.
+      advice: What to do, by the method.
     """
     labels, predicted = (confusion.sum(axis=a) / confusion.sum() for a in (1, 0))
     entropy = -(labels * np.log(np.maximum(labels, 1e-12))).sum()
@@ -67,5 +63,5 @@ def warning(found, confusion, class_names):
     return (
         f"{share:.0%} of the test images are taken for {name}, and the entropy of the mean"
         f" prediction is {found['prediction_entropy']:.2f} of {entropy:.2f} nats: the network has"
-        f" fallen onto few classes; {ADVICE}"
+        f" collapsed onto few classes; {advice}"
     )

@@ -4,23 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from trainer.errors import InputError
-
 STREAM = 3  # keeps these draws apart from others of the same seed
-
-
-def check(config, labels, num_classes):
-    """Raises InputError unless the queue can be filled from these labels."""
-    for name, value in (("queue_capacity", config.queue_capacity), ("queue_bs", config.queue_bs)):
-        if value % num_classes:
-            raise InputError(f"--{name}", f"must be a multiple of {num_classes} classes", value)
-    if config.queue_bs > config.queue_capacity:
-        rule = f"must be at most --queue_capacity, {config.queue_capacity}"
-        raise InputError("--queue_bs", rule, config.queue_bs)
-    fewest = np.bincount(labels, minlength=num_classes).min()
-    if config.queue_capacity > fewest * num_classes:
-        rule = f"must be at most {fewest * num_classes}: a class is given {fewest} times only"
-        raise InputError("--queue_capacity", rule, config.queue_capacity)
 
 
 class ExampleQueue(tf.Module):
@@ -67,13 +51,21 @@ class ExampleQueue(tf.Module):
         return np.concatenate([order[labels[order] == c][:k] for c in range(num_classes)])
 
 
+def draw_slots(config, num_classes, seed):
+    """Slots of the queue, `queue_bs` in all, drawn without replacement: int32 (queue_bs,)."""
+    per_class = config.queue_capacity // num_classes
+    order = tf.argsort(tf.random.stateless_uniform([num_classes, per_class], seed))
+    drawn = order[:, : config.queue_bs // num_classes]
+    return tf.reshape(drawn + per_class * tf.range(num_classes)[:, tf.newaxis], [-1])
+
+
 class RefillQueue(keras.callbacks.Callback):
     """Puts into the queue, after each epoch, the examples with the lowest scores.
 
     Args:
       queue: `ExampleQueue`.
       data: `trainer.data.input_pipeline.TrainingData`.
-      config: `trainer.config.TrainConfig`.
+      config: `trainer.methods.fsr.FSRSettings`.
       epoch_steps: Steps of an epoch.
     """
 

@@ -1,11 +1,73 @@
 """FSR: Learning Fast Sample Re-weighting Without Reward Data (Zhang & Pfister, ICCV 2021)."""
 
-import tensorflow as tf
+import re
+from dataclasses import dataclass
 
-from trainer.data.augmentation import augment
-from trainer.methods import example_queue, meta_gradient
-from trainer.methods.ieg import mixup, normalise
-from trainer.methods.method import Method, cross_entropy, example_weights, share
+import numpy as np
+from etils import epy
+
+from trainer.errors import InputError
+from trainer.methods.losses import cross_entropy, fraction, normalise
+from trainer.methods.method import Method, example_weights
+from trainer.methods.mixup import mixup, mixup_draws
+from trainer.methods.shared_settings import LookaheadMomentumSettings
+from trainer.settings.fields import setting
+
+with epy.lazy_imports():
+    import tensorflow as tf
+
+    from trainer.data.augmentation import augment
+    from trainer.methods import example_queue, meta_gradient
+
+
+def pseudo_loss_rule(value):
+    if re.fullmatch(r"|all(_\d*\.?\d+){3}", value):
+        return ""
+    return "must be all_<temperature>_<old fraction>_<weight>, such as all_1_0.1_2, or ''"
+
+
+@dataclass(frozen=True)
+class FSRSettings(LookaheadMomentumSettings):
+    """FSR."""
+
+    use_mixup: bool = setting(True, "blend the images of a batch")
+    label_smoothing: float = setting(
+        0.0,
+        "fraction of a label spread over all classes, where images are not blended, in [0, 1]",
+        low=0,
+        high=1,
+    )
+    queue_capacity: int = setting(2000, "examples that are taken for clean, of all classes", low=1)
+    queue_bs: int = setting(200, "examples of the queue per step", low=1)
+    queue_beta: float = setting(0.9, "decay of an example's score", low=0)
+    meta_start_epoch: int = setting(20, "epochs before weights and pseudo loss", low=0)
+    clip_meta_weight: bool = setting(
+        True, "clip negative weights to 0; otherwise shift all weights"
+    )
+    use_pseudo_loss: str = setting(
+        "all_1_0.1_2",
+        "pseudo loss: all_<temperature>_<fraction of the old logits>_<weight>, or '' for none",
+        rule=pseudo_loss_rule,
+    )
+
+    @property
+    def pseudo_loss(self):
+        """Temperature, fraction of the old logits, and weight, from `use_pseudo_loss`."""
+        return tuple(float(number) for number in self.use_pseudo_loss.split("_")[1:])
+
+
+def check_queue(config, labels, num_classes):
+    """Raises InputError unless the queue can be filled from these labels."""
+    for name, value in (("queue_capacity", config.queue_capacity), ("queue_bs", config.queue_bs)):
+        if value % num_classes:
+            raise InputError(f"--{name}", f"must be a multiple of {num_classes} classes", value)
+    if config.queue_bs > config.queue_capacity:
+        rule = f"must be at most --queue_capacity, {config.queue_capacity}"
+        raise InputError("--queue_bs", rule, config.queue_bs)
+    fewest = np.bincount(labels, minlength=num_classes).min()
+    if config.queue_capacity > fewest * num_classes:
+        rule = f"must be at most {fewest * num_classes}: a class is given {fewest} times only"
+        raise InputError("--queue_capacity", rule, config.queue_capacity)
 
 
 class FSR(Method):
@@ -20,9 +82,9 @@ class FSR(Method):
       steps_per_epoch: For `meta_start_epoch`, until which w = 1/B and there is no pseudo loss.
     """
 
-    uses_queue = True
+    Settings = FSRSettings
     scalars = ("loss", "loss_probe", "loss_pseudo", "zero_weights")
-    coefficients = ("weight",)
+    coefficients = {"weight": ("Learned weights", "mean weight")}
 
     def __init__(self, network, config, weight_decay, num_examples, steps_per_epoch=1):
         super().__init__(network, config, weight_decay, num_examples, steps_per_epoch)
@@ -38,7 +100,12 @@ class FSR(Method):
 
     @classmethod
     def check(cls, config, data, num_classes):
-        example_queue.check(config, data.labels, num_classes)
+        check_queue(config, data.labels, num_classes)
+
+    @classmethod
+    def draws(cls, config, num_classes, seeds):
+        slots = example_queue.draw_slots(config, num_classes, seeds[2])
+        return mixup_draws(config.batch_size, seeds[:2]) | {"queue_slot": slots}
 
     def callbacks(self, data, epoch_steps):
         return [example_queue.RefillQueue(self.queue, data, self.config, epoch_steps)]
@@ -67,7 +134,7 @@ class FSR(Method):
         self.remember(batch["id"], fall=ce_A - ce_ahead, z=z)
         self.record.add(batch["id"], {"weight": w})
         return self.report(
-            loss=loss, loss_probe=M, loss_pseudo=loss_pseudo, zero_weights=share(w == 0)
+            loss=loss, loss_probe=M, loss_pseudo=loss_pseudo, zero_weights=fraction(w == 0)
         )
 
     def blend(self, batch):
@@ -78,10 +145,9 @@ class FSR(Method):
         return batch["image"], self.smooth(y)
 
     def smooth(self, y):
-        """Labels with a share of `label_smoothing` spread over all classes."""
-        return (
-            1 - self.config.label_smoothing
-        ) * y + self.config.label_smoothing / self.num_classes
+        """Labels (B, C) of which a fraction `label_smoothing` is spread over all classes."""
+        epsilon = self.config.label_smoothing
+        return (1 - epsilon) * y + epsilon / self.num_classes
 
     def meta_step(self, batch, tape, A, z, q):
         """How the loss on the queue depends on each example, after the lookahead.

@@ -1,16 +1,25 @@
 """IEG: Distilling Effective Supervision from Severe Label Noise (Zhang et al., CVPR 2020)."""
 
-import tensorflow as tf
+from dataclasses import dataclass
 
-from trainer.methods import meta_gradient
-from trainer.methods.method import Method, cross_entropy, example_weights, share
+from etils import epy
+
+from trainer.methods.losses import consistency, cross_entropy, fraction, normalise
+from trainer.methods.method import Method, example_weights
+from trainer.methods.mixup import mixup, mixup_draws
+from trainer.methods.shared_settings import (
+    LookaheadMomentumSettings,
+    LookaheadVariablesSettings,
+    StrongViewSettings,
+)
+from trainer.settings.fields import setting
+
+with epy.lazy_imports():
+    import tensorflow as tf
+
+    from trainer.methods import meta_gradient
 
 TEMPERATURE = 0.5  # T, sharpening of the guessed labels
-
-
-def normalise(logits):
-    """n(z) = z / sqrt(mean z^2), the mean taken over the whole tensor."""
-    return logits * tf.math.rsqrt(tf.reduce_mean(tf.square(logits)) + 1e-8)
 
 
 def guess_labels(z, z_strong):
@@ -25,32 +34,18 @@ def guess_labels(z, z_strong):
     return sharpened / tf.reduce_sum(sharpened, axis=1, keepdims=True)
 
 
-def mixup(images, labels, uniform, permutation):
-    """Each example blended with another one (Zhang et al., ICLR 2018).
+@dataclass(frozen=True)
+class IEGSettings(LookaheadVariablesSettings, LookaheadMomentumSettings, StrongViewSettings):
+    """IEG."""
 
-    Args:
-      images: (n, H, W, channels).
-      labels: (n, C).
-      uniform: (n,) draws u from U(0, 1); the share max(u^2/2, 1 - u^2/2) of the example itself
-        approximates Beta(1/2, 1/2).
-      permutation: (n,) int32, the partner of each example.
-
-    Returns:
-      Blended images and labels.
-    """
-    own = tf.maximum(uniform**2 / 2, 1 - uniform**2 / 2)
-
-    def blend(values):
-        lam = tf.reshape(own, [-1] + [1] * (len(values.shape) - 1))
-        return lam * values + (1 - lam) * tf.gather(values, permutation)
-
-    return blend(images), blend(labels)
-
-
-def consistency(z, z_strong):
-    """mean_b KL(softmax(z) || softmax(z_strong)); the weak view is the fixed target."""
-    log_p, log_q = tf.stop_gradient(tf.nn.log_softmax(z)), tf.nn.log_softmax(z_strong)
-    return tf.reduce_mean(tf.reduce_sum(tf.exp(log_p) * (log_p - log_q), axis=1))
+    ce_factor: float = setting(5.0, "weight of the MixUp loss on guessed labels", low=0)
+    consistency_factor: float = setting(20.0, "weight of the consistency loss", low=0)
+    grad_eps_init: float = setting(
+        0.9, "lam0, weight of the given label in the lookahead, in [0, 1]", low=0, high=1
+    )
+    stop_guess: bool = setting(
+        False, "guessed labels are constants in the lookahead, which is faster"
+    )
 
 
 class IEG(Method):
@@ -62,14 +57,28 @@ class IEG(Method):
           + L_mixup + consistency_factor KL + R(theta)
     """
 
-    uses_probe = True
-    uses_strong_view = True
-    uses_mixup = True
+    Settings = IEGSettings
+    needs_probe = uses_probe = True
+    advice = "a lower --learning_rate, --ce_factor and --consistency_factor may help"
     scalars = ("loss", "loss_probe", "loss_mixup", "loss_consistency", "zero_weights", "lam")
-    coefficients = ("weight", "lam")
+    coefficients = {
+        "weight": ("Learned weights", "mean weight"),
+        "lam": ("Label coefficients", "fraction of steps with the given label"),
+    }
+
+    @classmethod
+    def strong_size(cls, config):
+        return config.batch_size
+
+    @classmethod
+    def draws(cls, config, num_classes, seeds):
+        """MixUp blends the probe examples drawn by `probe_draw` and both views."""
+        B = config.batch_size
+        probe_draw = tf.random.stateless_uniform([B], seeds[2], 0, B, tf.int32)
+        return mixup_draws(3 * B, seeds[:2]) | {"probe_draw": probe_draw}
 
     def train_step(self, batch):
-        y, lam0 = self.one_hot(batch["label"]), self.config.grad_eps_init
+        y = self.one_hot(batch["label"])
         with tf.GradientTape(persistent=True) as tape:
             z = self.network(batch["image"], training=True)  # alone moves the moving statistics
             z_strong = self.side_pass(batch["strong_image"])
@@ -79,7 +88,7 @@ class IEG(Method):
             if self.config.stop_guess:
                 g = tf.stop_gradient(g)
             R = self.regulariser()
-            A = tf.reduce_mean(cross_entropy(lam0 * y + (1 - lam0) * g, z_A)) + R
+            A = tf.reduce_mean(self.blended_cross_entropy(y, g, z_A)) + R
             with tape.stop_recording():
                 M, dM_dw, dM_dlam = self.meta_step(batch, tape, A, [z_A, z_strong_A])
                 w = example_weights(dM_dw)
@@ -87,7 +96,7 @@ class IEG(Method):
                 g = tf.stop_gradient(g)
             chosen = tf.where(lam[:, tf.newaxis] == 1, y, g)
             loss_lam = tf.reduce_mean(cross_entropy(chosen, z))
-            loss_w = tf.reduce_sum(w * cross_entropy(lam0 * y + (1 - lam0) * g, z))
+            loss_w = tf.reduce_sum(w * self.blended_cross_entropy(y, g, z))
             loss_consistency = self.config.consistency_factor * consistency(z, z_strong)
             loss = (loss_lam + loss_w) / 2 + loss_consistency + R
         gradients = self.gradients(tape, loss)
@@ -101,9 +110,14 @@ class IEG(Method):
             loss_probe=M,
             loss_mixup=loss_mixup,
             loss_consistency=loss_consistency,
-            zero_weights=share(w == 0),
+            zero_weights=fraction(w == 0),
             lam=tf.reduce_mean(lam),
         )
+
+    def blended_cross_entropy(self, y, g, z):
+        """CE(q_i(lam0), z_i), (B,), of given labels y and guessed ones g."""
+        lam0 = self.config.grad_eps_init
+        return cross_entropy(lam0 * y + (1 - lam0) * g, z)
 
     def meta_step(self, batch, tape, A, z):
         """How the probe loss after the lookahead depends on each example.
@@ -118,7 +132,7 @@ class IEG(Method):
           The probe loss M, dM/dw (B,) at w = 1/B and dM/dlam (B,) at lam = grad_eps_init.
         """
         config, (frozen, theta) = self.config, self.lookahead_theta
-        alpha, lam0 = config.meta_stepsize, config.grad_eps_init
+        alpha = config.meta_stepsize
         gradients, momentums = tape.gradient(A, theta), self.optimizer.momentums[-len(theta) :]
         ahead = meta_gradient.lookahead(theta, gradients, alpha, momentums, config.meta_momentum)
         M, h = meta_gradient.value_and_gradient(
@@ -129,8 +143,8 @@ class IEG(Method):
 
         def loss_and_its_slope_in_lam(*views):
             guess = g if config.stop_guess else guess_labels(*views)
-            given, guessed = cross_entropy(y, views[0]), cross_entropy(guess, views[0])
-            return lam0 * given + (1 - lam0) * guessed, given - guessed
+            loss = self.blended_cross_entropy(y, guess, views[0])
+            return loss, cross_entropy(y - guess, views[0])
 
         dz = meta_gradient.derivatives_of_logits(tape, views, theta, h)
         dl, dslope = meta_gradient.directional_derivatives(loss_and_its_slope_in_lam, views, dz)

@@ -1,9 +1,15 @@
 """Learning to Reweight Examples (Ren et al., ICML 2018), as simplified in the IEG release."""
 
-import tensorflow as tf
+from etils import epy
 
-from trainer.methods import meta_gradient
-from trainer.methods.method import Method, cross_entropy, example_weights, share
+from trainer.methods.losses import cross_entropy, fraction
+from trainer.methods.method import Method, example_weights
+from trainer.methods.shared_settings import LookaheadVariablesSettings
+
+with epy.lazy_imports():
+    import tensorflow as tf
+
+    from trainer.methods import meta_gradient
 
 
 class L2R(Method):
@@ -13,9 +19,10 @@ class L2R(Method):
     `meta_gradient="last_layer"` lets only the last dense layer take part in it.
     """
 
-    uses_probe = True
+    Settings = LookaheadVariablesSettings
+    needs_probe = uses_probe = True
     scalars = ("loss", "loss_probe", "zero_weights")
-    coefficients = ("weight",)
+    coefficients = {"weight": ("Learned weights", "mean weight")}
 
     def train_step(self, batch):
         y = self.one_hot(batch["label"])
@@ -28,7 +35,7 @@ class L2R(Method):
             loss = tf.reduce_sum(w * cross_entropy(y, z)) + R
         self.update(self.gradients(tape, loss))
         self.record.add(batch["id"], {"weight": w})
-        return self.report(loss=loss, loss_probe=M, zero_weights=share(w == 0))
+        return self.report(loss=loss, loss_probe=M, zero_weights=fraction(w == 0))
 
     def meta_step(self, batch, tape, z, R):
         """Probe loss M after the lookahead, and dM/dw (B,) at w = 0.

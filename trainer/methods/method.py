@@ -1,24 +1,18 @@
-"""What every training method shares: a network, its averaged weights, and how both are tested."""
+"""What every training method shares: a network, its EMA weights, and how both are tested."""
 
-import keras
-import tensorflow as tf
+import functools
+
+from etils import epy
 
 from trainer.errors import InputError
-from trainer.methods.collapse import MeanPrediction
-from trainer.methods.example_record import ExampleRecord
+from trainer.methods.losses import cross_entropy
+from trainer.settings.training import TrainSettings
 
+with epy.lazy_imports():
+    import keras
+    import tensorflow as tf
 
-def cross_entropy(labels, logits):
-    """Per-example cross-entropy, -sum_c q_c log softmax(z)_c.
-
-    Args:
-      labels: q, (B, C), rows sum to 1; gradients flow through them.
-      logits: z, (B, C).
-
-    Returns:
-      (B,).
-    """
-    return -tf.reduce_sum(labels * tf.nn.log_softmax(logits), axis=1)
+    from trainer.methods import collapse, example_record
 
 
 def example_weights(dM_dw):
@@ -34,11 +28,6 @@ def example_weights(dM_dw):
     return weights / (tf.reduce_sum(weights) + 1e-5)
 
 
-def share(condition):
-    """Share of entries that are true, in [0, 1]."""
-    return tf.reduce_mean(tf.cast(condition, tf.float32))
-
-
 def in_precision(network, dtype):
     """The network, or a copy that computes in half precision, with float32 weights and logits."""
     if dtype == "float32":
@@ -50,28 +39,74 @@ def in_precision(network, dtype):
     return copy
 
 
-class Method(keras.Model):
-    """A network with a training step of its own.
+@functools.cache
+def with_keras(method):
+    """The class of a method as a `keras.Model`, which takes seconds to import."""
+    return type(method.__name__, (method, keras.Model), {})
+
+
+class Method:
+    """A network with a training step of its own: a `keras.Model`, once there is one.
 
     A subclass defines `train_step` on a dictionary of arrays of one replica, made by
-    `trainer.data.input_pipeline`, and names in `scalars` what the step reports, and in
-    `coefficients` what it records of each example.
+    `trainer.data.input_pipeline`, and says here what it needs and what it reports.
 
     Args:
       network: Model from images (B, H, W, channels) in [-1, 1] to logits (B, C); its `losses`
         are the regulariser R.
-      config: `trainer.config.TrainConfig`.
+      config: An instance of `Settings`.
       weight_decay: Factor of 1/2 ||theta'||^2 in the probe loss.
       num_examples: N, how many there are to train on.
       steps_per_epoch: For what a method does by the epoch.
+
+    Attributes:
+      Settings: Dataclass of its settings, those of every training among them.
+      recipe: Settings that differ from their defaults, by name.
+      needs_probe: Whether it cannot be trained without trusted examples.
+      uses_probe: Whether it learns from them where there are any.
+      advice: What to do where predictions collapse onto few classes.
+      scalars: Names of what the step reports.
+      coefficients: What it records of each example: (title, caption of the axis) by name.
     """
 
+    Settings = TrainSettings
+    recipe = {}
+    needs_probe = False
     uses_probe = False
-    uses_strong_view = False
-    uses_mixup = False
-    uses_queue = False
+    advice = "a lower --learning_rate or --method=supervised may help"
     scalars = ("loss",)
-    coefficients = ()
+    coefficients = {}
+
+    def __new__(cls, *args, **kwargs):
+        return keras.Model.__new__(cls if issubclass(cls, keras.Model) else with_keras(cls))
+
+    @classmethod
+    def probe_size(cls, config):
+        """How many of the probe are in a batch, if there is a probe."""
+        return config.batch_size if cls.uses_probe else 0
+
+    @classmethod
+    def strong_size(cls, config):
+        """How many examples of a batch are shown in a strong view as well: the first ones."""
+        return 0
+
+    @classmethod
+    def draws(cls, config, num_classes, seeds):
+        """Random numbers that a step needs, by name, from three seeds; part of the batch."""
+        return {}
+
+    @classmethod
+    def check(cls, config, data, num_classes):
+        """Raises InputError unless this can be trained.
+
+        Args:
+          config: An instance of `Settings`.
+          data: `trainer.data.input_pipeline.TrainingData`.
+          num_classes: C.
+        """
+        if cls.needs_probe and not len(data.probe_labels):
+            rule = f"must be 1 or more for {config.method}, which learns from trusted images"
+            raise InputError("--probe_per_class", rule, 0)
 
     def __init__(self, network, config, weight_decay, num_examples, steps_per_epoch=1):
         super().__init__(name=config.method)
@@ -80,7 +115,7 @@ class Method(keras.Model):
         self.config = config
         self.weight_decay = weight_decay
         self.num_classes = network.output_shape[-1]
-        self.record = ExampleRecord(self.coefficients, num_examples)
+        self.record = example_record.ExampleRecord(self.coefficients, num_examples)
         # In float64 for the reason that the record has.
         self.means = {name: keras.metrics.Mean(name, "float64") for name in self.scalars}
         self.accuracies = {
@@ -92,7 +127,7 @@ class Method(keras.Model):
         }
         # Keras keeps a confusion matrix, `total_cm`, in this metric only.
         self.confusion = keras.metrics.MeanIoU(self.num_classes, sparse_y_pred=False)
-        self.mean_prediction = MeanPrediction(self.num_classes)
+        self.mean_prediction = collapse.MeanPrediction(self.num_classes)
         self.build(network.input_shape)
 
     def build(self, input_shape):
@@ -100,24 +135,6 @@ class Method(keras.Model):
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
         """Nothing is left to build; in several workers Keras would fail on batches with names."""
-
-    @classmethod
-    def check(cls, config, data, num_classes):
-        """Raises InputError unless this can be trained.
-
-        Args:
-          config: `trainer.config.TrainConfig`.
-          data: `trainer.data.input_pipeline.TrainingData`.
-          num_classes: C.
-        """
-        if cls.uses_probe and not len(data.probe_labels):
-            rule = f"must be 1 or more for {config.method}, which learns from trusted images"
-            raise InputError("--probe_per_class", rule, 0)
-
-    @classmethod
-    def probe_size(cls, config):
-        """How many of the probe are in a batch, if there is a probe."""
-        return config.batch_size if cls.uses_probe else 0
 
     def callbacks(self, data, epoch_steps):
         """What else is to be done between steps: a list of Keras callbacks."""
@@ -150,8 +167,8 @@ class Method(keras.Model):
         return self.network.trainable_variables
 
     @property
-    def averages(self):
-        """theta, averaged over the steps."""
+    def ema(self):
+        """EMA weights of theta."""
         return self.optimizer.averages[: len(self.theta)]
 
     @property
@@ -200,10 +217,10 @@ class Method(keras.Model):
         return tf.one_hot(labels, self.num_classes, dtype=self.network.output.dtype)
 
     def gradients(self, tape, loss):
-        """Of the loss, scaled for the optimiser, which sums them over replicas: hence the share."""
-        share = tf.ones_like(loss) / self.distribute_strategy.num_replicas_in_sync
+        """Of the loss, scaled for the optimiser, which sums them over replicas: hence the part."""
+        part = tf.ones_like(loss) / self.distribute_strategy.num_replicas_in_sync
         trained = [variable.value for variable in self.trained]
-        return tape.gradient(loss, trained, output_gradients=self.optimizer.scale_loss(share))
+        return tape.gradient(loss, trained, output_gradients=self.optimizer.scale_loss(part))
 
     def update(self, *gradients):
         """One step of the optimiser along the sum of the gradients of several losses."""
@@ -223,8 +240,8 @@ class Method(keras.Model):
         return {name: value[tf.newaxis] for name, value in scalars.items()}
 
     def test_step(self, batch):
-        """Accuracy of the averaged weights and of the raw ones, in one pass over the images."""
-        averaged = self.forward(batch["image"], self.averages, training=False)
+        """Accuracy of the EMA weights and of the raw ones, in one pass over the images."""
+        averaged = self.forward(batch["image"], self.ema, training=False)
         self.confusion.update_state(batch["label"], averaged)
         self.mean_prediction.update_state(averaged)
         raw = self.forward(batch["image"], self.theta, training=False)

@@ -1,208 +1,181 @@
-"""Training that allows for wrong labels, on a small budget: the recipe for one's own images."""
+"""Training that models the label noise, on a small budget: the recipe for one's own images."""
 
-import keras
-import numpy as np
-import tensorflow as tf
+from dataclasses import dataclass
 
-from trainer.data.noise.transition import uniform_noise
-from trainer.methods.method import Method, cross_entropy
+from etils import epy
 
-FIRST_RATE = 0.5  # of the uniform noise that is assumed before training has found any
-PRIOR = 0.04  # of uniform noise, in mean class sizes, of labels that are right
-SURE = 0.8  # how likely a guess has to be
+from trainer.methods.losses import cross_entropy
+from trainer.methods.method import Method
+from trainer.methods.shared_settings import StrongViewSettings
+from trainer.settings.fields import setting
 
+with epy.lazy_imports():
+    import keras
+    import tensorflow as tf
 
-def forward_cross_entropy(log_p, T_given):
-    """-log P(given k | x), where P(given k | x) = sum_j P(true j | x) T[j, k].
-
-    Forward correction of Patrini et al., "Making Deep Neural Networks Robust to Label Noise"
-    (CVPR 2017): the network tells the true class, though the labels are noisy.
-
-    Args:
-      log_p: (B, C), log P(true j | x).
-      T_given: (B, C), T[:, k] for the given label k of each example.
-
-    Returns:
-      (B,).
-    """
-    return -tf.reduce_logsumexp(log_p + tf.math.log(T_given), axis=1)
+    from trainer.methods import forward_correction, pseudo_labels, rotation
 
 
-def posterior(log_p, T_given):
-    """P(true j | x, given k), (B, C), of the arguments of `forward_cross_entropy`."""
-    return tf.nn.softmax(log_p + tf.math.log(T_given))
+@dataclass(frozen=True)
+class RobustSettings(StrongViewSettings):
+    """Robust."""
 
-
-def guess_cross_entropy(z, q):
-    """Cross-entropy with the most likely class, where that is likelier than SURE, and 0 elsewhere.
-
-    Pseudo-labels of Sohn et al., "FixMatch" (NeurIPS 2020).
-
-    Args:
-      z: (n, C), logits of strong views.
-      q: (n, C), how likely each class is by the weak views and the given labels.
-
-    Returns:
-      (n,).
-    """
-    sure = tf.cast(tf.reduce_max(q, axis=1) > SURE, z.dtype)
-    g = tf.one_hot(tf.argmax(q, axis=1), q.shape[1])
-    return sure * cross_entropy(g, z)
-
-
-def turned(images):
-    """Each image with one of the turns that keep its shape: four quarters, or two halves.
-
-    Args:
-      images: (n, H, W, channels).
-
-    Returns:
-      Turned images, in the same order, and their quarter turns, int32 (n,).
-    """
-    n, H, W, _ = images.shape
-    quarters = np.int32([0, 1, 2, 3] if H == W else [0, 2])
-    sizes = [len(part) for part in np.array_split(range(n), len(quarters))]
-    parts = zip(tf.split(images, sizes), quarters, strict=True)
-    x = tf.concat([tf.image.rot90(part, k) for part, k in parts], axis=0)
-    return x, tf.constant(np.repeat(quarters, sizes))
+    forward_correction: bool = setting(
+        True, "loss through the estimated transition matrix; otherwise plain cross-entropy"
+    )
+    initial_noise_rate: float = setting(
+        0.5, "rate of the uniform noise that the transition matrix starts from", low=0, high=1
+    )
+    transition_prior: float = setting(
+        0.04, "weight of uniform noise in the transition matrix, in mean class sizes", low=0
+    )
+    trusted_fraction: float = setting(
+        0.2, "trusted images per step, as a fraction of the batch, in [0, 1]", low=0, high=1
+    )
+    strong_fraction: float = setting(
+        0.5, "fraction of a batch that is seen in the strong view, in [0, 1]", low=0, high=1
+    )
+    rotation_weight: float = setting(
+        1.0, "weight of the rotation prediction loss; 0 turns it off", low=0
+    )
+    pseudo_label_weight: float = setting(
+        1.0,
+        "final weight of the pseudo-label loss, ramped up linearly from 0; 0 turns it off",
+        low=0,
+    )
+    confidence_threshold: float = setting(
+        0.8, "probability above which a pseudo-label counts, in [0, 1]", low=0, high=1
+    )
+    class_prior_weight: float = setting(
+        1.0, "weight of the class-prior regularisation; 0 turns it off", low=0
+    )
 
 
 class Robust(Method):
-    """Allows for noise that it finds itself, and has more to learn from than the given labels.
+    """Forward correction with four further losses.
 
       L = 1/B (sum_i -log P(y_i | x_i) + sum_m CE(t_m, z_m)
-               + turn_factor sum_i -log P(y_i, r_i | x'_i)
-               + guess_factor k/K sum_s [q_s > SURE] CE(g_s, z_s))
-          + balance_factor sum_j h_j log(h_j / mean_i P(j | x_i)) + R(theta)
+               + rotation_weight sum_i -log P(y_i, r_i | x'_i)
+               + pseudo_label_weight k/K sum_s [q_s > confidence_threshold] CE(g_s, z_s))
+          + class_prior_weight KL(h || mean_i P(. | x_i)) + R(theta)
 
-    i are B examples, m are trusted images, `trusted_share` B of them, if there are any. s are the
-    examples whose strong view is shown; averaged weights guess the class g from the weak one and
-    the given label, with probability q. That counts for more with every step k of K, and not at all
-    without trusted images, when nothing keeps the guesses from falling onto few classes. The noise
-    T[j, k] = P(given k | true j) is found on the way: J[j, k], the joint probability of true and
-    given class, follows the mean posterior of the batches, and T has its rows. These are small
-    steps of expectation and maximisation (Dawid and Skene, 1979). x' is another view of x, turned
-    by r quarters: a second head on the features of the network has to tell both class and turn
-    (Lee et al., "Self-supervised Label Augmentation via Input Transformations", ICML 2020). h are
-    class sizes by given labels and T, near which those predicted are kept: else some classes grow
-    (Tanaka et al., "Joint Optimization Framework for Learning with Noisy Labels", CVPR 2018).
+    * P(y_i | x_i): forward correction through T, of which EM keeps an estimate
+      (`forward_correction`).
+    * t_m: labels of the trusted images, `trusted_fraction` B of them, if there are any.
+    * x'_i: a view of x_i rotated by r_i; a second head predicts class and rotation (`rotation`).
+    * g_s: pseudo-labels of the examples seen in the strong view, by the EMA weights from the weak
+      view and the given label (`pseudo_labels`). Their weight grows with step k of K, and is 0
+      without trusted images, when nothing keeps them from collapsing onto few classes.
+    * h: class prior by given labels and T.
     """
 
+    Settings = RobustSettings
+    # Large batches outvote wrong labels, and allow for large steps.
+    recipe = {
+        "batch_size": 300,
+        "learning_rate": 0.3,
+        "lr_schedule": "cosine_one",
+        "warmup_epochs": 3,
+        "ema_decay": 0.95,
+        "optimizer": "muon",
+    }
     uses_probe = True
-    uses_strong_view = True
-    scalars = ("loss", "loss_trusted", "loss_turned", "loss_guessed", "loss_balance", "right")
-    coefficients = ("right",)
+    scalars = (
+        *("loss", "loss_given", "loss_trusted", "loss_rotation", "loss_pseudo_label"),
+        *("loss_class_prior", "p_clean"),
+    )
+    coefficients = {"p_clean": ("Trust in training", "mean probability that the label is right")}
 
     def __init__(self, network, config, weight_decay, num_examples, steps_per_epoch=1):
         super().__init__(network, config, weight_decay, num_examples, steps_per_epoch)
-        first = uniform_noise(FIRST_RATE, self.num_classes) / self.num_classes
-        self.J = tf.Variable(
-            tf.cast(first, tf.float32), trainable=False, aggregation=tf.VariableAggregation.MEAN
+        self.noise = forward_correction.TransitionMatrix(
+            self.num_classes,
+            config.initial_noise_rate,
+            config.transition_prior,
+            em_rate=1 / max(steps_per_epoch, 2),  # it remembers an epoch
         )
-        self.pace = 1 / max(steps_per_epoch, 2)  # of J, so that it remembers an epoch
 
     def build(self, input_shape):
         self.head = self.network.layers[-1]
         self.features = keras.Model(self.network.input, self.head.input)
-        self.turn_head = keras.layers.Dense(4 * self.num_classes, dtype="float32")
-        self.turn_head.build(self.head.input.shape)
+        self.heads = {}  # beside that of the network
+        if self.config.rotation_weight:
+            self.heads["rotation_head"] = rotation.ClassRotationHead(self.num_classes)
+            self.heads["rotation_head"].build(self.head.input.shape)
         super().build(input_shape)
 
     @classmethod
-    def check(cls, config, data, num_classes):
-        """Trusted images help, but there may be none."""
+    def probe_size(cls, config):
+        return round(config.trusted_fraction * config.batch_size)
 
     @classmethod
-    def probe_size(cls, config):
-        return round(config.trusted_share * config.batch_size)
+    def strong_size(cls, config):
+        return round(config.strong_fraction * config.batch_size)
 
     @property
     def trained(self):
-        return super().trained + self.turn_head.trainable_variables
+        further = [v for head in self.heads.values() for v in head.trainable_variables]
+        return super().trained + further
 
     @property
     def state(self):
-        return super().state | {"J": self.J, "turn_head": self.turn_head}
+        return super().state | {"J": self.noise.J} | self.heads
 
     def train_step(self, batch):
-        y, t = batch["label"], batch["probe_label"]
-        B, M, factor = y.shape[0], t.shape[0], self.config.turn_factor
-        n = B if factor else 0
-        x_turned, r = turned(batch["image"][:n])
-        strong = round(self.config.strong_share * B)
-        seen = batch["strong_image"][:strong], batch["image"][strong:]
-        x = tf.concat([*seen, batch["probe_image"], x_turned], axis=0)
-        T = self.transition()
+        config, y = self.config, batch["label"]
+        T = self.noise.matrix() if config.forward_correction else tf.eye(self.num_classes)
         T_given = tf.gather(tf.transpose(T), y)
-        guessed = strong if M else 0
-        q = self.guesses(batch["image"][:guessed], T_given[:guessed])
+        B, M, S = y.shape[0], batch["probe_label"].shape[0], batch["strong_image"].shape[0]
+        x = [batch["strong_image"], batch["image"][S:], batch["probe_image"]]
+        if config.rotation_weight:
+            x_rotated, quarters = rotation.rotated(batch["image"])
+            x.append(x_rotated)
+        use_pseudo_labels = config.pseudo_label_weight and M and S
+        if use_pseudo_labels:
+            q_strong = self.ema_posterior(batch["image"][:S], T_given[:S])
         with tf.GradientTape() as tape:
-            features = self.features(x, training=True)
+            features = self.features(tf.concat(x, axis=0), training=True)
             z, z_trusted = tf.split(self.head(features[: B + M]), [B, M])
             log_p = tf.nn.log_softmax(z)
-            loss_given = tf.reduce_mean(forward_cross_entropy(log_p, T_given))
-            loss_trusted = tf.reduce_sum(cross_entropy(self.one_hot(t), z_trusted)) / B
-            log_p_turned = self.class_and_turn(features[B + M :], r)
-            nll_turned = forward_cross_entropy(log_p_turned, T_given[:n])
-            loss_turned = factor * tf.reduce_sum(nll_turned) / B
-            ce_guessed = guess_cross_entropy(z[: q.shape[0]], q)
-            loss_guessed = self.guess_weight() * tf.reduce_sum(ce_guessed) / B
-            loss_balance = self.config.balance_factor * self.imbalance(log_p, T)
-            loss = loss_given + loss_trusted + loss_turned + loss_guessed + loss_balance
-            loss += self.regulariser()
+            losses = {
+                "given": tf.reduce_mean(forward_correction.forward_cross_entropy(log_p, T_given)),
+                "trusted": self.trusted_loss(batch["probe_label"], z_trusted) / B,
+            }
+            if config.rotation_weight:
+                losses["rotation"] = self.rotation_loss(features[B + M :], quarters, T_given)
+            if use_pseudo_labels:
+                losses["pseudo_label"] = self.pseudo_label_loss(z[:S], q_strong) / B
+            if config.class_prior_weight:
+                losses["class_prior"] = self.class_prior_loss(log_p, T)
+            loss = tf.add_n(list(losses.values())) + self.regulariser()
         self.update(self.gradients(tape, loss))
-        right = self.learn_noise(y, log_p, T_given)
-        self.record.add(batch["id"], {"right": right})
-        return self.report(
-            loss=loss,
-            loss_trusted=loss_trusted,
-            loss_turned=loss_turned,
-            loss_guessed=loss_guessed,
-            loss_balance=loss_balance,
-            right=tf.reduce_mean(right),
-        )
+        q = forward_correction.true_label_posterior(log_p, T_given)
+        self.noise.update(y, q)
+        p_clean = tf.gather(q, y, axis=1, batch_dims=1)
+        self.record.add(batch["id"], {"p_clean": p_clean})
+        named = {f"loss_{name}": value for name, value in losses.items()}
+        return self.report(loss=loss, **named, p_clean=tf.reduce_mean(p_clean))
 
-    def guesses(self, images, T_given):
-        """Returns P(true j | image n, given label), (n, C), by the averaged weights; or nothing."""
-        if not (self.config.guess_factor and images.shape[0]):
-            return tf.zeros([0, self.num_classes])
-        z = self.forward(images, self.averages, training=False)
-        return posterior(tf.nn.log_softmax(z), T_given)
+    def trusted_loss(self, t, z):
+        return tf.reduce_sum(cross_entropy(self.one_hot(t), z))
 
-    def guess_weight(self):
-        """From 0 at the first step almost to `guess_factor` at the last."""
-        steps = tf.cast(self.optimizer.iterations, tf.float32)
-        return self.config.guess_factor * steps / self.config.max_iteration
+    def rotation_loss(self, features, quarters, T_given):
+        log_p = self.heads["rotation_head"].log_probability(features, quarters)
+        nll = forward_correction.forward_cross_entropy(log_p, T_given)
+        return self.config.rotation_weight * tf.reduce_mean(nll)
 
-    def imbalance(self, log_p, T):
-        """KL(h || mean prediction), a scalar; h_j = sum_k P(given k) T[j, k] / sum_l T[l, k]."""
-        given = tf.reduce_sum(self.J, axis=0)
-        h = tf.linalg.matvec(T, given / tf.reduce_sum(T, axis=0))
-        return keras.losses.kl_divergence(h, tf.reduce_mean(tf.exp(log_p), axis=0))
+    def pseudo_label_loss(self, z, q):
+        """Its weight grows from 0 at the first step almost to `pseudo_label_weight` at the last."""
+        ramp = tf.cast(self.optimizer.iterations, tf.float32) / self.config.max_iteration
+        threshold = self.config.confidence_threshold
+        ce = pseudo_labels.pseudo_label_cross_entropy(z, q, threshold)
+        return self.config.pseudo_label_weight * ramp * tf.reduce_sum(ce)
 
-    def class_and_turn(self, features, r):
-        """Returns log P(true j, turn r_n | image n), (n, C)."""
-        log_p = tf.nn.log_softmax(self.turn_head(features))
-        log_p = tf.reshape(log_p, [-1, 4, self.num_classes])
-        return tf.gather(log_p, r, axis=1, batch_dims=1)
+    def class_prior_loss(self, log_p, T):
+        divergence = forward_correction.class_prior_divergence(self.noise.class_prior(T), log_p)
+        return self.config.class_prior_weight * divergence
 
-    def transition(self):
-        """T (C, C): the rows of J with some of uniform noise at the same rate.
-
-        A label tells c^2 of what a right one does, where it is right c more often than by chance.
-        The less labels tell, the more J follows the errors of the network, and the less it counts.
-        """
-        C, right = self.num_classes, tf.linalg.trace(self.J)
-        if not self.config.correct_noise:
-            return tf.eye(C)
-        prior = right * tf.eye(C) + (1 - right) / (C - 1) * (1 - tf.eye(C))
-        c = (C * right - 1) / (C - 1)
-        counts = c**2 * self.J + PRIOR / C * prior
-        return counts / tf.reduce_sum(counts, axis=1, keepdims=True)
-
-    def learn_noise(self, y, log_p, T_given):
-        """A small step of J towards this batch. Returns P(y_i is right | x_i, y_i), (B,)."""
-        q = posterior(log_p, T_given)
-        joint = tf.transpose(tf.math.unsorted_segment_sum(q, y, self.num_classes))
-        self.J.assign_add(self.pace * (joint / y.shape[0] - self.J))
-        return tf.gather(q, y, axis=1, batch_dims=1)
+    def ema_posterior(self, images, T_given):
+        """P(true j | image n, given label), (n, C), by the EMA weights."""
+        z = self.forward(images, self.ema, training=False)
+        return forward_correction.true_label_posterior(tf.nn.log_softmax(z), T_given)

@@ -1,8 +1,12 @@
 """Plain training on the given labels: the baseline."""
 
-import tensorflow as tf
+from etils import epy
 
-from trainer.methods.method import Method, cross_entropy
+from trainer.methods.losses import cross_entropy
+from trainer.methods.method import Method
+
+with epy.lazy_imports():
+    import tensorflow as tf
 
 
 class Supervised(Method):

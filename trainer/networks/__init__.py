@@ -4,6 +4,9 @@ Each module has `build(image_shape, num_classes)`, a Keras model from images to 
 `losses` are its regulariser, and `WEIGHT_DECAY`, which the probe loss of a lookahead uses too.
 """
 
-from trainer.networks import convnet, resnet29, resnet50, wrn28_10
+from etils import epy
+
+with epy.lazy_imports():
+    from trainer.networks import convnet, resnet29, resnet50, wrn28_10
 
 NETWORKS = {"convnet": convnet, "resnet29": resnet29, "wrn28-10": wrn28_10, "resnet50": resnet50}

@@ -32,7 +32,7 @@ def claim(path, config, parents, chief=True):
 
     Args:
       path: The directory.
-      config: `trainer.config.TrainConfig`.
+      config: `trainer.settings.training.TrainSettings`.
       parents: Manifests of the data, by kind.
       chief: Whether to write; another worker only checks.
 

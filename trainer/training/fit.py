@@ -16,12 +16,11 @@ import keras
 import tensorflow as tf
 
 from trainer import artifacts
-from trainer.config import TrainConfig, in_steps
 from trainer.data import input_pipeline, records, views
 from trainer.errors import InputError, WorkerLost
 from trainer.methods import METHODS
 from trainer.networks import NETWORKS
-from trainer.training import workers
+from trainer.training import configuration, workers
 from trainer.training.checkpoints import Checkpoints, claim
 from trainer.training.loop import Loop
 from trainer.training.optimizer import OPTIMIZERS, LossScale
@@ -56,7 +55,7 @@ def train(
     that they have to be on storage that all see; only the chief writes.
 
     Args:
-      config: `trainer.config.TrainConfig`.
+      config: `trainer.settings.training.TrainSettings`.
       dataset_path: Directory of a prepared dataset.
       noisy_labels_path: Directory of its noisy labels.
       probe_split_path: Directory of its probe split.
@@ -79,7 +78,7 @@ def train(
     data = load(config, dataset_path, noisy_labels_path, probe_split_path)
     config = input_pipeline.with_batches_of(data, config, strategy.num_replicas_in_sync)
     epoch_steps = input_pipeline.steps_per_epoch(data, config, strategy.num_replicas_in_sync)
-    config = in_steps(config, epoch_steps)
+    config = configuration.in_steps(config, epoch_steps)
     directory = claim(checkpoints_path, config, data.manifests, chief)
     finished = (directory / artifacts.MANIFEST).is_file()
     if finished and (Path(model_path) / artifacts.MANIFEST).is_file():
@@ -185,7 +184,7 @@ def build_method(config, facts, steps_per_epoch=1):
     """The compiled method with a new network, ready for `fit`, `evaluate` or a checkpoint.
 
     Args:
-      config: `trainer.config.TrainConfig`.
+      config: `trainer.settings.training.TrainSettings`.
       facts: `run_facts`, or the manifest that has them.
       steps_per_epoch: For the warm-up of the learning rate, and for fsr.
     """
@@ -209,7 +208,7 @@ def build_method(config, facts, steps_per_epoch=1):
 def restore(checkpoints_path):
     """The method of a finished run, with its last weights, and the manifest of its checkpoints."""
     run = artifacts.read(checkpoints_path, artifacts.CHECKPOINTS)
-    method = build_method(TrainConfig(**run["config"]), run)
+    method = build_method(configuration.restored(run["config"]), run)
     Checkpoints(method, checkpoints_path).restore()
     return method, run
 
@@ -218,6 +217,6 @@ def averaged_network(method):
     """A copy of the network with averaged weights, in full precision."""
     network = keras.models.clone_model(method.full_network)
     network.set_weights(method.network.get_weights())
-    for variable, average in zip(network.trainable_variables, method.averages, strict=True):
+    for variable, average in zip(network.trainable_variables, method.ema, strict=True):
         variable.assign(average)
     return network

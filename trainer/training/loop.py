@@ -24,7 +24,7 @@ class Loop(keras.callbacks.Callback):
     tests and saves at the same steps as one that was not.
 
     Args:
-      config: `trainer.config.TrainConfig`.
+      config: `trainer.settings.training.TrainSettings`.
       checkpoints: `trainer.training.checkpoints.Checkpoints`, restored.
       test_batches: Dataset for `evaluate`.
       labels: int32 (N,), the given labels.
@@ -111,7 +111,7 @@ class Loop(keras.callbacks.Callback):
         """How evenly the test images are taken for the classes; warns once of each collapse."""
         confusion = self.model.confusion.total_cm.numpy()
         found = collapse.scalars(self.model.mean_prediction.result(), confusion)
-        warning = collapse.warning(found, confusion, self.class_names)
+        warning = collapse.warning(found, confusion, self.class_names, self.model.advice)
         if warning and not self.collapsed and self.checkpoints.chief:
             tqdm.write(f"warning: step {self.step}: {warning}", file=sys.stderr)
         self.collapsed = bool(warning)

@@ -32,7 +32,7 @@ def train(
     `checkpoints_path`. Without `root`, they are there from the start.
 
     Args:
-      config: `trainer.config.TrainConfig`.
+      config: `trainer.settings.training.TrainSettings`.
       data_paths: Directories of prepared dataset, noisy labels and probe split.
       checkpoints_path: Directory to write checkpoints to.
       model_path: Directory to write the averaged network to.

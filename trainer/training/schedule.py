@@ -31,7 +31,7 @@ def learning_rate(config, steps_per_epoch):
     * exponential: times 0.9 every decay_steps.
 
     Args:
-      config: `trainer.config.TrainConfig`.
+      config: `trainer.settings.training.TrainSettings`.
       steps_per_epoch: Steps of one pass over the training examples, for the warm-up.
     """
     rate, steps = config.learning_rate, [int(s) for s in config.decay_steps.split(",")]

@@ -11,14 +11,14 @@ from scipy.special import softmax
 from sklearn.metrics.pairwise import rbf_kernel
 
 from tests.conftest import HOSTILE
-from trainer import artifacts, config
+from trainer import artifacts
 from trainer.audit import label_issues, leave_one_out, noise_estimation, out_of_sample, review
-from trainer.config import DataConfig
 from trainer.data import folds, probe, records
 from trainer.data.noise import injection
 from trainer.errors import InputError
 from trainer.evaluation import calibration, detection
-from trainer.training import fit
+from trainer.settings.data import DataSettings
+from trainer.training import configuration, fit
 
 RNG = np.random.default_rng(0)
 
@@ -102,7 +102,7 @@ def data(digits, noisy_labels, probe_split):
 def run(data, tmp_path_factory):
     """L2R on digits."""
     root = tmp_path_factory.mktemp("audited")
-    settings = config.resolve("digits", method="l2r")
+    settings = configuration.resolve("digits", method="l2r")
     fit.train(settings, *data, root / "checkpoints", root / "model")
     return root
 
@@ -150,7 +150,7 @@ def test_wrong_digits_are_found(audit):
 def test_folds_judge_what_they_have_not_seen(data, tmp_path):
     paths = []
     for fold in range(2):
-        settings = config.resolve(
+        settings = configuration.resolve(
             "digits", method="supervised", max_iteration=30, audit_folds=2, audit_fold=fold
         )
         paths.append(tmp_path / str(fold) / "checkpoints")
@@ -193,7 +193,7 @@ def test_the_loop_closes(hostile_run, tmp_path):
     assert (labels[audited.path[4:]] == untouched[audited.path[4:]]).all()
 
     table = tmp_path / "review" / "clean_manifest.csv"
-    written = records.prepare("csv", tmp_path / "again", DataConfig(data=str(table)))
+    written = records.prepare("csv", tmp_path / "again", DataSettings(data=str(table)))
     assert written["num_examples"] == records.read_manifest(data)["num_examples"]
     assert list(written["class_names"]) == classes
     assert len(records.read_trusted_ids(tmp_path / "again")) == 4
@@ -266,7 +266,7 @@ def rare(tmp_path_factory):
     photos = drawings(root / "photos", {"good": 150, "defect": 15}, {"good": 9, "defect": 1})
     trusted = drawings(root / "checked", {"good": 10, "defect": 10}, {}, seed=1)
     paths = [root / name for name in ("prepared_dataset", "noisy_labels", "probe_split")]
-    records.prepare("image_folder", paths[0], DataConfig(data=str(photos), trusted=str(trusted)))
+    records.prepare("image_folder", paths[0], DataSettings(data=str(photos), trusted=str(trusted)))
     injection.inject(*paths[:2], "none", 0.0, 0)
     probe.split(paths[0], paths[2], 10, 0)
     return root, paths
@@ -280,7 +280,7 @@ def wrong_of(rows):
 def test_a_small_set_that_is_known_by_heart(rare):
     """Supervised training repeats all labels; the audit finds the wrong ones all the same."""
     root, paths = rare
-    settings = config.resolve(
+    settings = configuration.resolve(
         "image_folder",
         method="supervised",
         network_name="convnet",
@@ -303,7 +303,7 @@ def test_others_judge_without_trusted_images_and_without_peers(tmp_path):
     """Nothing calibrates but the labels, and one image is the only one of its class."""
     counts = {"good": 60, "defect": 30, "odd": 1}
     root = drawings(tmp_path / "photos", counts, {"good": 6, "defect": 3})
-    records.prepare("image_folder", tmp_path / "a", DataConfig(data=str(root)))
+    records.prepare("image_folder", tmp_path / "a", DataSettings(data=str(root)))
     labels = records.read_labels(tmp_path / "a", "train")
     paths, ids = records.read_paths(tmp_path / "a", "train"), np.arange(len(labels))
     run = out_of_sample.Judged(np.zeros((len(ids), 3)), [], out_of_sample.THE_RUN, {})
@@ -380,11 +380,11 @@ def test_few_labels_that_are_all_right_leave_room_for_doubt(count, most):
 
 
 def test_calibration_keeps_some_of_the_probe(data):
-    settings = config.resolve("digits", calibration_per_class=2)
+    settings = configuration.resolve("digits", calibration_per_class=2)
     probe_ids, _, _ = probe.read(data[2], records.read_manifest(data[0]))
     training, held_out = probe.parts(probe_ids, settings, 10)
     labels = records.read_clean_labels(data[0])
     np.testing.assert_array_equal(np.bincount(labels[training]), [8] * 10)
     np.testing.assert_array_equal(np.bincount(labels[held_out]), [2] * 10)
     with pytest.raises(InputError, match="--calibration_per_class: must be at most the 10"):
-        probe.parts(probe_ids, config.resolve("digits", calibration_per_class=11), 10)
+        probe.parts(probe_ids, configuration.resolve("digits", calibration_per_class=11), 10)

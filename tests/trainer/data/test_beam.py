@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from trainer.config import DataConfig
 from trainer.data import records
 from trainer.errors import InputError
+from trainer.settings.data import DataSettings
 
 
 @pytest.fixture(scope="module")
@@ -24,12 +24,12 @@ def folder(tmp_path_factory):
 @pytest.mark.parametrize("shared", [False, True])
 def test_beam_writes_what_one_machine_writes(folder, tmp_path, shared):
     options = f"temp_location={tmp_path}/shared" if shared else ""
-    by_beam = DataConfig(
+    by_beam = DataSettings(
         data=folder, bad_images="skip", beam_runner="DirectRunner", beam_options=options
     )
     written = records.prepare("image_folder", tmp_path / "a", by_beam)
     expected = records.prepare(
-        "image_folder", tmp_path / "b", DataConfig(data=folder, bad_images="skip")
+        "image_folder", tmp_path / "b", DataSettings(data=folder, bad_images="skip")
     )
     assert {**written, "files": None} == {**expected, "files": None}
     assert (tmp_path / "a" / "left_out.csv").read_text().count("text.png,cannot be decoded") == 1
@@ -43,13 +43,13 @@ def test_beam_writes_what_one_machine_writes(folder, tmp_path, shared):
 
 
 def test_bad_images_end_it_before_anything_is_written(folder, tmp_path):
-    settings = DataConfig(data=folder, beam_runner="DirectRunner")
+    settings = DataSettings(data=folder, beam_runner="DirectRunner")
     with pytest.raises(InputError, match="image: cannot be decoded"):
         records.prepare("image_folder", tmp_path / "a", settings)
     assert not (tmp_path / "a").exists()
 
 
 def test_a_runner_that_is_none(folder, tmp_path):
-    settings = DataConfig(data=folder, beam_runner="NoRunner")
+    settings = DataSettings(data=folder, beam_runner="NoRunner")
     with pytest.raises(InputError, match="--beam_runner: must be a runner of Beam"):
         records.prepare("image_folder", tmp_path / "a", settings)

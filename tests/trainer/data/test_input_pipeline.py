@@ -5,14 +5,16 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trainer import config
 from trainer.data import input_pipeline, probe, records, sources, views
 from trainer.data.augmentation import augment
 from trainer.data.noise import injection
 from trainer.errors import InputError
 from trainer.methods import FSR, IEG, L2R, Supervised
+from trainer.settings.data import DataSettings
+from trainer.training import configuration
 
-SETTINGS = config.resolve("digits", seed=3, crop_padding=0)
+SETTINGS = configuration.resolve("digits", seed=3, crop_padding=0)
+QUEUE = configuration.resolve("digits", method="fsr", seed=3, crop_padding=0)
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +57,7 @@ def test_what_a_method_does_not_use_is_not_made(data):
         "probe_draw": (100,),
     }
     mixed = {"mix_uniform", "mix_permutation", "queue_slot"}
-    assert set(take(data, FSR, 1)[0]) == {"id", "image", "label"} | mixed
+    assert set(take(data, FSR, 1, settings=QUEUE)[0]) == {"id", "image", "label"} | mixed
     np.testing.assert_array_equal(np.sort(batch["mix_permutation"]), np.arange(300))
     assert 0 <= batch["probe_draw"].min() <= batch["probe_draw"].max() < 100
 
@@ -113,7 +115,7 @@ def test_probe_batches_are_balanced_and_go_round(data):
 
 
 def test_slots_of_the_queue_are_balanced_and_differ(data):
-    first, second = (batch["queue_slot"] for batch in take(data, FSR, 2))
+    first, second = (batch["queue_slot"] for batch in take(data, FSR, 2, settings=QUEUE))
     for slots in (first, second):
         np.testing.assert_array_equal(slots // 50, np.repeat(np.arange(10), 10))
         assert len(set(slots)) == 100
@@ -186,7 +188,7 @@ def test_a_run_takes_the_largest_batch_that_there_is(data):
 
 def test_artifacts_of_different_datasets_are_refused(digits, noisy_labels, tmp_path, monkeypatch):
     def fewer():
-        source = sources.digits()
+        source = sources.SOURCES["digits"].load(DataSettings())
         return dataclasses.replace(
             source, splits={name: list(pairs)[:200] for name, pairs in source.splits.items()}
         )

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from tests.trainer.data.sources.test_files import write_images
-from trainer.config import DataConfig
 from trainer.data import inputs
 from trainer.errors import InputError
+from trainer.settings.data import DataSettings
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def photos(tmp_path):
 def wrong(rule, dataset, noise="none", **settings):
     settings = {name: str(value) for name, value in settings.items()}
     with pytest.raises(InputError, match=rule):
-        inputs.check(dataset, DataConfig(**settings), noise)
+        inputs.check(dataset, DataSettings(**settings), noise)
 
 
 def test_paths_that_are_not_there(photos, tmp_path):
@@ -67,8 +67,8 @@ def test_a_probe_that_is_too_large(photos, tmp_path):
     folder = {"dataset": "image_folder", "data": str(photos), "trusted": str(few)}
     dataset = folder.pop("dataset")
     with pytest.raises(InputError, match="--probe_per_class: must be at most the trusted"):
-        inputs.check(dataset, DataConfig(**folder, probe_per_class=3))
-    inputs.check(dataset, DataConfig(**folder, probe_per_class=2))
+        inputs.check(dataset, DataSettings(**folder, probe_per_class=3))
+    inputs.check(dataset, DataSettings(**folder, probe_per_class=2))
 
 
 def test_thousands_take_less_than_five_seconds_and_are_not_read(tmp_path):
@@ -77,12 +77,12 @@ def test_thousands_take_less_than_five_seconds_and_are_not_read(tmp_path):
         file.parent.mkdir(parents=True, exist_ok=True)
         file.touch()
     started = time.monotonic()
-    inputs.check("image_folder", DataConfig(data=str(tmp_path / "photos"), probe_per_class=0))
+    inputs.check("image_folder", DataSettings(data=str(tmp_path / "photos"), probe_per_class=0))
     assert time.monotonic() - started < 5
 
 
 def test_the_hash_changes_with_the_images(photos):
-    settings = DataConfig(data=str(photos), probe_per_class=0)
+    settings = DataSettings(data=str(photos), probe_per_class=0)
     first = inputs.check("image_folder", settings)
     assert inputs.check("image_folder", settings) == first
     file = next(photos.rglob("*.jpg"))

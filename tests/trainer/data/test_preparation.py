@@ -11,16 +11,16 @@ import pytest
 from PIL import Image
 
 from trainer import artifacts
-from trainer.config import DataConfig
 from trainer.data import records
 from trainer.errors import InputError
+from trainer.settings.data import DataSettings
 
 PREPARE = """
 import resource, sys
-from trainer.config import DataConfig
+from trainer.settings.data import DataSettings
 from trainer.data import records
 
-written = records.prepare("image_folder", sys.argv[2], DataConfig(data=sys.argv[1]))
+written = records.prepare("image_folder", sys.argv[2], DataSettings(data=sys.argv[1]))
 print(written["id"], resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 
@@ -66,8 +66,8 @@ def test_one_that_was_killed_is_not_there_and_starts_again(tmp_path):
     killed.wait()
     with pytest.raises(InputError, match="does not exist"):
         records.read_manifest(out)
-    again = records.prepare("image_folder", out, DataConfig(data=root))
-    whole = records.prepare("image_folder", tmp_path / "whole", DataConfig(data=root))
+    again = records.prepare("image_folder", out, DataSettings(data=root))
+    whole = records.prepare("image_folder", tmp_path / "whole", DataSettings(data=root))
     assert again["id"] == whole["id"]
     assert len(records.EncodedImages(out, "train")) == 4_800
 
@@ -87,7 +87,7 @@ def small_disk(tmp_path):
 def test_a_full_disk(small_disk, tmp_path):
     root = write_images(tmp_path / "images", 1_000)
     with pytest.raises(InputError, match="output directory: must be on a disk with enough room"):
-        records.prepare("image_folder", small_disk / "out", DataConfig(data=root))
+        records.prepare("image_folder", small_disk / "out", DataSettings(data=root))
     assert not list(small_disk.iterdir())
 
 

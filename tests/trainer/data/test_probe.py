@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 
 from tests.trainer.data.sources.test_files import CLASSES, write_images
-from trainer import config
-from trainer.config import DataConfig
 from trainer.data import probe, records
 from trainer.errors import InputError
+from trainer.settings.data import DataSettings
+from trainer.training import configuration
 
 
 def test_artifact_is_balanced_interleaved_and_out_of_training(digits, tmp_path):
@@ -79,7 +79,7 @@ def test_trusted_examples_beyond_the_probe_are_neither_noisy_nor_probe(
     more = write_images(tmp_path / "more", 3, seed=3) / CLASSES[0]
     for file in more.iterdir():  # of one class more than of the other
         file.rename(trusted / CLASSES[0] / f"more {file.name}")
-    settings = DataConfig(data=write_images(tmp_path / "images", 20), trusted=trusted)
+    settings = DataSettings(data=write_images(tmp_path / "images", 20), trusted=trusted)
     dataset = records.prepare("image_folder", tmp_path / "a", settings)
     probe.split(tmp_path / "a", tmp_path / "probe", per_class, seed=0)
     ids, train_ids, _ = probe.read(tmp_path / "probe", dataset)
@@ -87,7 +87,7 @@ def test_trusted_examples_beyond_the_probe_are_neither_noisy_nor_probe(
     assert not set(train_ids) & set(records.read_trusted_ids(tmp_path / "a"))
 
     class Method:
-        uses_probe, config = True, config.resolve("image_folder")
+        uses_probe, config = True, configuration.resolve("image_folder")
 
     kept = probe.held_out(tmp_path / "probe", dataset, Method)
     labels = records.read_clean_labels(tmp_path / "a")

@@ -3,14 +3,14 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from trainer import config
-from trainer.config import DataConfig
 from trainer.data import records, views
 from trainer.data.augmentation import augment, crops
 from trainer.errors import InputError
 from trainer.methods import IEG, Supervised
+from trainer.settings.data import DataSettings
+from trainer.training import configuration
 
-SETTINGS = config.resolve("image_folder", image_size=0)
+SETTINGS = configuration.resolve("image_folder", image_size=0)
 SIDE = 96
 
 
@@ -32,7 +32,7 @@ def photographs(tmp_path_factory):
             Image.fromarray(ramp(*size, blue + 9 * i)).save(
                 root / "images" / name / f"{i}.{suffix}", quality=95
             )
-    records.prepare("image_folder", root / "prepared", DataConfig(data=root / "images"))
+    records.prepare("image_folder", root / "prepared", DataSettings(data=root / "images"))
     return root / "prepared"
 
 
@@ -45,7 +45,7 @@ def test_small_images_are_seen_whole_and_others_cropped(digits, photographs):
     digits, photographs = records.read_manifest(digits), records.read_manifest(photographs)
     assert views.input_shape(digits, SETTINGS) == (8, 8, 1)
     assert views.input_shape(photographs, SETTINGS) == (224, 224, 3)
-    smaller = config.resolve("image_folder", image_size=SIDE)
+    smaller = configuration.resolve("image_folder", image_size=SIDE)
     assert views.input_shape(photographs, smaller) == (SIDE, SIDE, 3)
     assert views.input_shape(digits, smaller) == (8, 8, 1)
 
@@ -54,7 +54,7 @@ def test_crops_are_parts_of_their_image_at_a_fair_aspect(views_of_crops):
     positions = tf.range(len(views_of_crops.images), dtype=tf.int64)
     shares = []
     for seed in range(20):
-        (seen,) = views_of_crops.random_crops(positions, [seed, 0])
+        (seen,) = views_of_crops.crops(positions, views_of_crops.draws([seed, 0], 12))
         seen = seen.numpy().astype(float)
         assert seen.shape == (12, SIDE, SIDE, 3)
         red = seen[:, -1, SIDE // 2, 0] - seen[:, 0, SIDE // 2, 0]
@@ -75,12 +75,23 @@ def test_views_follow_from_the_seed(views_of_crops):
     assert np.abs(first).max() <= 1
 
 
+@pytest.mark.parametrize("aug_type", ["default", "affine"])
+def test_strong_views_are_made_of_the_first_images_only(photographs, aug_type):
+    settings = configuration.resolve("image_folder", aug_type=aug_type)
+    made = views.Crops(records.EncodedImages(photographs, "train"), settings, SIDE)
+    positions, seeds = tf.range(8, dtype=tf.int64), ([0, 0], [0, 1])
+    weak, strong = made.weak_and_strong(positions, *seeds, 8)
+    weak_again, first = made.weak_and_strong(positions, *seeds, 3)
+    assert np.mean(weak != weak_again) < 0.01  # as below
+    assert np.mean(first != strong[:3]) < 0.01
+
+
 @pytest.mark.parametrize("aug_type", views.CROPS)
 def test_strong_views_of_crops(photographs, aug_type):
-    settings = config.resolve("image_folder", aug_type=aug_type)
+    settings = configuration.resolve("image_folder", aug_type=aug_type)
     made = views.Crops(records.EncodedImages(photographs, "train"), settings, SIDE)
     positions = tf.range(8, dtype=tf.int64)
-    weak, strong = made.weak_and_strong(positions, [0, 0], [0, 1])
+    weak, strong = made.weak_and_strong(positions, [0, 0], [0, 1], len(positions))
     # Colours at the edge of what is decoded of a JPEG depend on how much it is.
     assert np.mean(weak != made.weak(positions, [0, 0])) < 0.01
     assert strong.shape == weak.shape
@@ -95,7 +106,7 @@ def test_png_and_jpeg_are_cropped_alike(tmp_path):
             image = Image.fromarray(ramp(120, 160, blue + 9 * i))
             image.save(tmp_path / "images" / name / f"{i}.png")
             image.save(tmp_path / "images" / name / f"{i}.jpg", quality=100)
-    records.prepare("image_folder", tmp_path / "p", DataConfig(data=tmp_path / "images"))
+    records.prepare("image_folder", tmp_path / "p", DataSettings(data=tmp_path / "images"))
     encoded = records.EncodedImages(tmp_path / "p", "train")
     files = encoded[encoded.ids]
     assert {file[:2] for file in files} == {b"\xff\xd8", b"\x89P"}
@@ -105,7 +116,7 @@ def test_png_and_jpeg_are_cropped_alike(tmp_path):
 
 
 def test_a_test_sees_the_middle(photographs):
-    settings = config.resolve("image_folder", image_size=SIDE)
+    settings = configuration.resolve("image_folder", image_size=SIDE)
     batches = list(views.test_batches(photographs, settings, 3).as_numpy_iterator())
     assert [len(batch["label"]) for batch in batches] == [3, 1]
     labels = np.concatenate([batch["label"] for batch in batches])
@@ -121,7 +132,7 @@ def test_a_test_sees_the_middle(photographs):
 
 
 def test_a_test_of_small_images_shows_every_image_once_in_order(digits):
-    settings = config.resolve("digits")
+    settings = configuration.resolve("digits")
     batches = list(views.test_batches(digits, settings, 100).as_numpy_iterator())
     assert [len(batch["label"]) for batch in batches] == [100, 100, 100, 60]
     images = np.concatenate([batch["image"] for batch in batches])
@@ -130,10 +141,10 @@ def test_a_test_of_small_images_shows_every_image_once_in_order(digits):
 
 def test_colour_policies_need_colour_and_randaugment_small_images(digits, photographs):
     digits, photographs = records.read_manifest(digits), records.read_manifest(photographs)
-    coloured = config.resolve("digits", aug_type="autoaug")
+    coloured = configuration.resolve("digits", aug_type="autoaug")
     with pytest.raises(InputError, match=r"--aug_type: must be affine or default for"):
         views.check_augmentation(digits, coloured, IEG)
     views.check_augmentation(digits, coloured, Supervised)
-    randaug = config.resolve("image_folder", aug_type="randaug")
+    randaug = configuration.resolve("image_folder", aug_type="randaug")
     with pytest.raises(InputError, match="--aug_type: must be affine or default or autoaug for"):
         views.check_augmentation(photographs, randaug, IEG)

@@ -6,9 +6,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from trainer.config import TrainConfig
 from trainer.methods import METHODS
 from trainer.networks.batch_norm import FusedBatchNorm
+from trainer.training import configuration
 from trainer.training.optimizer import AveragedMomentum
 
 GOLDEN = Path(__file__).parents[2] / "golden"
@@ -41,15 +41,9 @@ def read_golden(name):
 def golden_method(method, arrays, batch_norm=decayed_batch_norm, **overrides):
     """The method with weights, slots and averages as they were before the golden step."""
     cfg = {key[4:]: round(float(arrays[key]), 7) for key in arrays if key.startswith("cfg/")}
-    config = TrainConfig(
-        method=method,
-        ce_factor=cfg["ce_factor"],
-        consistency_factor=cfg["consistency_factor"],
-        grad_eps_init=cfg["grad_eps_init"],
-        meta_momentum=cfg["meta_momentum"],
-        meta_stepsize=cfg["meta_stepsize"],
-        **overrides,
-    )
+    names = ["ce_factor", "consistency_factor", "grad_eps_init", "meta_momentum", "meta_stepsize"]
+    golden = configuration.those_of(method, {name: cfg[name] for name in names})
+    config = METHODS[method].Settings(method=method, **golden, **overrides)
     model = METHODS[method](tiny_network(batch_norm), config, WEIGHT_DECAY, len(arrays["y"]))
     optimizer = AveragedMomentum(lambda: cfg["learning_rate"], cfg["momentum"])
     optimizer.build(model.trained)
@@ -67,7 +61,7 @@ def state(model):
     return {
         "var": {variable.path: variable for variable in network.variables},
         "mom": dict(zip(trained, optimizer.momentums)),
-        "ema": dict(zip(trained, model.averages, strict=True)),
+        "ema": dict(zip(trained, model.ema, strict=True)),
     }
 
 

@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trainer import config
 from trainer.methods import collapse
-from trainer.training import fit
+from trainer.training import configuration, fit
 
 NAMES = ("cat", "dog", "frog")
 
 
 def warning(mean_prediction, confusion):
     confusion = np.array(confusion)
-    return collapse.warning(collapse.scalars(mean_prediction, confusion), confusion, NAMES)
+    found = collapse.scalars(mean_prediction, confusion)
+    return collapse.warning(found, confusion, NAMES, "try less")
 
 
 def test_mean_prediction_is_that_over_all_images():
@@ -52,7 +52,7 @@ def test_a_run_that_falls_onto_one_class_says_so_once(
     digits, noisy_labels, probe_split, tmp_path, capsys
 ):
     settings = {"method": "supervised", "learning_rate": 20.0, "max_iteration": 8, "eval_freq": 2}
-    settings = config.resolve("digits", **settings)
+    settings = configuration.resolve("digits", **settings)
     paths = tmp_path / "checkpoints", tmp_path / "model"
     fit.train(settings, digits, noisy_labels, probe_split, *paths)
     said = [line for line in capsys.readouterr().err.splitlines() if "test images" in line]

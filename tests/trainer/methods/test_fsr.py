@@ -12,15 +12,15 @@ from tests.trainer.methods.golden_step import (
     read_golden,
     tiny_network,
 )
-from trainer import config
 from trainer.data.augmentation import augment
 from trainer.errors import InputError
 from trainer.methods import FSR, meta_gradient
-from trainer.methods.example_queue import ExampleQueue, check
-from trainer.methods.method import cross_entropy
+from trainer.methods.example_queue import ExampleQueue
+from trainer.methods.fsr import FSRSettings, check_queue
+from trainer.methods.losses import cross_entropy
 from trainer.training.optimizer import AveragedMomentum
 
-SETTINGS = config.TrainConfig(
+SETTINGS = FSRSettings(
     method="fsr", queue_capacity=40, queue_bs=20, meta_start_epoch=0, learning_rate=0.1
 )
 
@@ -174,9 +174,9 @@ def test_the_lowest_scores_of_each_class():
 )
 def test_a_queue_that_cannot_be_filled(settings, message):
     labels = np.repeat(np.arange(4), [10, 11, 12, 13])
-    check(SETTINGS, labels, 4)
+    check_queue(SETTINGS, labels, 4)
     with pytest.raises(InputError, match=message):
-        check(dataclasses.replace(SETTINGS, **settings), labels, 4)
+        check_queue(dataclasses.replace(SETTINGS, **settings), labels, 4)
 
 
 def test_value_and_gradient_passes_on_what_else_is_computed():

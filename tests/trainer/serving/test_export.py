@@ -13,14 +13,14 @@ from PIL import Image, ImageOps
 from scipy.special import softmax
 
 from tests.trainer.data.sources.test_files import write_images
-from trainer import artifacts, config
-from trainer.config import DataConfig
+from trainer import artifacts
 from trainer.data import probe, records
 from trainer.data.noise import injection
 from trainer.errors import InputError
 from trainer.evaluation import predictions
 from trainer.serving import export, predict
-from trainer.training import fit
+from trainer.settings.data import DataSettings
+from trainer.training import configuration, fit
 
 FRESH = """
 import json, sys
@@ -83,10 +83,10 @@ def test_crops_of_photographs_of_any_size(tmp_path):
             pixels = rng.integers(256, size=(40 + i, 70 - i, 3)).astype(np.uint8)
             Image.fromarray(pixels).save(tmp_path / "images" / name / f"{i}.jpg")
     data = tmp_path / "data", tmp_path / "noise", tmp_path / "probe"
-    records.prepare("image_folder", data[0], DataConfig(data=str(tmp_path / "images")))
+    records.prepare("image_folder", data[0], DataSettings(data=str(tmp_path / "images")))
     injection.inject(data[0], data[1], "none", 0.0, 0)
     probe.split(data[0], data[2], 0, 0)
-    settings = config.resolve(
+    settings = configuration.resolve(
         "image_folder",
         method="supervised",
         network_name="convnet",

@@ -1,4 +1,3 @@
-import dataclasses
 import json
 import os
 import signal
@@ -10,27 +9,19 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.util import event_pb2
 
-from trainer import artifacts, config
+from trainer import artifacts
 from trainer.data import probe
 from trainer.data.noise import injection
 from trainer.errors import InputError, Preempted, TrainingError
 from trainer.methods import METHODS, example_record
-from trainer.networks import NETWORKS
-from trainer.training import fit, loop
+from trainer.training import configuration, fit, loop
 from trainer.training.optimizer import LossScale
-
-CHOICES = {f.name: f.metadata["choices"] for f in dataclasses.fields(config.TrainConfig)}
-
-
-def test_every_choice_of_the_settings_exists():
-    assert set(METHODS) == set(CHOICES["method"])
-    assert set(NETWORKS) == set(CHOICES["network_name"])
 
 
 def weights(checkpoints_path):
     method, _ = fit.restore(checkpoints_path)
     variables = method.network.variables + method.optimizer.variables
-    if method.uses_queue:
+    if method.config.method == "fsr":
         variables += [method.queue.scores, method.queue.ids, method.running_logits]
     return [variable.numpy() for variable in variables]
 
@@ -65,7 +56,9 @@ def run(digits, noisy_labels, probe_split, tmp_path):
     """A function that trains in a directory of a name. Returns its weights and history."""
 
     def run(name, **settings):
-        settings = config.resolve("digits", **{"max_iteration": 25, "eval_freq": 10} | settings)
+        settings = configuration.resolve(
+            "digits", **{"max_iteration": 25, "eval_freq": 10} | settings
+        )
         paths = tmp_path / name / "checkpoints", tmp_path / name / "model"
         fit.train(settings, digits, noisy_labels, probe_split, *paths)
         return weights(paths[0]), json.loads((paths[0] / "history.json").read_text())
@@ -116,7 +109,7 @@ def test_a_checkpoint_also_by_time(digits, noisy_labels, probe_split, tmp_path):
     histories = []
     for minutes, count in ((0, 2), (1e-9, 12)):
         settings = {"method": "supervised", "max_iteration": 12, "eval_freq": 6}
-        settings = config.resolve("digits", **settings, checkpoint_minutes=minutes)
+        settings = configuration.resolve("digits", **settings, checkpoint_minutes=minutes)
         out, saved = tmp_path / str(minutes), []
         data = digits, noisy_labels, probe_split
         fit.train(settings, *data, out / "c", out / "m", after_save=partial(saved.append, 1))
@@ -255,13 +248,13 @@ def test_the_history_says_how_well_wrong_labels_are_told(run):
 def test_fsr_tells_wrong_labels_without_a_probe(digits, tmp_path):
     injection.inject(digits, tmp_path / "labels", "uniform", 0.4, seed=0)
     probe.split(digits, tmp_path / "split", per_class=0, seed=0)
-    settings = config.resolve("digits", method="fsr", max_iteration=200, eval_freq=200)
+    settings = configuration.resolve("digits", method="fsr", max_iteration=200, eval_freq=200)
     paths = tmp_path / "checkpoints", tmp_path / "model"
     fit.train(settings, digits, tmp_path / "labels", tmp_path / "split", *paths)
     (row,) = json.loads((paths[0] / "history.json").read_text())
     assert row["train/weight_auroc"] > 0.9
     assert row["test/top1"] > 0.8
-    settings = config.resolve("digits", method="ieg")
+    settings = configuration.resolve("digits", method="ieg")
     with pytest.raises(InputError, match="--probe_per_class: must be 1 or more for ieg, which"):
         fit.train(settings, digits, tmp_path / "labels", tmp_path / "split", *paths)
 
@@ -290,7 +283,7 @@ def test_versions_stand_beside_the_checkpoints(supervised_run):
 
 
 def test_a_directory_of_another_run_is_refused(supervised_run, digits, noisy_labels, probe_split):
-    settings = config.resolve("digits", method="supervised", max_iteration=21, eval_freq=20)
+    settings = configuration.resolve("digits", method="supervised", max_iteration=21, eval_freq=20)
     paths = supervised_run / "checkpoints", supervised_run / "model"
     before = (paths[0] / "manifest.json").read_bytes()
     with pytest.raises(InputError, match="checkpoint directory: holds a run with other settings"):
@@ -301,6 +294,6 @@ def test_a_directory_of_another_run_is_refused(supervised_run, digits, noisy_lab
 def test_a_finished_run_is_not_trained_again(supervised_run, digits, noisy_labels, probe_split):
     paths = supervised_run / "checkpoints", supervised_run / "model"
     before = (paths[0] / "manifest.json").read_bytes()
-    settings = config.TrainConfig(**json.loads(before)["config"])
+    settings = configuration.restored(json.loads(before)["config"])
     fit.train(settings, digits, noisy_labels, probe_split, *paths)
     assert (paths[0] / "manifest.json").read_bytes() == before

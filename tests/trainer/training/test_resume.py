@@ -10,9 +10,9 @@ import keras
 import pytest
 
 from tests.trainer.training import test_fit
-from trainer import artifacts, config
+from trainer import artifacts
 from trainer.errors import InputError, TrainingError
-from trainer.training import fit, loop, resume, workers
+from trainer.training import configuration, fit, loop, resume, workers
 
 SETTINGS = {"method": "ieg", "max_iteration": 25, "eval_freq": 10}
 
@@ -25,7 +25,9 @@ def attempt(digits, noisy_labels, probe_split, tmp_path, monkeypatch):
         monkeypatch.setenv("IEG_CACHE", str(tmp_path / machine / "cache"))
         paths = tmp_path / machine / "checkpoints", tmp_path / machine / "model"
         data = digits, noisy_labels, probe_split
-        return resume.train(config.resolve("digits", **SETTINGS), data, *paths, root, **options)
+        return resume.train(
+            configuration.resolve("digits", **SETTINGS), data, *paths, root, **options
+        )
 
     return train
 
@@ -79,7 +81,7 @@ def test_a_lost_model_is_made_from_finished_checkpoints(
 ):
     places = tmp_path / "checkpoints", tmp_path / "model"
     shutil.copytree(supervised_run / "checkpoints", places[0])
-    settings = config.TrainConfig(**artifacts.read(places[0], "checkpoints")["config"])
+    settings = configuration.restored(artifacts.read(places[0], "checkpoints")["config"])
     fit.train(settings, digits, noisy_labels, probe_split, *places)
     a, b = (
         keras.models.load_model(root / "model" / "model.keras").get_weights()
@@ -91,7 +93,7 @@ def test_a_lost_model_is_made_from_finished_checkpoints(
 def test_the_name_is_that_of_settings_and_data(digits, noisy_labels, probe_split):
     data = digits, noisy_labels, probe_split
     names = [
-        resume.name(config.resolve("digits", method=method, seed=seed), data)
+        resume.name(configuration.resolve("digits", method=method, seed=seed), data)
         for method, seed in (("ieg", 1), ("ieg", 1), ("ieg", 2), ("l2r", 1))
     ]
     assert names[0] == names[1]

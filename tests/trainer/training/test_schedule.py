@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trainer.config import TrainConfig
+from trainer.settings.training import TrainSettings
 from trainer.training.optimizer import AveragedMomentum
 from trainer.training.schedule import cycle_ends, learning_rate
 
@@ -26,7 +26,7 @@ SCHEDULES = {
 @pytest.mark.parametrize("tag", SCHEDULES)
 def test_golden_learning_rates(tag):
     golden = {k.removeprefix(f"{tag}/"): v for k, v in GOLDEN.items() if k.startswith(f"{tag}/")}
-    config = TrainConfig(
+    config = TrainSettings(
         lr_schedule=SCHEDULES[tag],
         learning_rate=round(float(golden["param_base_lr"]), 6),
         decay_steps=",".join(str(int(s)) for s in np.atleast_1d(golden["decay_steps"])),
@@ -57,14 +57,14 @@ def test_golden_averaging_decay():
 
 
 def test_learning_rate_ends_at_zero():
-    config = dataclasses.replace(TrainConfig(), lr_schedule="cosine_one", max_iteration=10)
+    config = dataclasses.replace(TrainSettings(), lr_schedule="cosine_one", max_iteration=10)
     assert float(learning_rate(config, 1)(10)) == pytest.approx(0, abs=1e-8)
 
 
 @pytest.mark.parametrize("tag", ["cosine_a", "cosine_b"])
 def test_golden_cycle_ends(tag):
     golden = GOLDEN[f"{tag}/cycle_end_eval_iterations"]
-    config = TrainConfig(
+    config = TrainSettings(
         decay_steps=str(int(GOLDEN[f"{tag}/decay_steps"].item())),
         cos_t_mul=float(GOLDEN[f"{tag}/param_t_mul"]),
         max_iteration=int(golden[-1]),

@@ -13,10 +13,11 @@ from pathlib import Path
 import numpy as np
 
 from trainer import artifacts, storage
-from trainer.config import NOISES, check_choice, check_range
 from trainer.data import records
 from trainer.data.noise import noise_models
 from trainer.data.noise.transition import realised
+from trainer.settings.data import NOISES
+from trainer.settings.fields import check_choice, check_range
 
 STREAM = 1  # keeps these draws apart from others of the same seed
 FEATURE_SIDE = 32  # of the images that noise of kind "instance" looks at
@@ -28,7 +29,7 @@ def inject(dataset_path, output_path, noise, noise_ratio, seed, noise_file="", l
     Args:
       dataset_path: Directory of a prepared dataset.
       output_path: Directory to write.
-      noise: One of `trainer.config.NOISES`; on top of what is wrong in the dataset.
+      noise: One of `trainer.settings.data.NOISES`; on top of what is wrong in the dataset.
       noise_ratio: In [0, 1]; see the function of that noise.
       seed: The same seed gives the same labels.
       noise_file: For asymmetric a JSON map of class names, for matrix a CSV transition matrix, for

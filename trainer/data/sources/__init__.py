@@ -1,35 +1,40 @@
 """Where images come from: each source gives encoded images with the labels published with them."""
 
+from dataclasses import replace
 from functools import partial
 
-from trainer.config import TFDS, check_dataset
-from trainer.data.sources.cifar_batches import from_batches
-from trainer.data.sources.digits import digits
-from trainer.data.sources.folders import image_folder
-from trainer.data.sources.tables import table
-from trainer.data.sources.tensorflow_datasets import from_tfds
-from trainer.data.sources.webvision import imagenet_val, webvision_mini
+from trainer.data.sources import (
+    cifar_batches,
+    digits,
+    folders,
+    tables,
+    tensorflow_datasets,
+    webvision,
+)
+from trainer.settings.fields import check_choice
 
-
-def cifar(name, settings):
-    """CIFAR from its published files in `settings.data`, else from TensorFlow Datasets."""
-    return from_batches(name, settings.data) if settings.data else from_tfds(name, settings)
-
-
-SOURCES = {
-    "digits": digits,
-    "cifar10": partial(cifar, "cifar10"),
-    "cifar100": partial(cifar, "cifar100"),
-    "image_folder": image_folder,
-    "csv": table,
-    "webvisionmini": webvision_mini,
-    "imagenet2012_val": imagenet_val,
+TFDS = "tfds:"  # before the name of any set of TensorFlow Datasets
+PUBLISHED = tensorflow_datasets.KIND
+OFFERED = {
+    "digits": digits.KIND,
+    "cifar10": cifar_batches.CIFAR10,
+    "cifar100": cifar_batches.CIFAR100,
+    "image_folder": folders.KIND,
+    "csv": tables.KIND,
+    "webvisionmini": webvision.KIND,
 }
+SOURCES = OFFERED | {"imagenet2012_val": webvision.IMAGENET_VAL}
+
+
+def kind(name):
+    """The `SourceKind` called `name`, such as digits or tfds:mnist; InputError for another name."""
+    if name.startswith(TFDS):
+        load = partial(tensorflow_datasets.from_tfds, name.removeprefix(TFDS))
+        return replace(PUBLISHED, load=load)
+    check_choice("dataset", name, (*OFFERED, f"{TFDS}<name>"))
+    return OFFERED[name]
 
 
 def load(name, settings):
-    """The source called `name`; `settings` is a `trainer.config.DataConfig`."""
-    if name in SOURCES:
-        return SOURCES[name](settings)
-    check_dataset(name)
-    return from_tfds(name.removeprefix(TFDS), settings)
+    """The source called `name`; `settings` is a `trainer.settings.data.DataSettings`."""
+    return (SOURCES.get(name) or kind(name)).load(settings)

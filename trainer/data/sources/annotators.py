@@ -20,7 +20,7 @@ def one_row_per_image(files, annotator_column):
     Args:
       files: `pandas.DataFrame` with the columns path, label, clean_label, test, trusted and
         annotator.
-      annotator_column: As in `trainer.config.DataConfig`; "" if there is none.
+      annotator_column: As in `trainer.settings.data.DataSettings`; "" if there is none.
 
     Returns:
       The table without annotators, in the order of the first row of each image, and facts for the

@@ -4,13 +4,15 @@ The Python version is made of pickles, of which nothing is run.
 """
 
 import pickle
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from trainer.data.noise.human_labels import Unpickler
 from trainer.data.sources.digits import png
-from trainer.data.sources.source import Source
+from trainer.data.sources.source import Source, SourceKind
+from trainer.data.sources.tensorflow_datasets import TFDS_SETTINGS, from_tfds
 from trainer.errors import InputError
 
 PIXELS = 3 * 32 * 32
@@ -33,6 +35,16 @@ LAYOUTS = {
         "label_key": b"fine_labels",
     },
 }
+
+
+def cifar(name, settings):
+    """CIFAR from its published files in `settings.data`, else from TensorFlow Datasets."""
+    return from_batches(name, settings.data) if settings.data else from_tfds(name, settings)
+
+
+CIFAR10, CIFAR100 = (
+    SourceKind(partial(cifar, name), settings=("data", *TFDS_SETTINGS)) for name in LAYOUTS
+)
 
 
 def from_batches(name, directory):

@@ -19,7 +19,7 @@ def unified(files, label_case):
 
     Args:
       files: `pandas.DataFrame` with the columns label and clean_label, "" where there is none.
-      label_case: fail, keep or join, see `trainer.config.DataConfig`.
+      label_case: fail, keep or join, see `trainer.settings.data.DataSettings`.
 
     Raises:
       InputError: Names look alike, and `label_case` is fail.

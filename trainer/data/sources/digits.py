@@ -4,10 +4,10 @@ import io
 
 import numpy as np
 
-from trainer.data.sources.source import Source
+from trainer.data.sources.source import Source, SourceKind
 
 
-def digits(settings=None):
+def digits(settings):
     """The 1,797 handwritten digits (8x8, 17 grey levels) that scikit-learn carries.
 
     Test part of the UCI set "Optical Recognition of Handwritten Digits" (Alpaydin & Kaynak, 1998).
@@ -31,6 +31,9 @@ def digits(settings=None):
         size=len(images),
         labels_are_clean=True,
     )
+
+
+KIND = SourceKind(digits, counted_at_once=True)
 
 
 def png(image):

@@ -25,7 +25,7 @@ def from_files(parts, settings, noisy_test=False, left_out=(), facts=None):
 
     Args:
       parts: Tables of files, as above.
-      settings: `trainer.config.DataConfig`.
+      settings: `trainer.settings.data.DataSettings`.
       noisy_test: Whether test images were held out from noisy ones, by an earlier preparation.
       left_out: (path, reason) of files that are not among them.
       facts: Entries of the manifest.

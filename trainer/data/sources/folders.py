@@ -13,6 +13,7 @@ import pandas as pd
 from trainer import storage
 from trainer.data.sources.files import from_files
 from trainer.data.sources.image_check import SPECIAL, is_image
+from trainer.data.sources.source import SourceKind
 from trainer.errors import InputError
 
 # Endings that promise an image: a file that has one and cannot be decoded is a fault.
@@ -92,6 +93,19 @@ def image_folder(settings):
     found, more = data_folder(settings), more_folders(settings)
     source = from_files([*found.parts, *more.parts], settings)
     return found.added_to(more.added_to(source))
+
+
+FOLDER_SETTINGS = (
+    *("data", "trusted", "test", "label_case", "bad_images"),
+    *("beam_runner", "beam_options"),
+)
+KIND = SourceKind(
+    image_folder,
+    settings=FOLDER_SETTINGS,
+    needs_data=True,
+    labels_are_noisy=True,
+    counted_at_once=True,
+)
 
 
 def data_folder(settings):

@@ -1,5 +1,6 @@
 """What every source gives."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -46,3 +47,23 @@ class Source:
     notes: tuple = ()
     duplicates: pd.DataFrame | None = None
     facts: dict = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SourceKind:
+    """A source to choose, and what may be said of it.
+
+    Attributes:
+      load: Function from `trainer.settings.data.DataSettings` to a `Source`.
+      settings: Names of the `DataSettings` that mean something for it, beside those of noise and
+        probe.
+      needs_data: Whether `data` must be given.
+      labels_are_noisy: Whether its labels are wrong as they come, so that none need be made wrong.
+      counted_at_once: Whether its images can be counted before they are read.
+    """
+
+    load: Callable
+    settings: tuple = ()
+    needs_data: bool = False
+    labels_are_noisy: bool = False
+    counted_at_once: bool = False

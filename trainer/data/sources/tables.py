@@ -16,7 +16,8 @@ import pandas as pd
 from trainer import storage
 from trainer.data.sources import annotators, class_names
 from trainer.data.sources.files import from_files
-from trainer.data.sources.folders import more_folders
+from trainer.data.sources.folders import FOLDER_SETTINGS, more_folders
+from trainer.data.sources.source import SourceKind
 from trainer.errors import InputError
 
 JSON_FILES = (".json", ".jsonl", ".ndjson")
@@ -81,6 +82,15 @@ def table(settings):
         facts=facts,
     )
     return more.added_to(source)
+
+
+KIND = SourceKind(
+    table,
+    settings=(*FOLDER_SETTINGS, "label_column", "clean_label_column", "annotator_column"),
+    needs_data=True,
+    labels_are_noisy=True,
+    counted_at_once=True,
+)
 
 
 def places(paths, root):

@@ -4,9 +4,10 @@ import logging
 
 import numpy as np
 
-from trainer.data.sources.source import Source
+from trainer.data.sources.source import Source, SourceKind
 from trainer.errors import InputError
 
+TFDS_SETTINGS = ("tfds_data_dir", "beam_runner", "beam_options")
 RETRIES = 4  # of a download, in a few seconds; the ten of TensorFlow Datasets take minutes
 
 
@@ -15,7 +16,7 @@ def from_tfds(name, settings):
 
     Args:
       name: Such as cifar10, or cifar10:3.0.2 for a version.
-      settings: `trainer.config.DataConfig`; says in `tfds_data_dir` where prepared sets are.
+      settings: `trainer.settings.data.DataSettings`; `tfds_data_dir` is where prepared sets are.
 
     Raises:
       InputError: It is neither prepared nor can it be downloaded, or it is not for classification.
@@ -46,6 +47,9 @@ def from_tfds(name, settings):
         labels_are_clean=True,
         published_order=published_order(builder),
     )
+
+
+KIND = SourceKind(from_tfds, settings=TFDS_SETTINGS)
 
 
 def download_config(settings):

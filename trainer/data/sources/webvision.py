@@ -16,11 +16,11 @@ from pathlib import Path
 import numpy as np
 
 from trainer import storage
-from trainer.config import WEBVISION_RELEASE
 from trainer.data import archive
-from trainer.data.sources.source import Source
+from trainer.data.sources.source import Source, SourceKind
 from trainer.data.sources.tensorflow_datasets import encoded_pairs
 from trainer.errors import InputError
+from trainer.settings.data import WEBVISION_RELEASE
 
 NUM_CLASSES = 50
 FIRST_RELEASE = WEBVISION_RELEASE.replace("webvisionmini2", "webvisionmini")
@@ -60,6 +60,11 @@ def webvision_mini(settings):
         clean_labels=clean,
         trusted_ids=np.arange(crawled, len(clean)),
     )
+
+
+KIND = SourceKind(
+    webvision_mini, settings=("data", "imagenet_val"), needs_data=True, labels_are_noisy=True
+)
 
 
 def prepared(settings, name):
@@ -129,6 +134,9 @@ def imagenet_val(settings):
         size=len(labels),
         labels_are_clean=True,
     )
+
+
+IMAGENET_VAL = SourceKind(imagenet_val, settings=("data", "imagenet_val"))
 
 
 def tar_pairs(path, labels):

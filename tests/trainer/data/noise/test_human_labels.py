@@ -8,10 +8,10 @@ import zipfile
 import numpy as np
 import pytest
 
-from trainer.config import DataConfig
 from trainer.data import records
 from trainer.data.noise import human_labels, injection
 from trainer.errors import InputError
+from trainer.settings.data import DataSettings
 
 ARRAYS = {"clean_label": np.arange(6) % 3, "worse_label": np.array([0, 1, 1, 0, 1, 2])}
 
@@ -74,7 +74,7 @@ def test_wrong_files(tmp_path):
 
 def test_human_noise_on_a_set_of_tfds(tfds_data_dir, tmp_path):
     """Labels follow the order of publication, which need not be the order of our ids."""
-    records.prepare("cifar10", tmp_path / "a", DataConfig(tfds_data_dir=tfds_data_dir))
+    records.prepare("cifar10", tmp_path / "a", DataSettings(tfds_data_dir=tfds_data_dir))
     order = np.random.default_rng(0).permutation(100)
     np.save(tmp_path / "a" / records.PUBLISHED_ORDER, order)
     clean = records.read_labels(tmp_path / "a", "train")
@@ -92,14 +92,14 @@ def test_human_noise_on_a_set_of_tfds(tfds_data_dir, tmp_path):
 
 
 def test_the_order_of_publication(tfds_data_dir, tmp_path, digits):
-    records.prepare("cifar10", tmp_path / "a", DataConfig(tfds_data_dir=tfds_data_dir))
+    records.prepare("cifar10", tmp_path / "a", DataSettings(tfds_data_dir=tfds_data_dir))
     np.testing.assert_array_equal(records.read_published_order(tmp_path / "a"), np.arange(100))
     with pytest.raises(InputError, match="--noise: human is for cifar10 and cifar100"):
         records.read_published_order(digits)
 
 
 def test_human_noise_through_the_command(tfds_data_dir, tmp_path):
-    records.prepare("cifar10", tmp_path / "a", DataConfig(tfds_data_dir=tfds_data_dir))
+    records.prepare("cifar10", tmp_path / "a", DataSettings(tfds_data_dir=tfds_data_dir))
     clean = records.read_labels(tmp_path / "a", "train")
     write_zip(tmp_path / "human.pt", {"clean_label": clean, "worse_label": (clean + 1) % 10})
     flags = {

@@ -5,9 +5,9 @@ import pickle
 import numpy as np
 import pytest
 
-from trainer.config import DataConfig
 from trainer.data import records
 from trainer.errors import InputError
+from trainer.settings.data import DataSettings
 
 NAMES = [f"class{i}" for i in range(10)]
 
@@ -39,7 +39,7 @@ def write_python(root):
 @pytest.mark.parametrize("write", [write_binary, write_python])
 def test_images_and_labels_in_their_order(tmp_path, write):
     write(tmp_path)
-    written = records.prepare("cifar10", tmp_path / "a", DataConfig(data=tmp_path))
+    written = records.prepare("cifar10", tmp_path / "a", DataSettings(data=tmp_path))
     assert written["num_examples"] == {"train": 20, "test": 4}
     assert written["class_names"] == tuple(NAMES)
     pixels, labels = (np.concatenate(part) for part in zip(*map(batches, range(5))))
@@ -55,16 +55,16 @@ def test_cifar100_has_fine_labels(tmp_path):
         pixels, labels = batches(0)
         two = np.stack([np.zeros_like(labels), labels], axis=1).astype(np.uint8)
         np.concatenate([two, pixels], axis=1).tofile(tmp_path / f"{name}.bin")
-    records.prepare("cifar100", tmp_path / "a", DataConfig(data=tmp_path))
+    records.prepare("cifar100", tmp_path / "a", DataSettings(data=tmp_path))
     np.testing.assert_array_equal(records.read_labels(tmp_path / "a", "train"), batches(0)[1])
 
 
 def test_files_that_are_missing_or_cut_off(tmp_path):
     with pytest.raises(InputError, match="--data: must hold the extracted files of cifar10"):
-        records.prepare("cifar10", tmp_path / "a", DataConfig(data=tmp_path / "none"))
+        records.prepare("cifar10", tmp_path / "a", DataSettings(data=tmp_path / "none"))
     write_binary(tmp_path)
     file = tmp_path / "data_batch_3.bin"
     file.write_bytes(file.read_bytes()[:-9])
     with pytest.raises(InputError, match="--data: must hold the extracted files of cifar10"):
-        records.prepare("cifar10", tmp_path / "a", DataConfig(data=tmp_path))
+        records.prepare("cifar10", tmp_path / "a", DataSettings(data=tmp_path))
     assert not (tmp_path / "a").exists()

@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from trainer import config
-from trainer.config import DataConfig
 from trainer.data import probe, records, sources
 from trainer.data.noise import injection
 from trainer.errors import InputError
+from trainer.settings.data import DataSettings
 
 CLASSES = ("tabby cat", "ölfass")
 
@@ -35,7 +34,7 @@ def folder(tmp_path):
 
 
 def test_files_pass_through_as_they_are(folder, tmp_path):
-    written = records.prepare("image_folder", tmp_path / "a", DataConfig(data=folder))
+    written = records.prepare("image_folder", tmp_path / "a", DataSettings(data=folder))
     assert written["class_names"] == CLASSES
     assert written["image_shape"] == (30, 40, 3)
     assert written["num_examples"] == {"train": 32, "test": 8}
@@ -51,7 +50,7 @@ def test_files_pass_through_as_they_are(folder, tmp_path):
 
 def test_the_held_out_fifth_is_stratified_and_always_the_same(folder, tmp_path):
     ids = {
-        records.prepare("image_folder", tmp_path / name, DataConfig(data=folder))["id"]
+        records.prepare("image_folder", tmp_path / name, DataSettings(data=folder))["id"]
         for name in "ab"
     }
     assert len(ids) == 1
@@ -61,7 +60,7 @@ def test_the_held_out_fifth_is_stratified_and_always_the_same(folder, tmp_path):
 def test_train_and_test_folders(tmp_path):
     write_images(tmp_path / "images" / "train", 3)
     write_images(tmp_path / "images" / "test", 2, seed=1, suffix="PNG")
-    settings = DataConfig(data=tmp_path / "images")
+    settings = DataSettings(data=tmp_path / "images")
     written = records.prepare("image_folder", tmp_path / "a", settings)
     assert written["num_examples"] == {"train": 6, "test": 4}
 
@@ -69,7 +68,7 @@ def test_train_and_test_folders(tmp_path):
 def test_trusted_images_are_the_probe(folder, tmp_path):
     trusted = write_images(tmp_path / "trusted", 3, size=(70, 80), seed=1)
     test = write_images(tmp_path / "test", 2, seed=2)
-    settings = DataConfig(data=folder, trusted=trusted, test=test)
+    settings = DataSettings(data=folder, trusted=trusted, test=test)
     written = records.prepare("image_folder", tmp_path / "a", settings)
     assert written["num_examples"] == {"train": 46, "test": 4}
     assert written["image_shape"] == (None, None, 3)
@@ -82,7 +81,7 @@ def test_trusted_images_are_the_probe(folder, tmp_path):
 
 
 def test_noise_none_leaves_labels_and_says_nothing_of_the_truth(folder, tmp_path):
-    records.prepare("image_folder", tmp_path / "a", DataConfig(data=folder))
+    records.prepare("image_folder", tmp_path / "a", DataSettings(data=folder))
     written = injection.inject(tmp_path / "a", tmp_path / "noise", "none", 0, seed=0)
     assert written["wrong_labels"] is None
     given, _ = injection.read(tmp_path / "noise", records.read_manifest(tmp_path / "a"))
@@ -90,7 +89,7 @@ def test_noise_none_leaves_labels_and_says_nothing_of_the_truth(folder, tmp_path
 
 
 def test_no_noise_for_a_set_without_a_map(folder, tmp_path):
-    records.prepare("image_folder", tmp_path / "a", DataConfig(data=folder))
+    records.prepare("image_folder", tmp_path / "a", DataSettings(data=folder))
     with pytest.raises(InputError, match="--noise_file: must name a map for datasets other than"):
         injection.inject(tmp_path / "a", tmp_path / "noise", "asymmetric", 0.4, seed=0)
 
@@ -119,7 +118,7 @@ def write_json_lines(path, rows):
 def test_a_table_with_the_truth_beside_it(folder, tmp_path, name, write):
     rows = [row | {"split": "test" if i % 10 == 9 else "train"} for i, row in enumerate(ROWS)]
     table = write(tmp_path / name, rows)
-    settings = DataConfig(data=table, label_column="given", clean_label_column="truth")
+    settings = DataSettings(data=table, label_column="given", clean_label_column="truth")
     written = records.prepare("csv", tmp_path / "a", settings)
     assert written["num_examples"] == {"train": 36, "test": 4}
     wrong = records.read_clean_labels(tmp_path / "a") != records.read_labels(
@@ -133,7 +132,7 @@ def test_a_table_with_the_truth_beside_it(folder, tmp_path, name, write):
 
 def test_trusted_rows_are_the_probe(folder, tmp_path):
     rows = [row | {"trusted": int(i % 5 == 0)} for i, row in enumerate(ROWS)]
-    settings = DataConfig(
+    settings = DataSettings(
         data=write_csv(tmp_path / "t.csv", rows), label_column="given", clean_label_column="truth"
     )
     records.prepare("csv", tmp_path / "a", settings)
@@ -143,14 +142,14 @@ def test_trusted_rows_are_the_probe(folder, tmp_path):
 def test_trusted_rows_need_no_column_of_true_labels(folder, tmp_path):
     rows = [row | {"trusted": int(i % 5 == 0)} for i, row in enumerate(ROWS)]
     table = write_csv(tmp_path / "t.csv", rows)
-    records.prepare("csv", tmp_path / "a", DataConfig(data=table, label_column="truth"))
+    records.prepare("csv", tmp_path / "a", DataSettings(data=table, label_column="truth"))
     probe.split(tmp_path / "a", tmp_path / "probe", per_class=4, seed=0)
     assert np.sum(records.read_clean_labels(tmp_path / "a") >= 0) == 8
 
 
 def test_true_labels_are_tested_on(folder, tmp_path):
     table = write_csv(tmp_path / "t.csv", ROWS)
-    settings = DataConfig(data=table, label_column="given", clean_label_column="truth")
+    settings = DataSettings(data=table, label_column="given", clean_label_column="truth")
     records.prepare("csv", tmp_path / "a", settings)
     truth = {(folder.parent / row["path"]).read_bytes(): row["truth"] for row in ROWS}
     images = records.EncodedImages(tmp_path / "a", "test")[np.arange(8)]
@@ -191,9 +190,9 @@ def read_left_out(path):
 def test_bad_images_are_left_out_and_listed(folder, tmp_path):
     bad = bad_files(folder / CLASSES[0])
     with pytest.raises(InputError, match="7 such in all; --bad_images=skip leaves them out"):
-        records.prepare("image_folder", tmp_path / "a", DataConfig(data=folder))
+        records.prepare("image_folder", tmp_path / "a", DataSettings(data=folder))
     assert not (tmp_path / "a").exists()
-    settings = DataConfig(data=folder, bad_images="skip")
+    settings = DataSettings(data=folder, bad_images="skip")
     written = records.prepare("image_folder", tmp_path / "a", settings)
     assert (sum(written["num_examples"].values()), written["left_out"]) == (41, 7)
     listed = read_left_out(tmp_path / "a")
@@ -208,7 +207,7 @@ def test_images_that_are_tested_or_trusted_are_not_trained_on(folder, tmp_path):
     for i, other in enumerate((test, trusted)):
         file = other / CLASSES[0] / "000.jpg"
         (folder / CLASSES[1] / f"twin {i}.jpg").write_bytes(file.read_bytes())
-    settings = DataConfig(data=folder, test=test, trusted=trusted)
+    settings = DataSettings(data=folder, test=test, trusted=trusted)
     written = records.prepare("image_folder", tmp_path / "a", settings)
     assert written["num_examples"] == {"train": 44, "test": 4}
     listed = read_left_out(tmp_path / "a")
@@ -229,7 +228,7 @@ def test_copies_of_trusted_images_go_before_anything_is_held_out(folder, tmp_pat
             given = CLASSES[c ^ (i == 0)]
             content = (folder / given / f"{i:03d}.jpg").read_bytes()
             (tmp_path / "trusted" / name / f"{i}.jpg").write_bytes(content)
-    settings = DataConfig(data=folder, trusted=tmp_path / "trusted")
+    settings = DataSettings(data=folder, trusted=tmp_path / "trusted")
     written = records.prepare("image_folder", tmp_path / "a", settings)
     assert written["num_examples"] == {"train": 2 * (20 - 6) - 6 + 12, "test": 6}
     assert (written["repeated_images"], written["images_under_two_labels"]) == (12, 2)
@@ -243,7 +242,7 @@ def test_copies_of_trusted_images_go_before_anything_is_held_out(folder, tmp_pat
 
 def test_an_image_under_two_labels_is_listed(folder, tmp_path):
     (folder / CLASSES[1] / "twin.jpg").write_bytes((folder / CLASSES[0] / "000.jpg").read_bytes())
-    written = records.prepare("image_folder", tmp_path / "a", DataConfig(data=folder))
+    written = records.prepare("image_folder", tmp_path / "a", DataSettings(data=folder))
     assert (written["images_under_two_labels"], written["images_in_two_parts"]) == (1, 0)
     assert read_duplicates(tmp_path / "a") == [("0", name, "train") for name in CLASSES]
 
@@ -255,7 +254,7 @@ def test_classes_too_small_to_hold_out_stay_whole(tmp_path, capsys):
         for i in range(count):
             pixels = np.random.default_rng(99 + i + count).integers(256, size=(9, 9, 3))
             Image.fromarray(pixels.astype(np.uint8)).save(root / name / f"{i}.png")
-    records.prepare("image_folder", tmp_path / "a", DataConfig(data=root))
+    records.prepare("image_folder", tmp_path / "a", DataSettings(data=root))
     assert list(np.bincount(records.read_labels(tmp_path / "a", "train"))) == [3, 1, 8, 8]
     assert list(np.bincount(records.read_labels(tmp_path / "a", "test"))) == [0, 0, 2, 2]
     assert "class rare has 3, class rarest has 1; all their images" in capsys.readouterr().out
@@ -265,7 +264,7 @@ def test_classes_too_small_to_hold_out_stay_whole(tmp_path, capsys):
 def test_classes_that_are_tested_on_whole(folder, tmp_path, names):
     for name in names:
         shutil.copytree(folder / name, tmp_path / "test" / name)
-    settings = DataConfig(data=str(folder), test=str(tmp_path / "test"))
+    settings = DataSettings(data=str(folder), test=str(tmp_path / "test"))
     with pytest.raises(InputError, match="--test: must leave images to train on; all of tabby cat"):
         records.prepare("image_folder", tmp_path / "a", settings)
 
@@ -276,7 +275,7 @@ def test_a_message_on_a_thousand_classes_is_short(tmp_path):
         Image.new("L", (8, 8)).save(tmp_path / row["path"])
     write_csv(tmp_path / "t.csv", rows)
     with pytest.raises(InputError, match=r"class 19 has 1, \.\.\. \(1000 in all\)") as error:
-        records.prepare("csv", tmp_path / "a", DataConfig(data=str(tmp_path / "t.csv")))
+        records.prepare("csv", tmp_path / "a", DataSettings(data=str(tmp_path / "t.csv")))
     assert len(str(error.value)) < 1000
 
 
@@ -319,10 +318,10 @@ def test_wrong_files(folder, tmp_path, monkeypatch, name, settings, message):
     write_csv(tmp_path / "gap.csv", [*ROWS, ROWS[0] | {"given": ""}])
     write_csv(tmp_path / "lost.csv", [*ROWS, ROWS[0] | {"path": "images/none.jpg"}])
     with pytest.raises(InputError, match=message):
-        records.prepare(name, tmp_path / "out", DataConfig(**settings))
+        records.prepare(name, tmp_path / "out", DataSettings(**settings))
     assert not (tmp_path / "out").exists()
 
 
 def test_every_dataset_has_a_source():
     only_to_test_on = {"imagenet2012_val"}
-    assert set(sources.SOURCES) == set(config.DATASETS) | only_to_test_on
+    assert set(sources.SOURCES) == set(sources.OFFERED) | only_to_test_on

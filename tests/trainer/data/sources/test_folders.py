@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from trainer.config import DataConfig
 from trainer.data import records
 from trainer.data.sources import folders
 from trainer.errors import InputError
+from trainer.settings.data import DataSettings
 
 numbers = iter(range(10**6))
 
@@ -41,7 +41,7 @@ def prepare(tmp_path):
     def prepare(root, **settings):
         out = tmp_path / "prepared"
         given = {name: str(value) for name, value in settings.items()}
-        written = records.prepare("image_folder", out, DataConfig(data=str(root), **given))
+        written = records.prepare("image_folder", out, DataSettings(data=str(root), **given))
         left_out = {}
         if written["left_out"]:
             with open(out / "left_out.csv", newline="", encoding="utf-8") as stream:
@@ -189,7 +189,7 @@ def test_what_may_not_be_read_is_said(mode):
         photos = classes(Path(open_to_all) / "photos")
         shutil.copy(photos / "cat" / "0.png", photos / "cat" / "picture")
         (photos / "cat" / "picture").chmod(0)
-        settings = DataConfig(data=str(photos))
+        settings = DataSettings(data=str(photos))
         with as_another_user():
             found = folders.data_folder(settings)
         assert found.left_out == [(str(photos / "cat" / "picture"), "cannot be read")]

@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from trainer.config import DataConfig
 from trainer.data import records
 from trainer.data.sources import annotators, tables
 from trainer.errors import InputError
+from trainer.settings.data import DataSettings
 
 CLASSES = ("cat", "dog", "fish")
 
@@ -55,7 +55,9 @@ def json_of(name, value=None):
 def prepared(root, tmp_path, name, content, **settings):
     """The manifest of what is prepared from a table beside the images, and the files by label."""
     (root / name).write_bytes(content)
-    written = records.prepare("csv", tmp_path / "a", DataConfig(data=str(root / name), **settings))
+    written = records.prepare(
+        "csv", tmp_path / "a", DataSettings(data=str(root / name), **settings)
+    )
     found = {}
     for split in ("train", "test"):
         labels = records.read_labels(tmp_path / "a", split)
@@ -160,7 +162,7 @@ def test_tables_that_are_refused(root, tmp_path, name, content, message):
 
 def test_a_directory_is_no_table(root, tmp_path):
     with pytest.raises(InputError, match="--dataset=image_folder takes a directory"):
-        records.prepare("csv", tmp_path / "a", DataConfig(data=str(root)))
+        records.prepare("csv", tmp_path / "a", DataSettings(data=str(root)))
 
 
 ALIKE = {

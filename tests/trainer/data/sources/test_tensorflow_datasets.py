@@ -4,13 +4,13 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from tests.conftest import CIFAR10_CLASSES
-from trainer.config import DataConfig
 from trainer.data import records, sources
 from trainer.errors import InputError
+from trainer.settings.data import DataSettings
 
 
 def test_images_pass_through_as_they_are(tfds_data_dir):
-    source = sources.load("cifar10", DataConfig(tfds_data_dir=tfds_data_dir))
+    source = sources.load("cifar10", DataSettings(tfds_data_dir=tfds_data_dir))
     assert source.class_names == tuple(CIFAR10_CLASSES)
     assert source.image_shape == (32, 32, 3)
     pairs = list(source.splits["train"])
@@ -20,7 +20,7 @@ def test_images_pass_through_as_they_are(tfds_data_dir):
 
 
 def test_a_tfds_set_becomes_a_prepared_dataset(tfds_data_dir, tmp_path):
-    written = records.prepare("cifar10", tmp_path / "a", DataConfig(tfds_data_dir=tfds_data_dir))
+    written = records.prepare("cifar10", tmp_path / "a", DataSettings(tfds_data_dir=tfds_data_dir))
     assert written["num_examples"] == {"train": 100, "test": 20}
     assert written["image_shape"] == (32, 32, 3)
     rng = np.random.default_rng(0)
@@ -35,12 +35,14 @@ def test_a_set_that_is_not_there_and_cannot_be_downloaded(tmp_path, monkeypatch)
 
     monkeypatch.setattr(tfds.download.DownloadManager, "__init__", no_network)
     with pytest.raises(InputError, match=r"--tfds_data_dir: must hold cifar100, prepared, or"):
-        records.prepare("cifar100", tmp_path / "out", DataConfig(tfds_data_dir=tmp_path / "empty"))
+        records.prepare(
+            "cifar100", tmp_path / "out", DataSettings(tfds_data_dir=tmp_path / "empty")
+        )
     assert not (tmp_path / "out").exists()
 
 
 def test_any_set_by_its_name(tfds_data_dir, tmp_path):
-    settings = DataConfig(tfds_data_dir=tfds_data_dir)
+    settings = DataSettings(tfds_data_dir=tfds_data_dir)
     prepared = [
         records.prepare(name, tmp_path / name.replace(":", "_"), settings)["id"]
         for name in ("cifar10", "tfds:cifar10", "tfds:cifar10:3.0.2")

@@ -10,10 +10,10 @@ import pytest
 
 from tests.webvision_files import write_imagenet_val, write_release
 from trainer import storage
-from trainer.config import WEBVISION_RELEASE, DataConfig
 from trainer.data import probe, records
 from trainer.data.sources import webvision
 from trainer.errors import InputError
+from trainer.settings.data import WEBVISION_RELEASE, DataSettings
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def imagenet_val(tmp_path_factory):
 
 
 def test_crawled_images_and_a_trusted_probe(dataset_dir, tmp_path):
-    settings = DataConfig(data=str(dataset_dir))
+    settings = DataSettings(data=str(dataset_dir))
     written = records.prepare("webvisionmini", tmp_path / "a", settings)
     assert written["num_examples"] == {"train": 200, "test": 50}
     assert written["class_names"][:2] == ("n01440764", "n01443537")
@@ -39,7 +39,7 @@ def test_crawled_images_and_a_trusted_probe(dataset_dir, tmp_path):
 
 
 def test_the_validation_images_of_fifty_classes(imagenet_val, tmp_path):
-    settings = DataConfig(imagenet_val=str(imagenet_val))
+    settings = DataSettings(imagenet_val=str(imagenet_val))
     written = records.prepare("imagenet2012_val", tmp_path / "a", settings)
     assert written["num_examples"] == {"test": 2500}
     counts = np.bincount(records.read_labels(tmp_path / "a", "test"))
@@ -52,7 +52,7 @@ def test_the_validation_images_of_fifty_classes(imagenet_val, tmp_path):
 
 
 def test_the_validation_images_that_tfds_has_prepared(dataset_dir, tmp_path):
-    records.prepare("imagenet2012_val", tmp_path / "a", DataConfig(data=str(dataset_dir)))
+    records.prepare("imagenet2012_val", tmp_path / "a", DataSettings(data=str(dataset_dir)))
     labels = records.read_labels(tmp_path / "a", "test")
     assert sorted(labels) == [0, 1, 49]
 
@@ -60,13 +60,17 @@ def test_the_validation_images_that_tfds_has_prepared(dataset_dir, tmp_path):
 def test_what_is_not_there(dataset_dir, imagenet_val, tmp_path):
     out = tmp_path / "out"
     with pytest.raises(InputError, match="--data: must hold the records of webvisionmini-google"):
-        records.prepare("webvisionmini", out, DataConfig(data=str(tmp_path)))
+        records.prepare("webvisionmini", out, DataSettings(data=str(tmp_path)))
     with pytest.raises(InputError, match=r"--imagenet_val: must be ILSVRC2012_img_val\.tar"):
-        records.prepare("imagenet2012_val", out, DataConfig(imagenet_val=str(tmp_path / "no.tar")))
+        records.prepare(
+            "imagenet2012_val", out, DataSettings(imagenet_val=str(tmp_path / "no.tar"))
+        )
     with tarfile.open(tmp_path / "few.tar", "w") as tar:
         tar.add(imagenet_val, "ILSVRC2012_val_00000001.JPEG")
     with pytest.raises(InputError, match=r"--imagenet_val: must have 2500 images of 50 classes"):
-        records.prepare("imagenet2012_val", out, DataConfig(imagenet_val=str(tmp_path / "few.tar")))
+        records.prepare(
+            "imagenet2012_val", out, DataSettings(imagenet_val=str(tmp_path / "few.tar"))
+        )
     assert not out.exists()
 
 

@@ -3,11 +3,10 @@
 Figures are test accuracies as published; none of them has been reproduced here.
 """
 
-import dataclasses
 import re
 from dataclasses import dataclass
 
-from trainer.config import TrainConfig, check_choice
+from trainer.settings.fields import check_choice
 
 IEG = "Distilling Effective Supervision from Severe Label Noise (Zhang et al., CVPR 2020)"
 L2R = "Learning to Reweight Examples for Robust Deep Learning (Ren et al., ICML 2018)"
@@ -63,11 +62,9 @@ EXPERIMENTS = {
 }
 
 
-def settings(name):
-    """The settings of `trainer.config.TrainConfig` among the flags of an experiment."""
-    flags = dict(re.findall(r"--(\w+)=(\S+)", EXPERIMENTS[name].flags))
-    fields = (f for f in dataclasses.fields(TrainConfig) if f.name in flags)
-    return {field.name: field.type(flags[field.name]) for field in fields}
+def flag_values(flags):
+    """{name: value} of flags with values."""
+    return dict(re.findall(r"--(\w+)=(\S+)", flags))
 
 
 def expand(arguments):

@@ -3,8 +3,8 @@ import sys
 
 import pytest
 
-from trainer import experiments
 from trainer.errors import InputError
+from trainer.settings import experiments
 
 
 @pytest.mark.parametrize("name", experiments.EXPERIMENTS)

@@ -1,0 +1,102 @@
+"""Which data a run asks for: the name of a dataset with its noise, and settings of the data."""
+
+import dataclasses
+import importlib.util
+import re
+from pathlib import Path
+
+from trainer.data import sources
+from trainer.errors import InputError
+from trainer.settings.data import NOISES, WEBVISION_RELEASE, DataSettings
+from trainer.settings.fields import changed, check_choice, check_range
+
+WEBVISION = r"webvisionmini_\d+"  # with the number of trusted images per class
+FOR_ALL = ("noise_file", "probe_per_class", "probe_dataset_hold_ratio")
+NOISE_FILES = ("matrix", "human", "asymmetric")
+
+
+def parse(name):
+    """Splits `<dataset>_<noise>_<ratio>`, such as digits_uniform_0.9, or `<dataset>` alone.
+
+    Returns:
+      (dataset, noise, ratio); noise "none" where there is only a dataset.
+
+    Raises:
+      InputError: `name` is not of this form.
+    """
+    if name in sources.OFFERED:
+        return name, "none", 0.0
+    if re.fullmatch(WEBVISION, name):
+        return "webvisionmini", "none", 0.0
+    try:
+        dataset, noise, ratio = name.rsplit("_", 2)
+        return dataset, noise, float(ratio)
+    except ValueError:
+        if name.startswith(sources.TFDS):
+            return name, "none", 0.0
+        rule = "must be <dataset>_<noise>_<ratio>, such as digits_uniform_0.9, or <dataset> alone"
+        raise InputError("--dataset", rule, name) from None
+
+
+def probe_per_class(name):
+    """Trusted images per class unless given, by the name of the dataset.
+
+    Of CIFAR-10 they are the 1,000 of the IEG release, of webvisionmini_<n> n of each class.
+    """
+    if re.fullmatch(WEBVISION, name):
+        return int(name.partition("_")[2])
+    return 100 if re.match(r"cifar10(_|$)", name) else DataSettings.probe_per_class
+
+
+def resolve(name, **given):
+    """`DataSettings` of a dataset: as given, else as the IEG release has it.
+
+    Args:
+      name: Of the dataset, such as webvisionmini_5.
+      **given: Values by the name of the field.
+
+    Raises:
+      InputError: An unknown setting, or a value that its rule forbids.
+    """
+    if {"probe_per_class", "probe_dataset_hold_ratio"} <= set(given):
+        rule = "says the same as --probe_dataset_hold_ratio; give one of them"
+        raise InputError("--probe_per_class", rule, given["probe_per_class"])
+    data = ""
+    if name.startswith("webvisionmini"):
+        data = "ieg/data" if Path("ieg/data").is_dir() else WEBVISION_RELEASE
+    size = probe_per_class(name)
+    if given.get("probe_dataset_hold_ratio") == 0:
+        size = 0  # no probe at all, as the commands of FSR have it
+    return changed(DataSettings(data=data, probe_per_class=size), given)
+
+
+def check(dataset, noise, noise_ratio, settings):
+    """Raises InputError unless such data can be made, as far as can be said without making it."""
+    kind = sources.kind(dataset)
+    check_choice("noise", noise, NOISES)
+    check_range("noise_ratio", noise_ratio, 0, 1)
+    if kind.needs_data and not settings.data:
+        needing = ", ".join(name for name, k in sources.OFFERED.items() if k.needs_data)
+        rule = f"must say where the images are, for {needing}"
+        raise InputError("--data", rule, settings.data)
+    check_scope(dataset, kind, noise, settings)
+    if settings.beam_runner and not importlib.util.find_spec("apache_beam"):
+        rule = "needs Apache Beam; pip install apache-beam"
+        raise InputError("--beam_runner", rule, "none installed")
+    if noise in ("matrix", "human") and not settings.noise_file:
+        raise InputError("--noise_file", f"must name the file of noise {noise}", "")
+    if settings.noise_file and noise not in NOISE_FILES:
+        raise InputError("--noise_file", "is for noise matrix, human or asymmetric", noise)
+
+
+def check_scope(dataset, kind, noise, settings):
+    """Raises InputError for a setting that means nothing for this dataset and noise."""
+    counting = {*FOR_ALL, *kind.settings} | ({"label_column"} if noise == "human" else set())
+    for field in dataclasses.fields(settings):
+        value = getattr(settings, field.name)
+        if value != field.default and field.name not in counting:
+            scope = [name for name, k in sources.OFFERED.items() if field.name in k.settings]
+            if field.name in sources.PUBLISHED.settings:
+                scope.append(f"{sources.TFDS}<name>")
+            rule = f"is for {' and '.join(scope)}; --dataset is {dataset}"
+            raise InputError(f"--{field.name}", rule, value)

@@ -1,0 +1,144 @@
+"""Settings that every training has. Those of one method are in its file in `trainer.methods`."""
+
+import dataclasses
+from dataclasses import dataclass
+
+from trainer.settings.fields import setting
+
+SMALLEST_CROP = 8  # pixels
+
+
+def folds_rule(value):
+    return "must be 0, or 2 or more: a fold is predicted by the run of the others" * (value == 1)
+
+
+def crop_rule(value):
+    return f"must be 0, or {SMALLEST_CROP} or more pixels" * (0 < value < SMALLEST_CROP)
+
+
+def steps_rule(value):
+    valid = all(part.strip().isdigit() and int(part) > 0 for part in value.split(","))
+    return "" if valid else "must be numbers above 0 with commas between them"
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """Run."""
+
+    method: str = setting("ieg", "training method", short=True)
+    network_name: str = setting("wrn28-10", "network", short=True)
+    seed: int = setting(
+        0,
+        "seed of noise, probe, weights, order and augmentation",
+        low=0,
+        high=2**31 - 1,
+        short=True,
+    )
+    max_iteration: int = setting(200_000, "training steps", low=1, short=True)
+    max_epoch: int = setting(0, "epochs to train instead of max_iteration steps; 0: none", low=0)
+    batch_size: int = setting(
+        100,
+        "training examples per step and replica; all, if there are fewer",
+        low=1,
+        short=True,
+    )
+    val_batch_size: int = setting(100, "test examples per step", low=1)
+    eval_freq: int = setting(500, "steps between tests, each with a checkpoint", low=1)
+    checkpoint_minutes: float = setting(
+        5.0, "minutes between checkpoints where tests are rarer; 0: at tests only", low=0
+    )
+    jit_compile: bool = setting(False, "compile the training step with XLA")
+    mixed_precision: str = setting(
+        "float32",
+        "precision of the network in training; the meta step and tests stay in float32",
+        choices=("float32", "bfloat16", "float16"),
+    )
+
+
+@dataclass(frozen=True)
+class OptimizerSettings:
+    """Optimizer and learning rate."""
+
+    optimizer: str = setting(
+        "momentum",
+        "momentum: SGD; muon: orthogonalised steps for convolution kernels",
+        choices=("momentum", "muon"),
+    )
+    momentum: float = setting(0.9, "momentum of SGD, in [0, 1]", low=0, high=1)
+    learning_rate: float = setting(
+        0.1, "initial, or after the warm-up highest, learning rate", low=0, short=True
+    )
+    lr_schedule: str = setting(
+        "cosine",
+        "cosine: with restarts; cosine_warmup: the same; cosine_one: one cosine to 0;"
+        " custom_step: drops; exponential",
+        choices=("cosine", "cosine_warmup", "cosine_one", "custom_step", "exponential"),
+    )
+    decay_steps: str = setting(
+        "500",
+        "cosine: steps of the first cycle; custom_step: comma list of drops; exponential: period",
+        rule=steps_rule,
+    )
+    decay_epochs: str = setting(
+        "1", "decay_steps in epochs, where max_epoch is given", rule=steps_rule
+    )
+    decay_rate: float = setting(0.1, "custom_step: factor of each drop", low=0)
+    cos_t_mul: float = setting(1.5, "cosine: growth of a cycle's length", low=1)
+    cos_m_mul: float = setting(0.9, "cosine: growth of a cycle's peak", low=0)
+    warmup_epochs: int = setting(0, "epochs over which the learning rate rises from 0", low=0)
+    ema_decay: float = setting(0.999, "highest decay of the EMA weights, in [0, 1]", low=0, high=1)
+
+
+@dataclass(frozen=True)
+class ViewSettings:
+    """Images and weak augmentation."""
+
+    image_size: int = setting(
+        0,
+        "side in pixels of the crops that the network sees; 0: images of one size up to 64 whole,"
+        " others in crops of 224",
+        low=0,
+        rule=crop_rule,
+        short=True,
+    )
+    crop_padding: int = setting(2, "weak augmentation: pixels of padding before the crop", low=0)
+    horizontal_flip: bool = setting(True, "weak augmentation: mirror half of the images")
+    image_cache_gb: float = setting(
+        8.0, "GB per split up to which whole images are kept in memory, decoded", low=0
+    )
+
+
+@dataclass(frozen=True)
+class AuditSettings:
+    """Audit and calibration."""
+
+    audit_folds: int = setting(
+        0,
+        "train as many further runs, each without one fold, and audit that fold's labels with it;"
+        " 0: audit by the run itself, small sets by leave-one-out",
+        low=0,
+        rule=folds_rule,
+    )
+    audit_fold: int = setting(-1, "train: leave out this one of audit_folds; -1: none", low=-1)
+    calibration_per_class: int = setting(
+        0, "trusted images per class kept from training, to calibrate probabilities", low=0
+    )
+
+
+@dataclass(frozen=True)
+class TrainSettings(AuditSettings, ViewSettings, OptimizerSettings, RunSettings):
+    """Settings of one training; the defaults are those of the first IEG release.
+
+    The settings of a method are a subclass, so that all of a run's are in one flat object.
+    """
+
+
+def groups(settings_class):
+    """Settings by the class that declares them: [(class, its fields)], general ones first."""
+    fields = {field.name: field for field in dataclasses.fields(settings_class)}
+    found = []
+    for owner in reversed(settings_class.__mro__):
+        own = [fields[name] for name in vars(owner).get("__annotations__", {}) if name in fields]
+        if own:
+            found.append((owner, own))
+    return found

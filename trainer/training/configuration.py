@@ -1,0 +1,111 @@
+"""The settings of a training: those of every training and those of its method, in one object."""
+
+import dataclasses
+
+from trainer.data import sources
+from trainer.errors import InputError
+from trainer.methods import METHODS
+from trainer.networks import NETWORKS
+from trainer.settings.experiments import EXPERIMENTS, flag_values
+from trainer.settings.fields import changed, check_choice
+from trainer.settings.recipes import RECIPES
+from trainer.settings.training import TrainSettings
+
+# Of all settings of any method, general ones first.
+NAMES = tuple(
+    dict.fromkeys(
+        field.name for method in METHODS.values() for field in dataclasses.fields(method.Settings)
+    )
+)
+
+
+def resolve(dataset, **given):
+    """The settings for a dataset: defaults, its recipe, that of the method, then those given.
+
+    Args:
+      dataset: Name of the source, such as `digits`.
+      **given: Values by the name of the setting.
+
+    Returns:
+      An instance of the `Settings` of the method.
+
+    Raises:
+      InputError: An unknown dataset or setting, one of another method, or a value that its rule
+        forbids.
+    """
+    sources.kind(dataset)
+    recipe = RECIPES.get(dataset, {})
+    name = given.get("method", recipe.get("method", TrainSettings.method))
+    check_choice("method", name, tuple(METHODS))
+    recipe = recipe | METHODS[name].recipe | {"method": name}
+    for foreign in given.keys() - names_of(name):
+        if scope := methods_with(foreign):
+            rule = f"is for {', '.join(scope)}; --method is {name}"
+            raise InputError(f"--{foreign}", rule, given[foreign])
+    config = changed(METHODS[name].Settings(**those_of(name, recipe)), given)
+    check_choice("network_name", config.network_name, tuple(NETWORKS))
+    if config.audit_fold >= 0 and config.audit_fold >= config.audit_folds:
+        rule = f"must be below --audit_folds, which is {config.audit_folds}"
+        raise InputError("--audit_fold", rule, config.audit_fold)
+    return config
+
+
+def names_of(method):
+    """Names of all settings of a method."""
+    return {field.name for field in dataclasses.fields(METHODS[method].Settings)}
+
+
+def check_scope(settings, methods):
+    """Raises InputError for a setting of other methods than these."""
+    for name, value in settings.items():
+        scope = methods_with(name)
+        if scope and not set(scope) & set(methods):
+            rule = f"is for {', '.join(scope)}; --methods are {', '.join(methods)}"
+            raise InputError(f"--{name}", rule, value)
+
+
+def methods_with(name):
+    """The methods that have a setting of this name."""
+    return [method for method in METHODS if name in names_of(method)]
+
+
+def those_of(method, settings):
+    """Those of `settings` that are no other method's; what no method has is left in."""
+    own = names_of(method)
+    return {k: v for k, v in settings.items() if k in own or not methods_with(k)}
+
+
+def restored(values):
+    """The settings of a run from all their values by name, as its manifest has them."""
+    return METHODS[values["method"]].Settings(**values)
+
+
+def in_steps(config, epoch_steps):
+    """`config` with `max_epoch` and `decay_epochs` as steps, if it counts in epochs."""
+    if not config.max_epoch:
+        return config
+    decay = ",".join(str(int(epochs) * epoch_steps) for epochs in config.decay_epochs.split(","))
+    return dataclasses.replace(
+        config, max_iteration=config.max_epoch * epoch_steps, decay_steps=decay
+    )
+
+
+def check_probe(method, settings):
+    """Raises InputError for a method that needs trusted images where none are asked for.
+
+    Args:
+      method: Its name.
+      settings: `trainer.settings.data.DataSettings`.
+    """
+    asked = settings.probe_per_class or settings.probe_dataset_hold_ratio
+    if METHODS[method].needs_probe and not asked:
+        others = ", ".join(name for name in METHODS if not METHODS[name].needs_probe)
+        rule = f"must be 1 or more for {method}; {others} need no trusted images"
+        raise InputError("--probe_per_class", rule, settings.probe_per_class)
+
+
+def of_experiment(name):
+    """The settings of a training among the flags of a published experiment, by name."""
+    flags = flag_values(EXPERIMENTS[name].flags)
+    fields = {field.name: field for field in dataclasses.fields(METHODS[flags["method"]].Settings)}
+    return {name: fields[name].type(flags[name]) for name in flags.keys() & fields.keys()}
