@@ -3,7 +3,7 @@ from kfp import dsl
 from components import images
 
 
-@dsl.component(base_image=images.DATA, install_kfp_package=False)
+@dsl.component(base_image=images.TRAINER, install_kfp_package=False)
 def write_report(
     prepared_dataset: dsl.Input[dsl.Dataset],
     noisy_labels: dsl.Input[dsl.Dataset],

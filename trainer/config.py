@@ -31,9 +31,9 @@ NEED_TRUSTED = ("l2r", "ieg")
 NETWORKS = ("convnet", "resnet29", "wrn28-10", "resnet50")
 
 
-def setting(default, help, choices=None, low=None, high=None):
+def setting(default, help, choices=None, low=None, high=None, path=False):
     """A dataclass field with what `--help` says of it and the values it may have."""
-    rule = {"help": help, "choices": choices, "low": low, "high": high}
+    rule = {"help": help, "choices": choices, "low": low, "high": high, "path": path}
     return field(default=default, metadata=rule)
 
 
@@ -189,12 +189,17 @@ class DataConfig:
         " webvisionmini: directory with tensorflow_datasets in it or its zip archive, ieg/data or"
         f" {WEBVISION_RELEASE} unless given; all of these also as gs://<bucket>/<name>;"
         " cifar10, cifar100: directory of the published files, extracted, binary or Python version",
+        path=True,
     )
     trusted: str = setting(
-        "", "image_folder, csv: directory of <class>/<file> whose labels are right: the probe"
+        "",
+        "image_folder, csv: directory of <class>/<file> whose labels are right: the probe",
+        path=True,
     )
     test: str = setting(
-        "", "image_folder, csv: directory of <class>/<file> to test on, else a fifth is held out"
+        "",
+        "image_folder, csv: directory of <class>/<file> to test on, else a fifth is held out",
+        path=True,
     )
     label_column: str = setting(
         "label", "csv: column of the given label; noise human: its name, such as worse_label"
@@ -215,9 +220,11 @@ class DataConfig:
         choices=("fail", "skip"),
     )
     imagenet_val: str = setting(
-        "", "for --use_imagenet_as_eval: ILSVRC2012_img_val.tar, else imagenet2012 in --data"
+        "",
+        "for --use_imagenet_as_eval: ILSVRC2012_img_val.tar, else imagenet2012 in --data",
+        path=True,
     )
-    tfds_data_dir: str = setting("", "where TensorFlow Datasets keeps prepared datasets")
+    tfds_data_dir: str = setting("", "where TensorFlow Datasets keeps prepared datasets", path=True)
     beam_runner: str = setting(
         "",
         "image_folder, csv: check and write the images by Apache Beam, such as DirectRunner,"
@@ -229,6 +236,7 @@ class DataConfig:
         "noise matrix: CSV transition matrix, with class names or in class order; asymmetric: JSON"
         " map of class names, if other than the known one; human: label file of CIFAR-10N or"
         " CIFAR-100N, .pt or .npy",
+        path=True,
     )
     probe_per_class: int = setting(
         10, "trusted examples of each class; of cifar10 100, of webvisionmini_<n> n", low=0

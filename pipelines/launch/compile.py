@@ -5,13 +5,13 @@ from pathlib import Path
 from google.protobuf import json_format
 from kfp import compiler
 
-from pipelines import sweep, training, webvision
+from components import images
+from pipelines import sweep, training
 from trainer.errors import InputError
 
 PIPELINES = {
     "training": training.pipeline,
     "sweep": sweep.pipeline,
-    "webvision": webvision.pipeline,
 }
 
 
@@ -25,8 +25,10 @@ def compile_pipeline(name, profile, path, defaults=None):
       defaults: Parameters by name that have another default than the pipeline's own.
 
     Raises:
-      InputError: The file cannot be written.
+      InputError: The file cannot be written, or the images have no names.
     """
+    if profile.target != "local":
+        images.check()
     if not str(path).endswith((".yaml", ".yml")):
         raise InputError("--output", "must be the name of a YAML file, such as a.yaml", str(path))
     try:

@@ -14,9 +14,7 @@ from trainer.config import check_choice, check_range
 from trainer.errors import InputError
 
 TARGETS = ("local", "kubeflow", "vertex")
-ONE_GPU = {"local": "local", "kubeflow": "kubeflow-gpu", "vertex": "vertex-l4x1"}
-EIGHT_GPUS = {"local": "local", "kubeflow": "gke-a100x8", "vertex": "vertex-a100x8"}
-DEFAULTS = {"training": ONE_GPU, "sweep": ONE_GPU, "webvision": EIGHT_GPUS}
+DEFAULTS = {"local": "local", "kubeflow": "kubeflow-gpu", "vertex": "vertex-l4x1"}
 NAMED = yaml.safe_load(Path(__file__).with_name("profiles.yaml").read_text())
 QUANTITY = re.compile(r"\d+(\.\d+)?([KMGTPE]i?|m)?")
 QUANTITIES = (
