@@ -23,6 +23,7 @@ LAYERS = (
     ("trainer.training",),
     ("trainer.methods",),
     ("trainer.data", "trainer.networks"),
+    ("trainer.dataset_flags",),
     ("trainer.command_line",),
     ("trainer.experiments",),
     ("trainer.config",),

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from absl import flags
 
-from trainer import artifacts, command_line, config, local_run, outputs, storage
+from trainer import artifacts, command_line, config, dataset_flags, local_run, outputs, storage
 from trainer.config import DataConfig, TrainConfig
 from trainer.errors import InputError
-from trainer.experiments import EXPERIMENTS, expand
+from trainer.experiments import expand
 from trainer.serving import predict
 from trainer.training import workers
 
@@ -23,24 +23,13 @@ NO_EFFECT = {
     "use_ema": "weights are always averaged",
     "post_batch_mode_autoaug": "unused there",
 }
-DATASET = flags.DEFINE_string(
-    "dataset",
-    "digits_uniform_0.9",
-    "<dataset>_<noise>_<ratio>, or <dataset> alone with its labels as they are;"
-    f" datasets: {', '.join(config.DATASETS)}, tfds:<name>; noises: {', '.join(config.NOISES)}",
-)
-EXPERIMENT = flags.DEFINE_string(
-    "experiment", None, f"the flags of a published experiment: {', '.join(EXPERIMENTS)}"
-)
-USE_IMAGENET_AS_EVAL = flags.DEFINE_boolean(
-    "use_imagenet_as_eval", False, "webvisionmini: test on the ImageNet validation set as well"
-)
 MODES = ("train", "evaluation", "audit", "export", "report", "review", "predict")
 # Flags that mean something in some of them only.
 OF_RUNS = (*dataclasses.fields(DataConfig), *dataclasses.fields(TrainConfig))
 FOR_MODES = {
     **{field.name: MODES[:-1] for field in OF_RUNS},
-    **{name: MODES[:-1] for name in ("dataset", "checkpoint_path", "experiment")},
+    **{name: MODES[:-1] for name in ("dataset", "noise", "noise_ratio", "source")},
+    **{name: MODES[:-1] for name in ("checkpoint_path", "experiment")},
     "model": ("predict",),
     "json": ("predict",),
     "csv": ("predict",),
@@ -68,7 +57,7 @@ CHECKPOINT_PATH = flags.DEFINE_string(
 for name, reason in NO_EFFECT.items():
     flags.DEFINE_boolean(name, None, f"accepted from commands of the IEG release; {reason}")
 flags.DEFINE_alias("dataset_dir", "data")  # its name in the IEG release
-flags.adopt_module_key_flags(command_line)
+flags.adopt_module_key_flags(dataset_flags)
 
 
 def main(arguments):
@@ -86,13 +75,12 @@ def main(arguments):
             raise InputError("--csv", "says otherwise than --json; give one of them", True)
         form = "json" if JSON.value else "csv" if CSV.value else "table"
         return min(1, predict.predict(Path(MODEL.value), arguments, form))
-    dataset, noise, noise_ratio = config.parse_dataset(DATASET.value)
-    files = config.resolve_data(DATASET.value, **command_line.given(DataConfig))
+    name, dataset, noise, noise_ratio = dataset_flags.noisy_dataset()
+    files = config.resolve_data(name, **command_line.given(DataConfig))
     config.check_data(dataset, noise, noise_ratio, files)
-    if USE_IMAGENET_AS_EVAL.value and dataset != "webvisionmini":
-        raise InputError("--use_imagenet_as_eval", "is for --dataset=webvisionmini", dataset)
+    dataset_flags.check_imagenet(dataset)
     settings = config.resolve(dataset, **command_line.given(TrainConfig))
-    place = CHECKPOINT_PATH.value or f"runs/{DATASET.value}/{settings.method}"
+    place = CHECKPOINT_PATH.value or f"runs/{name}/{settings.method}"
     worker, count = workers.this_worker()
     if count > 1 and storage.is_remote(place):
         rule = "must be a directory that all workers see, such as a mounted bucket"
@@ -106,14 +94,14 @@ def main(arguments):
         print(f"worker {worker} of {count}; worker 0 shows the progress and writes to {place}")
     with storage.mirrored(place) as (root, send):
         if mode == "train":
-            claim(root, files, settings, worker)
+            claim(root, name, files, settings, worker)
             data = dataset, noise, noise_ratio, files
             local_run.train(root, *data, settings, worker, send, seen)
         else:
             if root.is_dir() and not worker:
                 outputs.hold(root, "--checkpoint_path")
             given = command_line.given(DataConfig) | command_line.given(TrainConfig)
-            check_same(root, given | ({"dataset": DATASET.value} if DATASET.present else {}))
+            check_same(root, given | ({"dataset": name} if dataset_flags.given() else {}))
         if worker:
             return
         if mode == "audit":
@@ -125,7 +113,7 @@ def main(arguments):
         elif mode == "review":
             found = {"decisions": local_run.review(root, REVIEW.value)}
         else:
-            found = local_run.evaluate(root, files, USE_IMAGENET_AS_EVAL.value)
+            found = local_run.evaluate(root, files, dataset_flags.USE_IMAGENET_AS_EVAL.value)
     print(json.dumps(found, indent=2))
     print(f"outputs: {place}")
 
@@ -141,9 +129,9 @@ def check_before(place, dataset, noise, files):
     return seen
 
 
-def claim(root, files, settings, worker):
+def claim(root, dataset, files, settings, worker):
     """Makes `root` the directory of this run; InputError if it is that of another one."""
-    run = {"dataset": DATASET.value} | dataclasses.asdict(files) | dataclasses.asdict(settings)
+    run = {"dataset": dataset} | dataclasses.asdict(files) | dataclasses.asdict(settings)
     check_same(root, run, run)
     if worker:
         return

@@ -9,6 +9,7 @@ import math
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from trainer.errors import InputError
 
@@ -21,6 +22,7 @@ FOR_DATASETS = {
 }
 FILES = (*TABLES, "webvisionmini")  # need --data
 BATCHES = ("cifar10", "cifar100")  # may have it
+DEFAULT_DATASET, DEFAULT_NOISE_RATIO = "digits_uniform_0.9", 0.9
 TFDS = "tfds:"  # before the name of any set of TensorFlow Datasets
 WEBVISION = r"webvisionmini_\d+"
 WEBVISION_RELEASE = "gs://gresearch/ieg/webvisionmini2.zip"
@@ -295,8 +297,8 @@ def probe_per_class(name):
 
     Of CIFAR they are the 1,000 of the release, of webvisionmini_<n> n of each class.
     """
-    if re.fullmatch(WEBVISION, name):
-        return int(name.partition("_")[2])
+    if re.match(WEBVISION, name):
+        return int(name.split("_")[1])
     return 100 if re.match(r"cifar10(_|$)", name) else 10
 
 
@@ -473,3 +475,51 @@ def parse_dataset(name):
             "must be <dataset>_<noise>_<ratio>, such as digits_uniform_0.9, or <dataset> alone",
             name,
         ) from None
+
+
+class NoisyDataset(NamedTuple):
+    """A dataset and the label noise to add.
+
+    Attributes:
+      name: All of it in one piece, such as digits_uniform_0.9.
+      dataset: Name of the source, such as digits.
+      noise: One of `NOISES`.
+      ratio: Probability in [0, 1] with which a label is redrawn or flipped.
+    """
+
+    name: str
+    dataset: str
+    noise: str
+    ratio: float
+
+
+def noisy_dataset(name, noise=None, ratio=None):
+    """The dataset and its noise, named in one piece or in three.
+
+    Args:
+      name: <dataset>_<noise>_<ratio>, or <dataset> alone, whose labels are taken as they are.
+      noise: One of `NOISES`; None where it is not given.
+      ratio: In [0, 1]; None where it is not given.
+
+    Raises:
+      InputError: `name` is not of this form, or `noise` and `ratio` contradict it.
+    """
+    if "_" not in name:
+        check_dataset(name)
+    dataset, named_noise, named_ratio = parse_dataset(name)
+    if dataset != name and not re.fullmatch(WEBVISION, name):
+        for flag, given, named in (
+            ("--noise", noise, named_noise),
+            ("--noise_ratio", ratio, named_ratio),
+        ):
+            if given not in (None, named):
+                raise InputError(flag, f"contradicts --dataset={name}; give one of them", given)
+        return NoisyDataset(name, dataset, named_noise, named_ratio)
+    noise = noise or "none"
+    if noise == "none":
+        if ratio:
+            rule = "is for a noise to add; --noise names it"
+            raise InputError("--noise_ratio", rule, ratio)
+        return NoisyDataset(name, dataset, "none", 0.0)
+    ratio = DEFAULT_NOISE_RATIO if ratio is None else ratio
+    return NoisyDataset(f"{name}_{noise}_{ratio:g}", dataset, noise, ratio)

@@ -43,3 +43,14 @@ def compile_pipeline(name, profile, path, defaults=None):
 def specification(name, profile):
     """The compiled pipeline, as a dictionary."""
     return json_format.MessageToDict(PIPELINES[name](profile).pipeline_spec)
+
+
+def definitions(name, profile):
+    """{parameter: {"parameterType", "description", ...}} of a pipeline."""
+    return specification(name, profile)["root"]["inputDefinitions"]["parameters"]
+
+
+def display_names(spec):
+    """What a person sees of each task, by its name in a compiled pipeline."""
+    dags = [spec["root"]["dag"], *(c["dag"] for c in spec["components"].values() if "dag" in c)]
+    return {name: task["taskInfo"]["name"] for dag in dags for name, task in dag["tasks"].items()}

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 
-DETERMINISTIC = ("InputError", "TrainingError")  # another attempt would end in the same way
+DETERMINISTIC = ("InputError", "TrainingError")  # a retry would end in the same way
 KILLED = (-9, 137)
 COLOUR = re.compile(r"\x1b\[\d+m")
 
@@ -28,10 +28,11 @@ class Console(io.TextIOBase):
       log: Text stream.
       terminal: Text stream.
       total: How many tasks there are.
+      names: What a person sees of each task, by its name in the pipeline.
     """
 
-    def __init__(self, log, terminal, total):
-        self.log, self.terminal, self.total = log, terminal, total
+    def __init__(self, log, terminal, total, names):
+        self.log, self.terminal, self.total, self.names = log, terminal, total, names
         self.started = time.monotonic()
         self.count = 0
         self.failure = None  # that of the first task that failed
@@ -63,9 +64,9 @@ class Console(io.TextIOBase):
             self.task.failure = self.task.failure or (None, match[0])
 
     def begin(self, name):
-        """The name of a task, with its number."""
+        """The name of a task that a person sees, with its number."""
         self.count += 1
-        self.task.name = f"[{self.count}/{self.total}] {re.sub(r'-[0-9]+$', '', name)}"
+        self.task.name = f"[{self.count}/{self.total}] {self.names.get(name, name)}"
         return self.task.name
 
     def tell(self, line):
@@ -73,12 +74,12 @@ class Console(io.TextIOBase):
         self.terminal.flush()
 
     def persistent(self, run, retries, backoff):
-        """A function that runs a task, and again after a failure that may have been by chance.
+        """A function that runs a task, and retries it after a failure that may be by chance.
 
         Args:
           run: Function that runs a task in this thread. Returns its exit status.
-          retries: Further attempts.
-          backoff: Seconds before the first of them, then twice as long each time.
+          retries: How often.
+          backoff: Seconds before the first retry, then twice as long each time.
         """
 
         def attempt(*arguments, **options):
@@ -95,7 +96,7 @@ class Console(io.TextIOBase):
                     self.failure = self.failure or (kind, f"{where}{reason}")
                     return status
                 delay = backoff * 2**number
-                self.tell(f"{self.task.name}: failed, again in {delay} s")
+                self.tell(f"{self.task.name}: failed, retry in {delay} s")
                 time.sleep(delay)
 
         return attempt

@@ -72,7 +72,7 @@ def test_a_component_that_dies_fails_its_pipeline(engine, tmp_path):
             die()
 
 
-def test_a_training_that_is_killed_goes_on_from_its_checkpoint(engine, tmp_path):
+def test_a_training_that_is_killed_resumes_from_its_checkpoint(engine, tmp_path):
     process = start(tmp_path, "--max_iteration=600", "--eval_freq=50")
     out = tmp_path / "runs" / "training"
     (last,) = until(lambda: list(out.glob("training-*/train/checkpoints/last/checkpoint")), process)
@@ -81,7 +81,7 @@ def test_a_training_that_is_killed_goes_on_from_its_checkpoint(engine, tmp_path)
     container.kill()
     said, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, errors
-    assert "train: failed, again in 1 s" in said
+    assert "train: failed, retry in 1 s" in said
     (resumed,) = re.findall(r"resuming at step (\d+)", said)
     assert int(resumed) >= step > 0
     assert json.loads((out / "metrics.json").read_text())["test/top1"] > 0.5
@@ -93,7 +93,7 @@ def test_wrong_input_found_in_a_container(engine, tmp_path):
     assert process.returncode == 2
     assert errors.startswith("error: --queue_bs: must be a multiple of 10 classes")
     assert errors.count("\n") == 1
-    assert "again in" not in said
+    assert "retry in" not in said
     (status,) = tmp_path.glob("runs/training/training-*/record-status/final_status")
     assert json.loads(status.read_text())["state"] == "FAILED"
 
