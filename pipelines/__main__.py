@@ -128,7 +128,7 @@ def run():
     run.run(
         PIPELINE.value,
         local,
-        parameters.resolve(PIPELINE.value, local, values, given, training_flags.PARAMETERS.value),
+        parameters.resolve(PIPELINE.value, values, given, training_flags.PARAMETERS.value),
         output_dir=Path(OUTPUT_DIR.value) if OUTPUT_DIR.value else None,
         runner=RUNNER.value,
         gpus=GPUS.value,
@@ -151,7 +151,7 @@ def compile_to_file():
     from pipelines.launch.compile import compile_pipeline
 
     file = training_flags.PARAMETERS.value
-    defaults = parameters.resolve(PIPELINE.value, chosen, values, given, file)
+    defaults = parameters.resolve(PIPELINE.value, values, given, file)
     path = OUTPUT.value or f"{PIPELINE.value}.yaml"
     compile_pipeline(PIPELINE.value, chosen, path, defaults)
     print(path)
@@ -170,7 +170,7 @@ def submit():
     status = submit.submit(
         PIPELINE.value,
         chosen,
-        parameters.resolve(PIPELINE.value, chosen, values, given, file),
+        parameters.resolve(PIPELINE.value, values, given, file),
         options={flag.name: flag.value for flag in SUBMIT},
     )
     sys.exit(status)

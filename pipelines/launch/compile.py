@@ -1,5 +1,6 @@
 """From a pipeline to the YAML that a target runs."""
 
+import functools
 from pathlib import Path
 
 from google.protobuf import json_format
@@ -7,6 +8,7 @@ from kfp import compiler
 
 from components import images
 from pipelines import sweep, training
+from pipelines.launch.profiles import Profile
 from trainer.errors import InputError
 
 PIPELINES = {
@@ -45,9 +47,10 @@ def specification(name, profile):
     return json_format.MessageToDict(PIPELINES[name](profile).pipeline_spec)
 
 
-def definitions(name, profile):
-    """{parameter: {"parameterType", "description", ...}} of a pipeline."""
-    return specification(name, profile)["root"]["inputDefinitions"]["parameters"]
+@functools.cache
+def definitions(name):
+    """{parameter: {"parameterType", "description", ...}} of a pipeline, for any profile."""
+    return specification(name, Profile())["root"]["inputDefinitions"]["parameters"]
 
 
 def display_names(spec):

@@ -69,22 +69,22 @@ class OutputDirectory:
         self.record |= facts
         artifacts.write_json(self.root / RECORD, self.record)
 
-    def finish(self, results, made):
+    def finish(self, results, made_artifacts):
         """Puts the results in their place; those of before that were edited stay beside them.
 
         Args:
           results: Path of each result by its name in this directory.
-          made: Path of each artifact by its kind.
+          made_artifacts: Path of each artifact by its kind.
         """
-        for name, result in results.items():
+        for name, made in results.items():
             place = self.root / name
             if self.edited(place):
                 outputs.set_aside(place)
             with outputs.replacing(place) as partial:
-                (shutil.copytree if result.is_dir() else shutil.copy)(result, partial)
+                (shutil.copytree if made.is_dir() else shutil.copy)(made, partial)
                 if partial.is_file():
                     self.record["files"][name] = artifacts.fingerprint(partial)
-        places = {kind: str(path.relative_to(self.root)) for kind, path in made.items()}
+        places = {kind: str(path.relative_to(self.root)) for kind, path in made_artifacts.items()}
         self.write(artifacts=places, state="finished")
 
     def edited(self, place):

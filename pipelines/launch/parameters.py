@@ -21,12 +21,11 @@ INPUTS = set(SETTINGS) & {
 }
 
 
-def resolve(pipeline, profile, values, given, file=None):
+def resolve(pipeline, values, given, file=None):
     """The parameters of a pipeline.
 
     Args:
       pipeline: Its name.
-      profile: `pipelines.launch.profiles.Profile`.
       values: By the name of a parameter or setting, from flags.
       given: Those settings that stand on the command line.
       file: YAML file of parameters by name, which win over `values`.
@@ -34,11 +33,12 @@ def resolve(pipeline, profile, values, given, file=None):
     Raises:
       InputError: One of them is not of this pipeline, is not of its type or breaks a rule.
     """
-    types = definitions(pipeline, profile)
+    types = definitions(pipeline)
     for name in given:
         if name not in types and (name in INPUTS or name not in SETTINGS):
-            others = [each for each in PIPELINES if name in definitions(each, profile)]
-            raise InputError(f"--{name}", f"is for --pipeline={', '.join(others)}", pipeline)
+            others = [each for each in PIPELINES if name in definitions(each)]
+            scope = f"--pipeline={', '.join(others)}" if others else "python -m trainer"
+            raise InputError(f"--{name}", f"is for {scope}", pipeline)
     inner = {name: value for name, value in given.items() if name not in types}
     parameters = {name: values[name] for name in types if name in values} | {
         "dataset_settings": {name: inner[name] for name in inner if name in OF_DATA},
