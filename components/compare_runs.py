@@ -17,8 +17,8 @@ def compare_runs(
 
     Returns:
         summary: summary.json.
-        table: The same, to be read.
-        report: The same with curves.
+        table: The same as a table.
+        report: The same as a page with curves.
     """
     from pathlib import Path
 

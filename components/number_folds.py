@@ -5,7 +5,7 @@ from components import images
 
 @dsl.component(base_image=images.TRAINER, install_kfp_package=False)
 def number_folds(count: int) -> list[int]:
-    """Numbers the parts of the training examples that runs leave out.
+    """Numbers the folds of the training examples that runs leave out.
 
     Args:
         count: How many there are.

@@ -7,7 +7,7 @@ from components import images
 def record_status(
     status: dsl.PipelineTaskFinalStatus, run_id: str, final_status: dsl.Output[dsl.Artifact]
 ):
-    """Records how a run ended, whatever became of its tasks.
+    """Records how a run ended, also when a task failed.
 
     Args:
         status: Of the tasks before. Kubeflow reports COMPLETE for success, or RUNNING where a

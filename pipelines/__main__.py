@@ -38,7 +38,7 @@ PROFILE = flags.DEFINE_string(
     "",
     f"compile, submit: one of {', '.join(profiles.NAMED)}, or a YAML file of your own",
 )
-NO_CACHE = flags.DEFINE_boolean("no_cache", False, "run every task anew, as --cache=false")
+NO_CACHE = flags.DEFINE_boolean("no_cache", False, "reuse no earlier outputs, as --cache=false")
 HOST = flags.DEFINE_string("host", None, "submit to kubeflow: address of its API")
 NAMESPACE = flags.DEFINE_string("namespace", None, "submit to kubeflow: that of the user")
 TOKEN_FILE = flags.DEFINE_string("token_file", None, "submit to kubeflow: file with a bearer token")

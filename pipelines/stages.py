@@ -38,7 +38,7 @@ def train(profile, inputs, display_name="train", **recipe):
     Args:
       profile: `pipelines.launch.profiles.Profile`.
       inputs: Artifacts by name: prepared_dataset, noisy_labels and probe_split.
-      display_name: What a person sees of the task.
+      display_name: Of the task.
       **recipe: method, seed, settings and checkpoint_root; of a fold audit_folds and audit_fold.
     """
     arguments = inputs | recipe

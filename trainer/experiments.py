@@ -1,13 +1,12 @@
-"""Published experiments by name: `python -m trainer --experiment=NAME`.
+"""Published experiments by name: --experiment=NAME of `python -m trainer` and of pipelines.
 
 Figures are test accuracies as published; none of them has been reproduced here.
 """
 
-import dataclasses
 import re
 from dataclasses import dataclass
 
-from trainer.config import TrainConfig, check_choice
+from trainer.config import check_choice
 
 IEG = "Distilling Effective Supervision from Severe Label Noise (Zhang et al., CVPR 2020)"
 L2R = "Learning to Reweight Examples for Robust Deep Learning (Ren et al., ICML 2018)"
@@ -22,7 +21,7 @@ class Experiment:
 
     Attributes:
       paper: Where it was published.
-      flags: Of `python -m trainer`.
+      flags: Of `python -m trainer`, and of the pipeline `training`.
       published: Test top-1, %; None where no figure was found.
     """
 
@@ -61,13 +60,6 @@ EXPERIMENTS = {
         80.0,
     ),
 }
-
-
-def settings(name):
-    """The settings of `trainer.config.TrainConfig` among the flags of an experiment."""
-    flags = dict(re.findall(r"--(\w+)=(\S+)", EXPERIMENTS[name].flags))
-    fields = (f for f in dataclasses.fields(TrainConfig) if f.name in flags)
-    return {field.name: field.type(flags[field.name]) for field in fields}
 
 
 def expand(arguments):

@@ -54,6 +54,6 @@ def definitions(name):
 
 
 def display_names(spec):
-    """What a person sees of each task, by its name in a compiled pipeline."""
+    """Display name of each task, by its name in a compiled pipeline."""
     dags = [spec["root"]["dag"], *(c["dag"] for c in spec["components"].values() if "dag" in c)]
     return {name: task["taskInfo"]["name"] for dag in dags for name, task in dag["tasks"].items()}

@@ -1,6 +1,6 @@
-"""What a person sees of all that is said: progress, warnings and the reason of a failure.
+"""What the terminal shows of the log: progress, warnings and the reason of a failure.
 
-Of what a task prints, lines that begin with "note: " or "warning: " reach the terminal.
+A task's lines reach the terminal if they begin with "note: " or "warning: ".
 """
 
 import io
@@ -15,20 +15,20 @@ COLOUR = re.compile(r"\x1b\[\d+m")
 
 
 class Task(threading.local):
-    """What is known of the task that runs in a thread: of a loop, two run at a time."""
+    """The task that runs in a thread; of a loop, two run at a time."""
 
     name = line = ""
     failure = None  # kind of error, if it is one of ours, and reason
 
 
 class Console(io.TextIOBase):
-    """Writes everything to the log, and to the terminal what a person waits for.
+    """Writes everything to the log, and progress, warnings and failures to the terminal.
 
     Args:
       log: Text stream.
       terminal: Text stream.
-      total: How many tasks there are.
-      names: What a person sees of each task, by its name in the pipeline.
+      total: Number of tasks.
+      names: Display name of each task, by its name in the pipeline.
     """
 
     def __init__(self, log, terminal, total, names):
@@ -64,7 +64,7 @@ class Console(io.TextIOBase):
             self.task.failure = self.task.failure or (None, match[0])
 
     def begin(self, name):
-        """The name of a task that a person sees, with its number."""
+        """The display name of a task, with its number."""
         self.count += 1
         self.task.name = f"[{self.count}/{self.total}] {self.names.get(name, name)}"
         return self.task.name
@@ -82,7 +82,7 @@ class Console(io.TextIOBase):
           backoff: Seconds before the first retry, then twice as long each time.
         """
 
-        def attempt(*arguments, **options):
+        def run_with_retries(*arguments, **options):
             for number in range(retries + 1):
                 self.task.failure = None
                 status = run(*arguments, **options)
@@ -99,12 +99,12 @@ class Console(io.TextIOBase):
                 self.tell(f"{self.task.name}: failed, retry in {delay} s")
                 time.sleep(delay)
 
-        return attempt
+        return run_with_retries
 
     def explain(self, error):
         """Says why a run failed. Returns the exit status."""
         kind, reason = self.failure or (None, COLOUR.sub("", str(error)))
         if not kind:
-            reason += f"; all that was said is in {self.log.name}"
+            reason += f"; the log is {self.log.name}"
         sys.stderr.write(f"error: {reason}\n")
         return 2 if kind == "InputError" else 1

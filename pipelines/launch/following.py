@@ -17,7 +17,7 @@ class Following:
     Args:
       server: `Kubeflow` or `Vertex`.
       run: What its `run` returned.
-      names: What a person sees of each task, by its name in the pipeline.
+      names: Display name of each task, by its name in the pipeline.
     """
 
     def __init__(self, server, run, names):

@@ -22,7 +22,7 @@ STATES = {
     "new": "",
     "resumed": "the run in {} resumes",
     "repeated": "{} has the results of this command; they are replaced when it has finished again",
-    "changed": "the run in {} starts anew: code or data are others, or --no_cache is given",
+    "changed": "the run in {} starts anew: code or data differ, or --no_cache is given",
 }
 
 

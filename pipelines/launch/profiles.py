@@ -44,10 +44,8 @@ class Profile:
     memory: str = setting("", "memory of training and evaluation")
     data_cpu: str = setting("2", "CPUs of each data step")
     data_memory: str = setting("4Gi", "memory of each data step")
-    cpu_request: str = setting(
-        "", "Kubeflow: CPUs that a node must have free for a task, if fewer than it may use"
-    )
-    memory_request: str = setting("", "Kubeflow: the same of memory")
+    cpu_request: str = setting("", "Kubeflow: CPU request of a task, if lower than its limit")
+    memory_request: str = setting("", "Kubeflow: memory request of a task, if lower than its limit")
     shared_memory: str = setting("", "Kubeflow: size of /dev/shm, which NCCL and TensorFlow share")
     cpu_image: bool = setting(
         False, "train in the image for CPUs, also where accelerators are asked for: they are fake"
@@ -59,7 +57,7 @@ class Profile:
     tolerations: list = field(
         default_factory=list, metadata={"help": "Kubeflow: further taints that training tolerates"}
     )
-    spot: bool = setting(False, "train on machines that may be taken away")
+    spot: bool = setting(False, "train on spot machines, which may be preempted")
     workspace: str = setting(
         "", "Kubeflow: size of a volume of the run for checkpoints; else --checkpoint_root has them"
     )
@@ -72,17 +70,21 @@ class Profile:
         "us-docker.pkg.dev/vertex-ai/prediction/tf2-cpu.2-15:latest",
         "Vertex AI: image that serves the registered model",
     )
-    retries: int = setting(3, "further attempts at a task that failed")
-    backoff: int = setting(60, "seconds before the first of them; then twice as long each time")
-    timeout_hours: int = setting(168, "time a training may take")
-    data_timeout_hours: int = setting(24, "Kubeflow: time a data step may take")
-    ttl_hours: int = setting(168, "Kubeflow: time after which a finished run leaves the cluster")
+    retries: int = setting(3, "retries of a task that failed")
+    backoff: int = setting(60, "seconds before the first retry; then twice as long each time")
+    timeout_hours: int = setting(168, "hours that training, evaluation or audit may take")
+    data_timeout_hours: int = setting(24, "Kubeflow: hours that a data step may take")
+    ttl_hours: int = setting(168, "Kubeflow: hours after which a finished run leaves the cluster")
     failed_ttl_hours: int = setting(
-        24, "Kubeflow: the same of a failed run, whose volume is kept until then"
+        24, "Kubeflow: hours after which a failed run leaves the cluster, with its volume"
     )
     parallelism: int = setting(2, "runs of a sweep at a time")
-    cache: bool = setting(True, "reuse what a data step made of the same inputs in an earlier run")
-    cache_training: bool = setting(False, "the same for training and evaluation")
+    cache: bool = setting(
+        True, "reuse the outputs of data steps with the same inputs in an earlier run"
+    )
+    cache_training: bool = setting(
+        False, "reuse training and evaluation of the same inputs as well"
+    )
 
     def __post_init__(self):
         check_choice("target", self.target, TARGETS)

@@ -2,7 +2,7 @@
 
 <output_dir>/
   pipeline.yaml                    what was run
-  log.txt                          all that kfp and the tasks said
+  log.txt                          the log of kfp and of the tasks
   metrics.json or summary.json     the result, of a training or a sweep
   report.html                      the same as a page; of a training also which labels look wrong
   label_issues.csv                 of a training, these labels as a table
@@ -132,8 +132,9 @@ def execute(pipeline, spec, parameters, directory, profile):
             (subprocess_task_handler, "run_local_subprocess"),
             (docker_task_handler, "run_docker_container"),
         ):
-            attempts = getattr(handler, function), profile.retries, profile.backoff
-            setattr(handler, function, console.persistent(*attempts))
+            run_task = getattr(handler, function)
+            retried = console.persistent(run_task, profile.retries, profile.backoff)
+            setattr(handler, function, retried)
         try:
             pipeline(**parameters)
         except RuntimeError as error:

@@ -103,7 +103,9 @@ def test_the_trainer_alone_gives_the_same_numbers(sweep):
     metrics = json.loads((cwd / "alone" / "metrics" / "metrics.json").read_text())
     for name in ("test/top1", "test/top1_raw", "test/top5", "test/top5_raw"):
         assert metrics[name] == summary["runs"][1][name]
-    again = command("trainer", "--mode=evaluation", "--checkpoint_path=alone", cwd=cwd)
+    in_pieces = ("--dataset=digits", "--noise=uniform", "--noise_ratio=0.9")
+    evaluation = ("trainer", "--mode=evaluation", "--checkpoint_path=alone")
+    again = command(*evaluation, *in_pieces, cwd=cwd)
     assert again.returncode == 0, again.stderr
     assert json.loads(again.stdout[: again.stdout.rindex("}") + 1]) == metrics
 

@@ -89,6 +89,29 @@ def test_dataset_names():
             config.parse_dataset(name)
 
 
+def test_a_dataset_and_its_noise_in_one_piece_or_in_three():
+    whole = ("digits_uniform_0.9", "digits", "uniform", 0.9)
+    assert config.noisy_dataset("digits_uniform_0.9") == whole
+    assert config.noisy_dataset("digits", "uniform", 0.9) == whole
+    assert config.noisy_dataset("digits", "uniform") == whole
+    assert config.noisy_dataset("digits_uniform_0.9", "uniform", 0.9) == whole
+    assert config.noisy_dataset("webvisionmini_5") == (
+        "webvisionmini_5",
+        "webvisionmini",
+        "none",
+        0,
+    )
+    for name, noise, ratio, flag in (
+        ("digits_uniform_0.9", "pair", None, "--noise: contradicts --dataset=digits_uniform_0.9"),
+        ("digits_none_0", "pair", None, "--noise: contradicts --dataset=digits_none_0"),
+        ("digits_uniform_0.9", None, 0.4, "--noise_ratio: contradicts --dataset"),
+        ("digits", None, 0.4, "--noise_ratio: is for a noise to add"),
+        ("cats", None, None, "--dataset: must be one of digits, "),
+    ):
+        with pytest.raises(InputError, match=flag):
+            config.noisy_dataset(name, noise, ratio)
+
+
 def test_trusted_examples_of_each_class_by_the_name_of_the_dataset():
     names = ("cifar10_uniform_0.4", "cifar100_uniform_0.4", "webvisionmini", "webvisionmini_20")
     assert [config.probe_per_class(name) for name in names] == [100, 10, 10, 20]

@@ -1,4 +1,4 @@
-"""What reaches the terminal of all that tasks say, and which failures are tried again."""
+"""What the terminal shows of the log of tasks, and which failures are retried."""
 
 import io
 import threading
@@ -54,7 +54,7 @@ def test_lines_of_two_threads_are_not_mixed(console):
 
 
 @pytest.mark.parametrize(("said", "times"), [(INPUT, 1), (TRAINING, 1), (CHANCE, 3), ("", 3)])
-def test_what_would_fail_again_is_not_tried_again(console, said, times):
+def test_what_would_fail_again_is_not_retried(console, said, times):
     def fail():
         calls.append(1)
         console.write(said)
@@ -67,14 +67,14 @@ def test_what_would_fail_again_is_not_tried_again(console, said, times):
     assert shown(console) == ["[1/3] train: failed, retry in 0 s"] * (times - 1)
 
 
-def test_a_success_ends_the_attempts(console):
+def test_a_success_ends_the_retries(console):
     statuses = [1, 0, 0]
     console.begin("train")
     assert console.persistent(lambda: statuses.pop(0), retries=2, backoff=0)() == 0
     assert statuses == [0]
 
 
-WHERE = "; all that was said is in log\n"
+WHERE = "; the log is log\n"
 
 
 @pytest.mark.parametrize(
