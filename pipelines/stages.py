@@ -1,4 +1,7 @@
-"""The stages that the pipelines are chained from, each placed as a profile says."""
+"""The stages that the pipelines are chained from, each placed as a profile says.
+
+A stage takes and returns artifacts by the name that the components give them.
+"""
 
 from kfp import dsl
 
@@ -15,29 +18,30 @@ def record_status(profile):
     return dsl.ExitHandler(task, name="run")
 
 
-def prepare_dataset(profile, display_name="", **inputs):
-    """Returns the dataset."""
-    task = components.prepare_dataset(**inputs)
-    return placement.on_cpu(task, profile, display_name).outputs["prepared_dataset"]
+def prepare_dataset(profile, display_name="", **settings):
+    """Returns prepared_dataset."""
+    task = placement.on_cpu(components.prepare_dataset(**settings), profile, display_name)
+    return artifact(task, "prepared_dataset")
 
 
-def inject_noise(profile, **inputs):
-    """Returns the noisy labels."""
-    task = components.inject_noise(**inputs)
-    return placement.on_cpu(task, profile).outputs["noisy_labels"]
+def inject_noise(profile, prepared_dataset, **noise):
+    """Returns noisy_labels."""
+    task = components.inject_noise(prepared_dataset=prepared_dataset, **noise)
+    return artifact(placement.on_cpu(task, profile), "noisy_labels")
 
 
-def split_probe(profile, **inputs):
-    """Returns the probe split."""
-    return placement.on_cpu(components.split_probe(**inputs), profile).outputs["probe_split"]
+def split_probe(profile, prepared_dataset, **size):
+    """Returns probe_split."""
+    task = components.split_probe(prepared_dataset=prepared_dataset, **size)
+    return artifact(placement.on_cpu(task, profile), "probe_split")
 
 
 def train(profile, inputs, display_name="train", **recipe):
-    """Trains, with all the workers of the profile. Returns the checkpoints.
+    """Trains, with all the workers of the profile. Returns checkpoints.
 
     Args:
       profile: `pipelines.launch.profiles.Profile`.
-      inputs: Artifacts by name: prepared_dataset, noisy_labels and probe_split.
+      inputs: prepared_dataset, noisy_labels and probe_split.
       display_name: Of the task.
       **recipe: method, seed, settings and checkpoint_root; of a fold audit_folds and audit_fold.
     """
@@ -46,11 +50,7 @@ def train(profile, inputs, display_name="train", **recipe):
         arguments["checkpoint_root"] = dsl.WORKSPACE_PATH_PLACEHOLDER
     if profile.target == "vertex" and profile.custom_job:
         task = placement.as_custom_job(components.train, profile)(**arguments)
-        return placement.of_training(task, profile, display_name).outputs["checkpoints"]
-    if profile.workers == 1:
-        names = [display_name]
-    else:
-        names = [f"{display_name}, worker {worker}" for worker in range(profile.workers)]
+        return artifact(placement.of_training(task, profile, display_name), "checkpoints")
     tasks = [
         components.train(
             **arguments,
@@ -60,34 +60,41 @@ def train(profile, inputs, display_name="train", **recipe):
         )
         for worker in range(profile.workers)
     ]
-    for task, name in zip(tasks, names):
+    for worker, task in enumerate(tasks):
+        name = f"{display_name}, worker {worker}" if profile.workers > 1 else display_name
         placement.on_pool(task, profile, profile.accelerators, name)
-    return tasks[0].outputs["checkpoints"]
+    return artifact(tasks[0], "checkpoints")
 
 
 def evaluate(profile, prepared_dataset, checkpoints, name="test", display_name=""):
-    """Evaluates on one accelerator. Returns the metrics."""
+    """Evaluates on one accelerator. Returns metrics."""
     task = components.evaluate(
         prepared_dataset=prepared_dataset, checkpoints=checkpoints, name=name
     )
-    accelerators = min(profile.accelerators, 1)
-    return placement.on_pool(task, profile, accelerators, display_name).outputs["metrics"]
+    placement.on_pool(task, profile, min(profile.accelerators, 1), display_name)
+    return artifact(task, "metrics")
 
 
-def evaluate_on_imagenet(profile, checkpoints, data, imagenet_val):
+def evaluate_on_imagenet(profile, data, imagenet_val, checkpoints):
     """Evaluates a run on WebVision classes on the validation set of ImageNet."""
-    prepared_dataset = prepare_dataset(
+    prepared = prepare_dataset(
         profile,
         display_name="prepare ImageNet",
         dataset=IMAGENET,
         data=data,
         imagenet_val=imagenet_val,
     )
-    evaluate(profile, prepared_dataset, checkpoints, "imagenet", "evaluate on ImageNet")
+    evaluate(
+        profile,
+        **prepared,
+        checkpoints=checkpoints,
+        name="imagenet",
+        display_name="evaluate on ImageNet",
+    )
 
 
 def export_model(profile, inputs, checkpoints):
-    """Exports a model to serve, and on Vertex AI registers it if asked. Returns it."""
+    """Exports a model for serving; Vertex AI registers it if asked. Returns exported_model."""
     task = components.export_model(
         prepared_dataset=inputs["prepared_dataset"],
         probe_split=inputs["probe_split"],
@@ -95,11 +102,11 @@ def export_model(profile, inputs, checkpoints):
     )
     placement.on_pool(task, profile, min(profile.accelerators, 1))
     if profile.register_model:
-        register(profile, task.outputs["Output"])
-    return task.outputs["exported_model"]
+        register_model(profile, task.outputs["Output"])
+    return artifact(task, "exported_model")
 
 
-def register(profile, saved_model):
+def register_model(profile, saved_model):
     """Uploads the SavedModel at an address to the Model Registry of Vertex AI."""
     from google_cloud_pipeline_components.types import artifact_types
     from google_cloud_pipeline_components.v1.model import ModelUploadOp
@@ -116,42 +123,39 @@ def register(profile, saved_model):
     placement.retried(task, profile, profile.data_timeout_hours)
 
 
-def audit_and_report(profile, inputs, recipe, folds, checkpoints, metrics, exported_model):
-    """Audits the labels by the run, or for `folds` above 1 out of sample; then reports.
+def audit_and_report(profile, inputs, recipe, folds, run):
+    """Audits the labels, by the run or for `folds` above 1 out of sample; reports on the run.
 
     Args:
       profile: `pipelines.launch.profiles.Profile`.
       inputs: Of `train`.
       recipe: Of `train`.
       folds: Pipeline parameter: how many runs each leave out a part of the training examples.
-      checkpoints: Of the run.
-      metrics: Of the run.
-      exported_model: Of the run.
+      run: checkpoints, metrics and exported_model.
     """
-    tested = {"metrics": metrics, "exported_model": exported_model}
+    checkpoints = run["checkpoints"]
     with dsl.If(folds > 1, name="audit by folds"):
         numbers = placement.on_cpu(components.number_folds(count=folds), profile).output
         with dsl.ParallelFor(numbers, name="folds", parallelism=profile.parallelism) as number:
             fold = {"audit_folds": folds, "audit_fold": number}
-            fold_checkpoints = train(profile, inputs, "train without a fold", **recipe, **fold)
+            trained = train(profile, inputs, "train without a fold", **recipe, **fold)
+        fold_checkpoints = dsl.Collected(trained["checkpoints"])
         audit = components.audit_labels(
-            **inputs,
-            checkpoints=checkpoints,
-            fold_checkpoints=dsl.Collected(fold_checkpoints),
+            **inputs, checkpoints=checkpoints, fold_checkpoints=fold_checkpoints
         )
-        report(profile, inputs, audit, checkpoints=checkpoints, **tested)
+        write_report(profile, inputs, run, audit)
     with dsl.Else(name="audit by the run"):
         audit = components.audit_labels(**inputs, checkpoints=checkpoints)
-        report(profile, inputs, audit, checkpoints=checkpoints, **tested)
+        write_report(profile, inputs, run, audit)
 
 
-def report(profile, inputs, audit, **run):
+def write_report(profile, inputs, run, audit):
     """Places an audit, and chains the report of the run to it."""
-    label_audit = placement.on_pool(audit, profile, min(profile.accelerators, 1))
+    placement.on_pool(audit, profile, min(profile.accelerators, 1))
     task = components.write_report(
         prepared_dataset=inputs["prepared_dataset"],
         noisy_labels=inputs["noisy_labels"],
-        label_audit=label_audit.outputs["label_audit"],
+        **artifact(audit, "label_audit"),
         **run,
     )
     placement.on_cpu(task, profile)
@@ -160,3 +164,8 @@ def report(profile, inputs, audit, **run):
 def compare_runs(profile, metrics):
     """Puts the metrics of several runs side by side."""
     placement.on_cpu(components.compare_runs(metrics=metrics), profile)
+
+
+def artifact(task, name):
+    """An output of a task, by its name."""
+    return {name: task.outputs[name]}

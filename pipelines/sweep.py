@@ -35,7 +35,7 @@ def pipeline(profile):
     ):
         """Trains with several methods, noise ratios and seeds on the same images; compares them."""
         with stages.record_status(profile):
-            prepared_dataset = stages.prepare_dataset(
+            prepared = stages.prepare_dataset(
                 profile,
                 dataset=dataset,
                 data=data,
@@ -45,28 +45,24 @@ def pipeline(profile):
                 dataset_settings=dataset_settings,
             )
             with dsl.ParallelFor(runs, name="runs", parallelism=profile.parallelism) as run:
-                noisy_labels = stages.inject_noise(
+                noisy = stages.inject_noise(
                     profile,
-                    prepared_dataset=prepared_dataset,
+                    **prepared,
                     noise=noise,
                     noise_ratio=run.noise_ratio,
                     seed=run.seed,
                     noise_file=noise_file,
                     label_column=label_column,
                 )
-                probe_split = stages.split_probe(
+                probe = stages.split_probe(
                     profile,
-                    prepared_dataset=prepared_dataset,
+                    **prepared,
                     per_class=probe_per_class,
                     hold_ratio=probe_dataset_hold_ratio,
                     seed=run.seed,
                 )
-                inputs = {
-                    "prepared_dataset": prepared_dataset,
-                    "noisy_labels": noisy_labels,
-                    "probe_split": probe_split,
-                }
-                checkpoints = stages.train(
+                inputs = prepared | noisy | probe
+                trained = stages.train(
                     profile,
                     inputs,
                     method=run.method,
@@ -74,7 +70,7 @@ def pipeline(profile):
                     settings=settings,
                     checkpoint_root=checkpoint_root,
                 )
-                metrics = stages.evaluate(profile, prepared_dataset, checkpoints)
-            stages.compare_runs(profile, dsl.Collected(metrics))
+                metrics = stages.evaluate(profile, **prepared, **trained)
+            stages.compare_runs(profile, dsl.Collected(metrics["metrics"]))
 
     return sweep

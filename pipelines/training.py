@@ -34,7 +34,7 @@ def pipeline(profile):
     ):
         """Trains one method on noisy labels; tests, exports, audits the labels and reports."""
         with stages.record_status(profile):
-            prepared_dataset = stages.prepare_dataset(
+            prepared = stages.prepare_dataset(
                 profile,
                 dataset=dataset,
                 data=data,
@@ -43,40 +43,31 @@ def pipeline(profile):
                 label_column=label_column,
                 dataset_settings=dataset_settings,
             )
-            noisy_labels = stages.inject_noise(
+            noisy = stages.inject_noise(
                 profile,
-                prepared_dataset=prepared_dataset,
+                **prepared,
                 noise=noise,
                 noise_ratio=noise_ratio,
                 seed=seed,
                 noise_file=noise_file,
                 label_column=label_column,
             )
-            probe_split = stages.split_probe(
+            probe = stages.split_probe(
                 profile,
-                prepared_dataset=prepared_dataset,
+                **prepared,
                 per_class=probe_per_class,
                 hold_ratio=probe_dataset_hold_ratio,
                 seed=seed,
             )
-            inputs = {
-                "prepared_dataset": prepared_dataset,
-                "noisy_labels": noisy_labels,
-                "probe_split": probe_split,
-            }
-            recipe = {
-                "method": method,
-                "seed": seed,
-                "settings": settings,
-                "checkpoint_root": checkpoint_root,
-            }
-            checkpoints = stages.train(profile, inputs, **recipe)
-            metrics = stages.evaluate(profile, prepared_dataset, checkpoints)
-            exported_model = stages.export_model(profile, inputs, checkpoints)
-            stages.audit_and_report(
-                profile, inputs, recipe, audit_folds, checkpoints, metrics, exported_model
+            inputs = prepared | noisy | probe
+            recipe = dict(
+                method=method, seed=seed, settings=settings, checkpoint_root=checkpoint_root
             )
+            run = stages.train(profile, inputs, **recipe)
+            metrics = stages.evaluate(profile, **prepared, **run)
+            model = stages.export_model(profile, inputs, **run)
+            stages.audit_and_report(profile, inputs, recipe, audit_folds, run | metrics | model)
             with dsl.If(use_imagenet_as_eval == True, name="ImageNet"):  # noqa: E712, for kfp
-                stages.evaluate_on_imagenet(profile, checkpoints, data, imagenet_val)
+                stages.evaluate_on_imagenet(profile, data, imagenet_val, **run)
 
     return training

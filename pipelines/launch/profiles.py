@@ -79,12 +79,8 @@ class Profile:
         24, "Kubeflow: hours after which a failed run leaves the cluster, with its volume"
     )
     parallelism: int = setting(2, "runs of a sweep at a time")
-    cache: bool = setting(
-        True, "reuse the outputs of data steps with the same inputs in an earlier run"
-    )
-    cache_training: bool = setting(
-        False, "reuse training and evaluation of the same inputs as well"
-    )
+    cache: bool = setting(True, "reuse what data steps made of the same inputs in an earlier run")
+    cache_training: bool = setting(False, "reuse training and evaluation as well")
 
     def __post_init__(self):
         check_choice("target", self.target, TARGETS)
