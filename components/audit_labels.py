@@ -25,8 +25,8 @@ def audit_labels(
 
     Returns:
         label_audit: label_issues.csv, most suspicious first, and corrected labels.
-        metrics: Estimated noise rate and its range; where true labels are known, precision and
-            recall of the audit.
+        metrics: Estimated noise rate and its range; where true labels are known, quality of the
+            ranking and of the corrections.
         summary: Table of the most suspicious labels.
     """
     from pathlib import Path

@@ -10,7 +10,7 @@ from kfp.kubernetes import kubernetes_executor_config_pb2
 from kfp.pipeline_spec import pipeline_spec_pb2
 
 from components import images
-from pipelines.launch import profiles
+from pipelines.launch import compile, profiles
 from tests.pipelines import golden
 from trainer.errors import InputError
 
@@ -95,6 +95,13 @@ def test_a_pool_of_eight_gpus():
     assert (shm["mountPath"], shm["medium"]) == ("/dev/shm", "Memory")
     config = platform["platforms"]["kubernetes"]["pipelineConfig"]
     assert config["resourceTtlOnCompletion"] == 168 * 3600
+
+
+def test_display_names_are_for_people():
+    names = compile.display_names(compile.specification("training", profile("gke-a100x8x2")))
+    assert (names["train"], names["train-2"]) == ("train, worker 0", "train, worker 1")
+    assert names["audit-labels"] == names["audit-labels-2"] == "audit labels"
+    assert names["evaluate-2"] == "evaluate on ImageNet"
 
 
 def test_spot_pools():
