@@ -11,10 +11,7 @@ LOCAL_BASE := ieg-pipeline/base:bookworm
 GPU := $(findstring cuda,$(TENSORFLOW))
 export REGISTRY
 export DOCKER_BUILDKIT := 1
-image = $(BIN)/python -c "from components import images; print(images.$(1))"
-build = $(DOCKER) build --quiet --file docker/Dockerfile --target $(1) --build-arg LOCK=$(2) \
-  --build-arg BASE_IMAGE=$(BASE_IMAGE) --build-arg VERSION="$$($(call image,$(3)) | cut -d: -f2)" \
-  --tag "$$($(call image,$(3)))" .
+IMAGE = $$($(BIN)/python -c "from components import images; print(images.TRAINER$(if $(GPU),_GPU))")
 
 .PHONY: help
 help:  ## this list
@@ -39,7 +36,7 @@ run: $(READY)  ## own images from start to end: DATA=<folder or table> TRUSTED=<
 
 .PHONY: compile
 compile: $(READY)  ## the YAML of every pipeline for every target, into compiled/
-	for target in local kubeflow vertex; do for name in training sweep webvision; do \
+	for target in local kubeflow vertex; do for name in training sweep; do \
 	  $(BIN)/python -m pipelines compile --pipeline=$$name --target=$$target \
 	    --output=compiled/$$name-$$target.yaml || exit; done; done
 
@@ -65,15 +62,15 @@ lint: $(READY)  ## ruff: rules and format
 	$(BIN)/ruff format --check .
 
 .PHONY: build-images
-build-images: $(READY)  ## the images of the pipeline: BASE_IMAGE=, TENSORFLOW=tensorflow[and-cuda], REGISTRY=
-	$(call build,data,cpu,DATA)
-	$(call build,trainer,$(if $(GPU),gpu,cpu),TRAINER$(if $(GPU),_GPU))
-	@$(DOCKER) images --format '{{.Size}}\t{{.Repository}}:{{.Tag}}' | grep "$$($(call image,DATA) | cut -d: -f2)"
+build-images: $(READY)  ## the image for CPUs, or for GPUs: BASE_IMAGE=, TENSORFLOW=tensorflow[and-cuda], REGISTRY=
+	image="$(IMAGE)" && $(DOCKER) build --quiet --file docker/Dockerfile --tag "$$image" \
+	  --build-arg LOCK=$(if $(GPU),gpu,cpu) --build-arg BASE_IMAGE=$(BASE_IMAGE) \
+	  --build-arg VERSION="$${image##*:}" . && \
+	  $(DOCKER) images --format '{{.Size}}\t{{.Repository}}:{{.Tag}}' "$$image"
 
 .PHONY: push-images
-push-images: $(if $(REGISTRY),,no-registry) build-images  ## build and push them: REGISTRY=...
-	$(DOCKER) push "$$($(call image,DATA))"
-	$(DOCKER) push "$$($(call image,TRAINER$(if $(GPU),_GPU)))"
+push-images: $(if $(REGISTRY),,no-registry) build-images  ## build and push it: REGISTRY=...
+	$(DOCKER) push "$(IMAGE)"
 
 .PHONY: no-registry
 no-registry:

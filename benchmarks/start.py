@@ -172,7 +172,7 @@ def kfp_tasks(root):
 
     from components import images
 
-    @dsl.component(base_image=images.DATA, install_kfp_package=False)
+    @dsl.component(base_image=images.TRAINER, install_kfp_package=False)
     def count(number: int) -> int:
         return number + 1
 

@@ -21,22 +21,21 @@ def audit_labels(
         noisy_labels: Given labels by example id.
         probe_split: Ids of the trusted examples.
         checkpoints: Of the run.
-        fold_checkpoints: Of runs that each left out a fold, for labels judged by a run without
-            them.
+        fold_checkpoints: Of runs that each left out a fold: predictions are then out of sample.
 
     Returns:
         label_audit: label_issues.csv, most suspicious first, and corrected labels.
-        metrics: Estimated noise rate and its range; where all truth is known, how right the audit
-            is.
-        summary: The most suspicious labels, to be read.
+        metrics: Estimated noise rate and its range; where true labels are known, quality of the
+            ranking and of the corrections.
+        summary: Table of the most suspicious labels.
     """
     from pathlib import Path
 
     from trainer.audit import label_issues as audit
 
     data = prepared_dataset.path, noisy_labels.path, probe_split.path
-    judges = [run.path for run in fold_checkpoints or [checkpoints]]
-    found = audit.audit(*data, judges, label_audit.path)
+    runs = [run.path for run in fold_checkpoints or [checkpoints]]
+    found = audit.audit(*data, runs, label_audit.path)
     metrics.metadata.update(found)
     label_audit.metadata.update(found)
     Path(summary.path).write_text(audit.summary(label_audit.path))

@@ -3,7 +3,7 @@ from kfp import dsl
 from components import images
 
 
-@dsl.component(base_image=images.DATA, install_kfp_package=False)
+@dsl.component(base_image=images.TRAINER, install_kfp_package=False)
 def compare_runs(
     metrics: dsl.Input[list[dsl.Metrics]],
     summary: dsl.Output[dsl.Artifact],
@@ -17,8 +17,8 @@ def compare_runs(
 
     Returns:
         summary: summary.json.
-        table: The same, to be read.
-        report: The same with curves.
+        table: The same as a table.
+        report: The same as a page with curves.
     """
     from pathlib import Path
 

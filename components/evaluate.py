@@ -12,7 +12,7 @@ def evaluate(
     summary: dsl.Output[dsl.Markdown],
     name: str = "test",
 ):
-    """Tests a trained run, with its averaged weights and with its raw ones.
+    """Tests a trained run, with its EMA weights and with its raw ones.
 
     Args:
         prepared_dataset: TFDS directory that it was trained on, or one of the same classes.
@@ -20,9 +20,9 @@ def evaluate(
         name: What the names of the accuracies start with.
 
     Returns:
-        metrics: metrics.json; test/top1 is with averaged weights, test/top1_raw without.
-        confusion: Confusion matrix with averaged weights; empty for more than 100 classes.
-        summary: The metrics, to be read.
+        metrics: metrics.json; test/top1 is with EMA weights, test/top1_raw without.
+        confusion: Confusion matrix with EMA weights; empty for more than 100 classes.
+        summary: Table of the metrics.
     """
     from pathlib import Path
 

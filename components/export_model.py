@@ -12,7 +12,7 @@ def export_model(
     metrics: dsl.Output[dsl.Metrics],
     card: dsl.Output[dsl.Markdown],
 ) -> str:
-    """Makes a model to serve: image files in, calibrated probabilities out.
+    """Exports a model for serving: image files in, calibrated probabilities out.
 
     Args:
         prepared_dataset: TFDS directory.
@@ -22,7 +22,7 @@ def export_model(
     Returns:
         exported_model: SavedModel that needs TensorFlow alone, and model.keras.
         metrics: Accuracy and calibration on test images, before and after.
-        card: What a user of the model should know.
+        card: Model card.
         Output: Address of the SavedModel.
     """
     import shutil

@@ -1,4 +1,4 @@
-"""The images that components run in, by the name of what is in them.
+"""The images that components run in: one for CPUs, one for GPUs.
 
 The tag is the version and a hash of all that goes into an image: a pipeline names the images that
 were built from the code it was compiled with, or images that do not exist. REGISTRY is that of
@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 
 from trainer import __version__
+from trainer.errors import InputError
 
 ROOT = Path(__file__).parents[1]
 CONTENT = (
@@ -20,8 +21,13 @@ CONTENT = (
 )
 
 
+CHECKOUT = ROOT / "docker" / "Dockerfile"
+
+
 def tag():
-    """Such as 0.1.0-3f2a9c01d4e5."""
+    """Such as 0.1.0-3f2a9c01d4e5; 0.1.0-installed where the files of an image are not there."""
+    if not CHECKOUT.is_file():
+        return f"{__version__}-installed"
     content = hashlib.sha256()
     for pattern in CONTENT:
         for file in sorted(ROOT.glob(pattern)):
@@ -30,10 +36,17 @@ def tag():
     return f"{__version__}-{content.hexdigest()[:12]}"
 
 
+def check():
+    """Raises InputError for an installed package, which cannot name its images."""
+    if not CHECKOUT.is_file():
+        rule = "must be there to name the images of a cluster; compile in a checkout of the project"
+        raise InputError("docker/Dockerfile", rule, str(ROOT))
+
+
 def name(kind):
-    """Of the image for `kind`, in the registry that REGISTRY names, if it does."""
+    """Of the image, in the registry that REGISTRY names, if it does."""
     registry = os.environ.get("REGISTRY", "").rstrip("/")
-    return f"{registry + '/' if registry else ''}ieg-pipeline/python-{kind}:{tag()}"
+    return f"{registry + '/' if registry else ''}ieg-pipeline/{kind}:{tag()}"
 
 
-DATA, TRAINER, TRAINER_GPU = name("data"), name("trainer"), name("trainer-gpu")
+TRAINER, TRAINER_GPU = name("trainer"), name("trainer-gpu")

@@ -3,7 +3,7 @@ from kfp import dsl
 from components import images
 
 
-@dsl.component(base_image=images.DATA, install_kfp_package=False)
+@dsl.component(base_image=images.TRAINER, install_kfp_package=False)
 def inject_noise(
     prepared_dataset: dsl.Input[dsl.Dataset],
     noise: str,
@@ -18,8 +18,8 @@ def inject_noise(
 
     Args:
         prepared_dataset: TFDS directory.
-        noise: none, uniform (redrawn from all classes), asymmetric (taken for a class alike), pair
-            (for the next class), instance (depends on the image), matrix or human.
+        noise: none, uniform (redrawn from all classes), asymmetric (flipped to a similar class),
+            pair (to the next class), instance (depends on the image), matrix or human.
         noise_ratio: Probability with which a label is redrawn or flipped, in [0, 1].
         seed: The same seed gives the same labels.
         noise_file: For matrix a CSV transition matrix, for asymmetric a JSON map of class names,
@@ -28,7 +28,7 @@ def inject_noise(
 
     Returns:
         noisy_labels: labels.npy by example id, transition.npy and realised.npy.
-        heat_map: The two matrices, to be looked at.
+        heat_map: Picture of the two matrices.
     """
     from trainer import artifacts
     from trainer.data.noise import injection as label_noise

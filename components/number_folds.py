@@ -3,9 +3,9 @@ from kfp import dsl
 from components import images
 
 
-@dsl.component(base_image=images.DATA, install_kfp_package=False)
+@dsl.component(base_image=images.TRAINER, install_kfp_package=False)
 def number_folds(count: int) -> list[int]:
-    """Numbers the parts of the training examples that runs leave out.
+    """Numbers the folds of the training examples that runs leave out.
 
     Args:
         count: How many there are.

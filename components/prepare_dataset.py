@@ -3,7 +3,7 @@ from kfp import dsl
 from components import images
 
 
-@dsl.component(base_image=images.DATA, install_kfp_package=False)
+@dsl.component(base_image=images.TRAINER, install_kfp_package=False)
 def prepare_dataset(
     dataset: str,
     prepared_dataset: dsl.Output[dsl.Dataset],

@@ -3,11 +3,11 @@ from kfp import dsl
 from components import images
 
 
-@dsl.component(base_image=images.DATA, install_kfp_package=False)
+@dsl.component(base_image=images.TRAINER, install_kfp_package=False)
 def record_status(
     status: dsl.PipelineTaskFinalStatus, run_id: str, final_status: dsl.Output[dsl.Artifact]
 ):
-    """Records how a run ended, whatever became of its tasks.
+    """Records how a run ended, also when a task failed.
 
     Args:
         status: Of the tasks before. Kubeflow reports COMPLETE for success, or RUNNING where a

@@ -3,7 +3,7 @@ from kfp import dsl
 from components import images
 
 
-@dsl.component(base_image=images.DATA, install_kfp_package=False)
+@dsl.component(base_image=images.TRAINER, install_kfp_package=False)
 def split_probe(
     prepared_dataset: dsl.Input[dsl.Dataset],
     per_class: int,
@@ -11,13 +11,13 @@ def split_probe(
     probe_split: dsl.Output[dsl.Dataset],
     hold_ratio: float = 0.0,
 ):
-    """Chooses the trusted examples, the same number of every class, and takes them out of training.
+    """Chooses trusted examples, the same number of each class, and takes them out of training.
 
     Args:
         prepared_dataset: TFDS directory.
         per_class: Trusted examples of each class.
         seed: The same seed gives the same examples.
-        hold_ratio: The same as a share of the training examples, where above 0.
+        hold_ratio: The same as a fraction of the training examples, where above 0.
 
     Returns:
         probe_split: probe_ids.npy; the training ids are the others.

@@ -26,22 +26,22 @@ def train(
         prepared_dataset: TFDS directory.
         noisy_labels: Given labels by example id.
         probe_split: Ids of the trusted examples.
-        method: supervised, robust, l2r, fsr or ieg.
+        method: Training method, such as robust or ieg.
         seed: Of weights, order and augmentation.
         settings: Further settings by the name of their flag, such as {"max_iteration": 1000};
             what is left out is as the recipe of the dataset has it.
-        checkpoint_root: Directory or gs:// path that outlives this task; another attempt at the
-            same training goes on from what is there.
+        checkpoint_root: Directory or gs:// path that outlives this task; a retry resumes from
+            the checkpoints there.
         worker: Which of several tasks that train together this is; 0 is the chief. They find each
             other in checkpoint_root, unless TF_CONFIG names them.
         workers: How many there are.
-        worker_minutes: How long each waits for the others.
-        audit_folds: Parts of the training examples.
-        audit_fold: Which of them to leave out; -1 for none.
+        worker_minutes: Minutes for which each waits for the others.
+        audit_folds: Number of folds of the training examples.
+        audit_fold: The fold that is left out of training; -1 for none.
 
     Returns:
-        checkpoints: All that evaluation or further training needs.
-        model: model.keras, with averaged weights.
+        checkpoints: What evaluation and resuming need.
+        model: model.keras, with EMA weights.
     """
     from trainer import artifacts
     from trainer.data import records
@@ -58,11 +58,11 @@ def train(
             **configuration.those_of(method, settings),
         ),
         (prepared_dataset.path, noisy_labels.path, probe_split.path),
-        checkpoints.path,
-        model.path,
-        checkpoint_root,
-        worker,
-        workers,
+        checkpoints_path=checkpoints.path,
+        model_path=model.path,
+        root=checkpoint_root,
+        worker=worker,
+        count=workers,
         patience=60 * worker_minutes,
     )
     if run:

@@ -3,7 +3,7 @@ from kfp import dsl
 from components import images
 
 
-@dsl.component(base_image=images.DATA, install_kfp_package=False)
+@dsl.component(base_image=images.TRAINER, install_kfp_package=False)
 def write_report(
     prepared_dataset: dsl.Input[dsl.Dataset],
     noisy_labels: dsl.Input[dsl.Dataset],
@@ -13,18 +13,18 @@ def write_report(
     exported_model: dsl.Input[dsl.Model],
     report: dsl.Output[dsl.HTML],
 ):
-    """Writes a page on a run: how good it is, and which labels look wrong, with their pictures.
+    """Writes a page on a run: its test accuracy and its label issues, with the images.
 
     Args:
         prepared_dataset: TFDS directory.
         noisy_labels: Given labels by example id.
         checkpoints: Of the run.
         metrics: On test images.
-        label_audit: Training examples by how likely their label is wrong.
-        exported_model: Model to serve, with its calibration.
+        label_audit: Label issues, most suspicious first.
+        exported_model: Model for serving, with its calibration.
 
     Returns:
-        report: One file, which asks for nothing outside it.
+        report: One HTML file, complete in itself.
     """
     from trainer.report import training
 

@@ -2,6 +2,7 @@
 
 python -m pipelines run --pipeline=training --method=ieg --noise_ratio=0.8 --seed=1
 python -m pipelines run --pipeline=sweep --methods=ieg,supervised --runner=docker
+python -m pipelines run --experiment=ieg_cifar10_uniform_0.4
 python -m pipelines compile --pipeline=sweep --target=kubeflow --profile=gke-a100x8
 python -m pipelines submit --pipeline=training --target=kubeflow --host=URL --wait
 """
@@ -13,13 +14,14 @@ from pathlib import Path
 import yaml
 from absl import flags
 
-from pipelines.launch import parameters, profiles
-from trainer import command_line
+from pipelines.launch import profiles, training_flags
+from trainer import command_line, dataset_flags
 from trainer.errors import InputError
+from trainer.settings.experiments import expand
 from trainer.settings.fields import check_choice
 
 COMMANDS = ("run", "compile", "submit")
-NAMES = ("training", "sweep", "webvision")
+NAMES = ("training", "sweep")
 RUNNERS = ("subprocess", "docker")
 
 PIPELINE = flags.DEFINE_string("pipeline", "training", f"one of {', '.join(NAMES)}")
@@ -37,12 +39,15 @@ PROFILE = flags.DEFINE_string(
     "",
     f"compile, submit: one of {', '.join(profiles.NAMED)}, or a YAML file of your own",
 )
-NO_CACHE = flags.DEFINE_boolean("no_cache", False, "run every task anew, as --cache=false")
+NO_CACHE = flags.DEFINE_boolean("no_cache", False, "reuse no earlier outputs, as --cache=false")
 HOST = flags.DEFINE_string("host", None, "submit to kubeflow: address of its API")
 NAMESPACE = flags.DEFINE_string("namespace", None, "submit to kubeflow: that of the user")
 TOKEN_FILE = flags.DEFINE_string("token_file", None, "submit to kubeflow: file with a bearer token")
-EXPERIMENT = flags.DEFINE_string(
-    "experiment", None, "submit: experiment of the run; on kubeflow ieg-pipeline unless given"
+RUN_EXPERIMENT = flags.DEFINE_string(
+    "run_experiment",
+    None,
+    "submit: experiment of Kubeflow or Vertex AI that the run belongs to; on kubeflow ieg-pipeline"
+    " unless given",
 )
 PROJECT = flags.DEFINE_string("project", None, "submit to vertex: project of Google Cloud")
 REGION = flags.DEFINE_string("region", "us-central1", "submit to vertex: its location")
@@ -67,14 +72,14 @@ CA_FILE = flags.DEFINE_string(
 )
 
 SUBMIT = (
-    *(HOST, NAMESPACE, TOKEN_FILE, EXPERIMENT, PROJECT, REGION, PIPELINE_ROOT, SERVICE_ACCOUNT),
+    *(HOST, NAMESPACE, TOKEN_FILE, RUN_EXPERIMENT, PROJECT, REGION, PIPELINE_ROOT, SERVICE_ACCOUNT),
     *(UPLOAD, WAIT, WAIT_MINUTES, TIMEOUT, CA_FILE),
 )
 LOCAL_FIELDS = ("target", "retries", "backoff", "parallelism", "cache", "shared_memory")
 for field in profiles.FIELDS.values():
     define = flags.DEFINE_boolean if field.type is bool else flags.DEFINE_string
     define(field.name, None, f"profile: {field.metadata['help']}")
-flags.adopt_module_key_flags(parameters)
+flags.adopt_module_key_flags(training_flags)
 # Flags that mean something to some of the commands only; the others are for all.
 FOR_COMMANDS = {
     **{name: ("compile", "submit") for name in profiles.FIELDS if name not in LOCAL_FIELDS},
@@ -86,22 +91,24 @@ FOR_COMMANDS = {
 
 GROUPS = {
     "Command": ["*pipeline", "*output_dir", "runner", "gpus", "output", "no_cache"],
-    "Data and noise of a pipeline": [
-        *("*dataset", "*noise", "*noise_ratio", "methods", "noise_ratios", "seeds"),
-        *("use_imagenet_as_eval", "checkpoint_root", "parameters"),
-    ],
+    **dataset_flags.GROUP,
+    "Pipeline": ["methods", "noise_ratios", "seeds", "checkpoint_root", "parameters"],
     "Submit": [flag.name for flag in SUBMIT],
     "Profile": ["profile", *profiles.FIELDS],
 }
 
 
 def main(arguments):
-    if len(arguments) != 1 or arguments[0] not in COMMANDS:
-        raise InputError("command", f"must be one of {', '.join(COMMANDS)}", " ".join(arguments))
-    command_line.check_for(arguments[0], FOR_COMMANDS)
+    command, choices = " ".join(arguments), ", ".join(COMMANDS)
+    if not command:
+        usage = f"usage: python -m pipelines {'|'.join(COMMANDS)} [flags]; --help lists them"
+        raise InputError("command", f"must be one of {choices}; {usage}", command)
+    if command not in COMMANDS:
+        raise InputError("command", f"must be one of {choices}", command)
+    command_line.check_for(command, FOR_COMMANDS)
     check_choice("pipeline", PIPELINE.value, NAMES)
     check_choice("runner", RUNNER.value, RUNNERS)
-    {"run": run, "compile": compile_to_file, "submit": submit}[arguments[0]]()
+    {"run": run, "compile": compile_to_file, "submit": submit}[command]()
 
 
 def profile(default_target=""):
@@ -114,52 +121,70 @@ def profile(default_target=""):
     if NO_CACHE.value:
         given["cache"] = False
     target = given.pop("target", "" if PROFILE.value else default_target)
-    name = PROFILE.value or profiles.DEFAULTS[PIPELINE.value].get(target, "")
+    name = PROFILE.value or profiles.DEFAULTS.get(target, "")
     return profiles.resolve(target, name, **given)
 
 
 def run():
-    given = parameters.from_command_line(PIPELINE.value)
+    values, given = training_flags.chosen(PIPELINE.value)
     local = profile("local")
     if local.target != "local":
         raise InputError("--target", "must be local for run; others take submit", local.target)
     if GPUS.value:
-        if RUNNER.value != "docker":
-            rule = "is for --runner=docker; a subprocess sees those of CUDA_VISIBLE_DEVICES"
-            raise InputError("--gpus", rule, GPUS.value)
-        if GPUS.value != "all" and not GPUS.value.isdigit():
-            raise InputError("--gpus", "must be a number or all", GPUS.value)
+        check_gpus()
         local = dataclasses.replace(local, accelerators=1)
-    from pipelines.launch import run  # kfp takes seconds to import
+    from pipelines.launch import parameters, run  # kfp takes seconds to import
 
-    output_dir = Path(OUTPUT_DIR.value) if OUTPUT_DIR.value else None
-    run.run(PIPELINE.value, local, given, output_dir, RUNNER.value, GPUS.value)
+    run.run(
+        PIPELINE.value,
+        local,
+        parameters.resolve(PIPELINE.value, values, given, training_flags.PARAMETERS.value),
+        output_dir=Path(OUTPUT_DIR.value) if OUTPUT_DIR.value else None,
+        runner=RUNNER.value,
+        gpus=GPUS.value,
+    )
+
+
+def check_gpus():
+    """Raises InputError for GPUs that a runner cannot have."""
+    if RUNNER.value != "docker":
+        rule = "is for --runner=docker; a subprocess sees those of CUDA_VISIBLE_DEVICES"
+        raise InputError("--gpus", rule, GPUS.value)
+    if GPUS.value != "all" and not GPUS.value.isdigit():
+        raise InputError("--gpus", "must be a number or all", GPUS.value)
 
 
 def compile_to_file():
-    given = parameters.from_command_line(PIPELINE.value)
+    values, given = training_flags.chosen(PIPELINE.value)
     chosen = profile("local")
-    from pipelines.launch.compile import compile_pipeline, specification
+    from pipelines.launch import parameters
+    from pipelines.launch.compile import compile_pipeline
 
-    given = parameters.with_file(given, specification(PIPELINE.value, chosen))
+    file = training_flags.PARAMETERS.value
+    defaults = parameters.resolve(PIPELINE.value, values, given, file)
     path = OUTPUT.value or f"{PIPELINE.value}.yaml"
-    compile_pipeline(PIPELINE.value, chosen, path, given)
+    compile_pipeline(PIPELINE.value, chosen, path, defaults)
     print(path)
 
 
 def submit():
-    given = parameters.from_command_line(PIPELINE.value)
+    values, given = training_flags.chosen(PIPELINE.value)
     chosen = profile("kubeflow")
     if chosen.target == "local":
         raise InputError("--target", "must be kubeflow or vertex for submit", chosen.target)
     if UPLOAD.value and (WAIT.value or chosen.target == "vertex"):
         raise InputError("--upload", "is for kubeflow, without --wait", chosen.target)
-    from pipelines.launch import submit
+    from pipelines.launch import parameters, submit
 
-    sys.exit(
-        submit.submit(PIPELINE.value, chosen, given, {flag.name: flag.value for flag in SUBMIT})
+    file = training_flags.PARAMETERS.value
+    status = submit.submit(
+        PIPELINE.value,
+        chosen,
+        parameters.resolve(PIPELINE.value, values, given, file),
+        options={flag.name: flag.value for flag in SUBMIT},
     )
+    sys.exit(status)
 
 
 if __name__ == "__main__":
-    command_line.run(main, __doc__, GROUPS)
+    command_line.run(main, __doc__, GROUPS, expand)

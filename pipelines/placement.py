@@ -30,8 +30,9 @@ def pipeline_config(profile):
     return config
 
 
-def on_cpu(task, profile):
+def on_cpu(task, profile, display_name=""):
     """A data step: never on an accelerator."""
+    show(task, display_name)
     if profile.target != "local":
         limited(task, profile, profile.data_cpu, profile.data_memory)
         retried(task, profile, profile.data_timeout_hours)
@@ -40,7 +41,7 @@ def on_cpu(task, profile):
     return task.set_caching_options(profile.cache)
 
 
-def on_pool(task, profile, accelerators):
+def on_pool(task, profile, accelerators, display_name=""):
     """Training or evaluation: on the machines of the profile, or a part of one."""
     if accelerators and not profile.cpu_image:
         task.set_container_image(images.TRAINER_GPU)
@@ -52,8 +53,19 @@ def on_pool(task, profile, accelerators):
             task.set_accelerator_limit(accelerators)
     if profile.target == "kubeflow":
         on_nodes(task, profile)
+    return of_training(task, profile, display_name)
+
+
+def of_training(task, profile, display_name=""):
+    """Training or evaluation: retries and caching, wherever it runs."""
+    show(task, display_name)
     retried(task, profile, profile.timeout_hours)
     return task.set_caching_options(profile.cache_training)
+
+
+def show(task, display_name=""):
+    """Shows a task by this name; unless given, that of its component, such as audit labels."""
+    task.set_display_name(display_name or re.sub(r"-\d+$", "", task.name).replace("-", " "))
 
 
 def on_nodes(task, profile):
@@ -94,7 +106,7 @@ def retried(task, profile, timeout_hours):
     """Retries a task that failed, after longer and longer breaks.
 
     Argo counts the longest duration of the backoff from the start of the first attempt, so that it
-    has to cover all of them; Vertex AI allows for an hour.
+    has to cover all of them; Vertex AI allows an hour.
     """
     if not profile.retries:
         return

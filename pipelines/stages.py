@@ -1,4 +1,7 @@
-"""The stages that the pipelines are chained from, each placed as a profile says."""
+"""The stages that the pipelines are chained from, each placed as a profile says.
+
+A stage takes and returns artifacts by the name that the components give them.
+"""
 
 from kfp import dsl
 
@@ -8,113 +11,102 @@ from pipelines import placement
 IMAGENET = "imagenet2012_val"
 
 
-def recorded(profile):
-    """A block of tasks whose end is recorded, however it comes."""
+def record_status(profile):
+    """A block of tasks; how it ended is recorded, also after a failure."""
     task = components.record_status(run_id=dsl.PIPELINE_JOB_ID_PLACEHOLDER)
-    return dsl.ExitHandler(placement.on_cpu(task, profile).set_caching_options(False))
+    placement.on_cpu(task, profile).set_caching_options(False)
+    return dsl.ExitHandler(task, name="run")
 
 
-def prepared_data(profile, dataset, **files):
-    """Prepares. Returns the dataset."""
-    task = components.prepare_dataset(dataset=dataset, **files)
-    return placement.on_cpu(task, profile).outputs["prepared_dataset"]
+def prepare_dataset(profile, display_name="", **settings):
+    """Returns prepared_dataset."""
+    task = placement.on_cpu(components.prepare_dataset(**settings), profile, display_name)
+    return artifact(task, "prepared_dataset")
 
 
-def noisy_data(profile, prepared_dataset, probe, seed, **noise):
-    """Chains inject noise and split probe to a dataset. Returns what `train` takes of it."""
-    noisy = components.inject_noise(prepared_dataset=prepared_dataset, seed=seed, **noise)
-    split = components.split_probe(prepared_dataset=prepared_dataset, seed=seed, **probe)
-    return {
-        "prepared_dataset": prepared_dataset,
-        "noisy_labels": placement.on_cpu(noisy, profile).outputs["noisy_labels"],
-        "probe_split": placement.on_cpu(split, profile).outputs["probe_split"],
-    }
+def inject_noise(profile, prepared_dataset, **noise):
+    """Returns noisy_labels."""
+    task = components.inject_noise(prepared_dataset=prepared_dataset, **noise)
+    return artifact(placement.on_cpu(task, profile), "noisy_labels")
 
 
-def trained(profile, data, method, seed, settings, checkpoint_root, **fold):
-    """Trains, with all the workers of the profile. Returns the checkpoints."""
+def split_probe(profile, prepared_dataset, **size):
+    """Returns probe_split."""
+    task = components.split_probe(prepared_dataset=prepared_dataset, **size)
+    return artifact(placement.on_cpu(task, profile), "probe_split")
+
+
+def train(profile, inputs, display_name="train", **recipe):
+    """Trains, with all the workers of the profile. Returns checkpoints.
+
+    Args:
+      profile: `pipelines.launch.profiles.Profile`.
+      inputs: prepared_dataset, noisy_labels and probe_split.
+      display_name: Of the task.
+      **recipe: method, seed, settings and checkpoint_root; of a fold audit_folds and audit_fold.
+    """
+    arguments = inputs | recipe
     if profile.workspace:
-        checkpoint_root = dsl.WORKSPACE_PATH_PLACEHOLDER
-    inputs = {**data, "method": method, "seed": seed, "settings": settings, **fold}
-    inputs["checkpoint_root"] = checkpoint_root
+        arguments["checkpoint_root"] = dsl.WORKSPACE_PATH_PLACEHOLDER
     if profile.target == "vertex" and profile.custom_job:
-        task = placement.as_custom_job(components.train, profile)(**inputs)
-        placement.retried(task, profile, profile.timeout_hours)
-        return task.set_caching_options(profile.cache_training).outputs["checkpoints"]
+        task = placement.as_custom_job(components.train, profile)(**arguments)
+        return artifact(placement.of_training(task, profile, display_name), "checkpoints")
     tasks = [
         components.train(
-            **inputs,
+            **arguments,
             worker=worker,
             workers=profile.workers,
             worker_minutes=profile.worker_minutes,
         )
         for worker in range(profile.workers)
     ]
-    for task in tasks:
-        placement.on_pool(task, profile, profile.accelerators)
-    return tasks[0].outputs["checkpoints"]
+    for worker, task in enumerate(tasks):
+        name = f"{display_name}, worker {worker}" if profile.workers > 1 else display_name
+        placement.on_pool(task, profile, profile.accelerators, name)
+    return artifact(tasks[0], "checkpoints")
 
 
-def tested(profile, prepared_dataset, checkpoints, name="test"):
-    """Evaluates on one accelerator. Returns the metrics."""
+def evaluate(profile, prepared_dataset, checkpoints, name="test", display_name=""):
+    """Evaluates on one accelerator. Returns metrics."""
     task = components.evaluate(
         prepared_dataset=prepared_dataset, checkpoints=checkpoints, name=name
     )
-    return placement.on_pool(task, profile, min(profile.accelerators, 1)).outputs["metrics"]
+    placement.on_pool(task, profile, min(profile.accelerators, 1), display_name)
+    return artifact(task, "metrics")
 
 
-def audited(profile, data, training, folds, checkpoints, **tested):
-    """Audits the labels by the run, or where `folds` is above 1 by as many that left out a part.
-
-    Then writes the report.
-
-    Args:
-      profile: `pipelines.launch.profiles.Profile`.
-      data: Inputs of `train`.
-      training: The other arguments of `trained`.
-      folds: Pipeline parameter.
-      checkpoints: Of the run.
-      **tested: Its metrics and exported_model.
-    """
-    with dsl.If(folds > 1):
-        numbers = placement.on_cpu(components.number_folds(count=folds), profile)
-        with dsl.ParallelFor(numbers.output, parallelism=profile.parallelism) as fold:
-            judges = trained(profile, data, *training, audit_folds=folds, audit_fold=fold)
-        audit = components.audit_labels(
-            **data, checkpoints=checkpoints, fold_checkpoints=dsl.Collected(judges)
-        )
-        reported(profile, data, audit, checkpoints=checkpoints, **tested)
-    with dsl.Else():
-        audit = components.audit_labels(**data, checkpoints=checkpoints)
-        reported(profile, data, audit, checkpoints=checkpoints, **tested)
-
-
-def reported(profile, data, audit, **run):
-    """Places an audit, and chains the report of the run to it."""
-    label_audit = placement.on_pool(audit, profile, min(profile.accelerators, 1))
-    task = components.write_report(
-        prepared_dataset=data["prepared_dataset"],
-        noisy_labels=data["noisy_labels"],
-        label_audit=label_audit.outputs["label_audit"],
-        **run,
+def evaluate_on_imagenet(profile, data, imagenet_val, checkpoints):
+    """Evaluates a run on WebVision classes on the validation set of ImageNet."""
+    prepared = prepare_dataset(
+        profile,
+        display_name="prepare ImageNet",
+        dataset=IMAGENET,
+        data=data,
+        imagenet_val=imagenet_val,
     )
-    placement.on_cpu(task, profile)
+    evaluate(
+        profile,
+        **prepared,
+        checkpoints=checkpoints,
+        name="imagenet",
+        display_name="evaluate on ImageNet",
+    )
 
 
-def exported(profile, data, checkpoints):
-    """Exports a model to serve, and on Vertex AI registers it if asked. Returns it."""
+def export_model(profile, inputs, checkpoints):
+    """Exports a model for serving; Vertex AI registers it if asked. Returns exported_model."""
     task = components.export_model(
-        prepared_dataset=data["prepared_dataset"],
-        probe_split=data["probe_split"],
+        prepared_dataset=inputs["prepared_dataset"],
+        probe_split=inputs["probe_split"],
         checkpoints=checkpoints,
     )
     placement.on_pool(task, profile, min(profile.accelerators, 1))
     if profile.register_model:
-        registered(profile, task.outputs["Output"])
-    return task.outputs["exported_model"]
+        register_model(profile, task.outputs["Output"])
+    return artifact(task, "exported_model")
 
 
-def registered(profile, saved_model):
+def register_model(profile, saved_model):
     """Uploads the SavedModel at an address to the Model Registry of Vertex AI."""
     from google_cloud_pipeline_components.types import artifact_types
     from google_cloud_pipeline_components.v1.model import ModelUploadOp
@@ -127,10 +119,53 @@ def registered(profile, saved_model):
     task = ModelUploadOp(
         display_name=profile.register_model, unmanaged_container_model=served.output
     )
+    placement.show(task, "register model")
     placement.retried(task, profile, profile.data_timeout_hours)
 
 
-def tested_on_imagenet(profile, checkpoints, data, imagenet_val):
-    """Evaluates a run on WebVision classes on the validation set of ImageNet."""
-    images = prepared_data(profile, IMAGENET, data=data, imagenet_val=imagenet_val)
-    return tested(profile, images, checkpoints, "imagenet")
+def audit_and_report(profile, inputs, recipe, folds, run):
+    """Audits the labels, by the run or for `folds` above 1 out of sample; reports on the run.
+
+    Args:
+      profile: `pipelines.launch.profiles.Profile`.
+      inputs: Of `train`.
+      recipe: Of `train`.
+      folds: Pipeline parameter: how many runs each leave out a part of the training examples.
+      run: checkpoints, metrics and exported_model.
+    """
+    checkpoints = run["checkpoints"]
+    with dsl.If(folds > 1, name="audit by folds"):
+        numbers = placement.on_cpu(components.number_folds(count=folds), profile).output
+        with dsl.ParallelFor(numbers, name="folds", parallelism=profile.parallelism) as number:
+            fold = {"audit_folds": folds, "audit_fold": number}
+            trained = train(profile, inputs, "train without a fold", **recipe, **fold)
+        fold_checkpoints = dsl.Collected(trained["checkpoints"])
+        audit = components.audit_labels(
+            **inputs, checkpoints=checkpoints, fold_checkpoints=fold_checkpoints
+        )
+        write_report(profile, inputs, run, audit)
+    with dsl.Else(name="audit by the run"):
+        audit = components.audit_labels(**inputs, checkpoints=checkpoints)
+        write_report(profile, inputs, run, audit)
+
+
+def write_report(profile, inputs, run, audit):
+    """Places an audit, and chains the report of the run to it."""
+    placement.on_pool(audit, profile, min(profile.accelerators, 1))
+    task = components.write_report(
+        prepared_dataset=inputs["prepared_dataset"],
+        noisy_labels=inputs["noisy_labels"],
+        **artifact(audit, "label_audit"),
+        **run,
+    )
+    placement.on_cpu(task, profile)
+
+
+def compare_runs(profile, metrics):
+    """Puts the metrics of several runs side by side."""
+    placement.on_cpu(components.compare_runs(metrics=metrics), profile)
+
+
+def artifact(task, name):
+    """An output of a task, by its name."""
+    return {name: task.outputs[name]}

@@ -35,14 +35,13 @@ def two_replicas():
 
 @pytest.fixture(scope="session")
 def engine():
-    """A client of the Docker engine, which has the images of this code."""
+    """A client of the Docker engine, which has the image of this code."""
     try:
         client = docker.from_env()
-        for name in (images.DATA, images.TRAINER):
-            client.images.get(name)
+        client.images.get(images.TRAINER)
     except docker.errors.DockerException as error:
         lacking = pytest.fail if os.environ.get("CI") else pytest.skip
-        lacking(f"needs a Docker engine and the images of make build-images: {error}")
+        lacking(f"needs a Docker engine and the image of make build-images: {error}")
     return client
 
 

@@ -16,6 +16,7 @@ LAYERS = (
     ("pipelines",),
     ("components",),
     ("trainer.__main__",),
+    ("trainer.dataset_flags",),
     ("trainer.local_run", "trainer.command_line"),
     ("trainer.report",),
     ("trainer.audit", "trainer.serving"),

@@ -7,8 +7,7 @@ import sys
 import pytest
 from absl import flags
 
-from pipelines.launch import parameters, profiles
-from pipelines.launch.compile import specification
+from pipelines.launch import parameters, training_flags
 from trainer.errors import InputError
 
 WRONG = [
@@ -30,7 +29,7 @@ WRONG = [
         "--data: is where the images are, for image_folder, csv, ",
     ),
     (
-        "trainer --data=file",
+        "trainer --dataset=digits --data=file",
         "--data: is where the images are, for image_folder, csv, ",
     ),
     (
@@ -116,9 +115,9 @@ WRONG = [
     ("pipelines run --data=none", "--data: must name a folder with one for each class in it, or a"),
     ("pipelines run --output_dir=.", "--output_dir: must be new or empty, or have the run.json"),
     ("pipelines run --pipeline=sweep --audit_folds=2", "--audit_folds: is for --pipeline=training"),
-    ("pipelines", "command: must be one of run, compile, submit. Received: ''"),
+    ("pipelines", "command: must be one of run, compile, submit; usage: python -m pipelines run|"),
     ("pipelines walk", "command: must be one of run, compile, submit. Received: 'walk'"),
-    ("pipelines run --pipeline=trainings", "--pipeline: must be one of training, sweep, webvision"),
+    ("pipelines run --pipeline=trainings", "--pipeline: must be one of training, sweep."),
     (
         "pipelines run --runner=moon",
         "--runner: must be one of subprocess, docker. Received: 'moon'",
@@ -140,7 +139,25 @@ WRONG = [
     ("pipelines run --runner=docker --gpus=some", "--gpus: must be a number or all."),
     ("pipelines run --target=vertex", "--target: must be local for run; others take submit."),
     ("pipelines run --use_imagenet_as_eval", "--use_imagenet_as_eval: is for --dataset=webvision"),
-    ("pipelines run --pipeline=webvision --noise=pair", "--noise: is for training and sweep;"),
+    ("pipelines run --experiment=ieg_x", "--experiment: must be one of ieg_cifar10_uniform_0.2, "),
+    (
+        "pipelines run --dataset=digits_uniform_0.9 --noise=pair",
+        "--noise: contradicts --dataset=digits_uniform_0.9; give one of them. Received: 'pair'",
+    ),
+    (
+        "trainer --dataset=digits_uniform_0.9 --noise_ratio=0.4",
+        "--noise_ratio: contradicts --dataset=digits_uniform_0.9; give one of them. Received: 0.4",
+    ),
+    ("trainer --dataset=digits --noise_ratio=0.4", "--noise_ratio: is for a noise to add; --noise"),
+    ("pipelines run --pipeline=sweep --seeds=1,2 --seed=3", "--seed: contradicts --seeds; give"),
+    (
+        "pipelines run --pipeline=sweep --dataset=digits_pair_0.4 --noise_ratios=0.2,0.4",
+        "--noise_ratios: contradicts the noise ratio 0.4; give one of them.",
+    ),
+    (
+        "pipelines run --pipeline=sweep --imagenet_val=a",
+        "--imagenet_val: is for --pipeline=training",
+    ),
     ("pipelines run --parameters=none.yaml", "--parameters: must be a YAML file"),
     ("pipelines compile --target=moon", "--target: must be one of local, kubeflow, vertex."),
     ("pipelines compile --profile=moon", "--profile: must be one of local, kind-cpu, "),
@@ -201,10 +218,9 @@ def test_wrong_parameters_in_a_file(content, tmp_path):
     (tmp_path / "file.yaml").write_text(content)
     pipeline = "sweep" if content.startswith("runs") else "training"
     flags.FLAGS.unparse_flags()
-    flags.FLAGS(["", f"--parameters={tmp_path}/file.yaml"])
-    spec = specification(pipeline, profiles.resolve("local", "local"))
+    flags.FLAGS([""])
     with pytest.raises(InputError) as error:
-        parameters.with_file(parameters.from_command_line(pipeline), spec)
+        parameters.resolve(pipeline, *training_flags.chosen(pipeline), tmp_path / "file.yaml")
     flags.FLAGS.unparse_flags()
     assert str(error.value).startswith(PARAMETERS[content])
 
@@ -214,9 +230,9 @@ def test_whole_numbers_are_taken_for_both_kinds(tmp_path):
         "{noise_ratio: 1, seed: 2.0, settings: {max_iteration: 3.0}}"
     )
     flags.FLAGS.unparse_flags()
-    flags.FLAGS(["", f"--parameters={tmp_path}/file.yaml"])
-    spec = specification("training", profiles.resolve("local", "local"))
-    found = parameters.with_file(parameters.from_command_line("training"), spec)
+    flags.FLAGS([""])
+    chosen = training_flags.chosen("training")
+    found = parameters.resolve("training", *chosen, tmp_path / "file.yaml")
     flags.FLAGS.unparse_flags()
     assert [type(found[name]) for name in ("noise_ratio", "seed")] == [float, int]
 

@@ -11,38 +11,27 @@ from pathlib import Path
 
 from absl import flags
 
-from trainer import artifacts, command_line, local_run, outputs, storage
-from trainer.data import request, sources
+from trainer import artifacts, command_line, dataset_flags, local_run, outputs, storage
+from trainer.data import request
 from trainer.errors import InputError
 from trainer.serving import predict
-from trainer.settings.data import NOISES, DataSettings
-from trainer.settings.experiments import EXPERIMENTS, expand
+from trainer.settings.data import DataSettings
+from trainer.settings.experiments import expand
 from trainer.settings.fields import check_choice
 from trainer.training import configuration, workers
 
 NO_EFFECT = {
     "ds_include_metadata": "ids and clean labels are always there",
-    "use_ema": "weights are always averaged",
+    "use_ema": "EMA weights are always kept",
     "post_batch_mode_autoaug": "unused there",
 }
-DATASET = flags.DEFINE_string(
-    "dataset",
-    "digits_uniform_0.9",
-    "<dataset>_<noise>_<ratio>, or <dataset> alone, with its labels as they are;"
-    f" datasets: {', '.join(sources.OFFERED)}, tfds:<name>; noises: {', '.join(NOISES)}",
-)
-EXPERIMENT = flags.DEFINE_string(
-    "experiment", None, f"the flags of a published experiment: {', '.join(EXPERIMENTS)}"
-)
-USE_IMAGENET_AS_EVAL = flags.DEFINE_boolean(
-    "use_imagenet_as_eval", False, "webvisionmini: test on the ImageNet validation set as well"
-)
 MODES = ("train", "evaluation", "audit", "export", "report", "review", "predict")
 # Flags that mean something in some of them only.
-OF_RUNS = (*(field.name for field in dataclasses.fields(DataSettings)), *configuration.NAMES)
+OF_RUNS = (*(field.name for field in dataclasses.fields(DataSettings)), *configuration.fields())
 FOR_MODES = {
     **dict.fromkeys(OF_RUNS, MODES[:-1]),
-    **dict.fromkeys(("dataset", "checkpoint_path", "experiment"), MODES[:-1]),
+    **dict.fromkeys(("dataset", "noise", "noise_ratio", "source"), MODES[:-1]),
+    **dict.fromkeys(("checkpoint_path", "experiment"), MODES[:-1]),
     "model": ("predict",),
     "json": ("predict",),
     "csv": ("predict",),
@@ -71,12 +60,12 @@ for name, reason in NO_EFFECT.items():
     flags.DEFINE_boolean(name, None, f"accepted from commands of the IEG release; {reason}")
 GROUPS = {
     "Command": [
-        *("*mode", "*dataset", "*checkpoint_path", "experiment", "model", "json", "csv"),
-        *("review", "use_imagenet_as_eval"),
+        *("*mode", "*checkpoint_path", "model", "json", "csv", "review"),
     ],
+    **dataset_flags.GROUP,
 }
 flags.DEFINE_alias("dataset_dir", "data")  # its name in the IEG release
-flags.adopt_module_key_flags(command_line)
+flags.adopt_module_key_flags(dataset_flags)
 
 
 def main(arguments):
@@ -94,13 +83,12 @@ def main(arguments):
             raise InputError("--csv", "says otherwise than --json; give one of them", True)
         form = "json" if JSON.value else "csv" if CSV.value else "table"
         return min(1, predict.predict(Path(MODEL.value), arguments, form))
-    dataset, noise, noise_ratio = request.parse(DATASET.value)
-    files = request.resolve(DATASET.value, **command_line.given_data())
+    name, dataset, noise, noise_ratio = dataset_flags.noisy_dataset()
+    files = request.resolve(name, **command_line.given_data())
     request.check(dataset, noise, noise_ratio, files)
-    if USE_IMAGENET_AS_EVAL.value and dataset != "webvisionmini":
-        raise InputError("--use_imagenet_as_eval", "is for --dataset=webvisionmini", dataset)
+    dataset_flags.check_imagenet(dataset)
     settings = configuration.resolve(dataset, **command_line.given_training())
-    place = CHECKPOINT_PATH.value or f"runs/{DATASET.value}/{settings.method}"
+    place = CHECKPOINT_PATH.value or f"runs/{name}/{settings.method}"
     worker, count = workers.this_worker()
     if count > 1 and storage.is_remote(place):
         rule = "must be a directory that all workers see, such as a mounted bucket"
@@ -114,14 +102,14 @@ def main(arguments):
         print(f"worker {worker} of {count}; worker 0 shows the progress and writes to {place}")
     with storage.mirrored(place) as (root, send):
         if mode == "train":
-            claim(root, files, settings, worker)
+            claim(root, name, files, settings, worker)
             data = dataset, noise, noise_ratio, files
             local_run.train(root, *data, settings, worker, send, seen)
         else:
             if root.is_dir() and not worker:
                 outputs.hold(root, "--checkpoint_path")
             given = command_line.given_data() | command_line.given_training()
-            check_same(root, given | ({"dataset": DATASET.value} if DATASET.present else {}))
+            check_same(root, given | ({"dataset": name} if dataset_flags.given() else {}))
         if worker:
             return
         if mode == "audit":
@@ -133,7 +121,7 @@ def main(arguments):
         elif mode == "review":
             found = {"decisions": local_run.review(root, REVIEW.value)}
         else:
-            found = local_run.evaluate(root, files, USE_IMAGENET_AS_EVAL.value)
+            found = local_run.evaluate(root, files, dataset_flags.USE_IMAGENET_AS_EVAL.value)
     print(json.dumps(found, indent=2))
     print(f"outputs: {place}")
 
@@ -149,9 +137,9 @@ def check_before(place, dataset, noise, files):
     return seen
 
 
-def claim(root, files, settings, worker):
+def claim(root, dataset, files, settings, worker):
     """Makes `root` the directory of this run; InputError if it is that of another one."""
-    run = {"dataset": DATASET.value} | dataclasses.asdict(files) | dataclasses.asdict(settings)
+    run = {"dataset": dataset} | dataclasses.asdict(files) | dataclasses.asdict(settings)
     check_same(root, run, run)
     if worker:
         return

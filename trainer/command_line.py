@@ -11,7 +11,6 @@ from absl import app, flags, logging
 
 from trainer.errors import InputError, Preempted, RemoteError, TrainingError
 from trainer.methods import METHODS
-from trainer.networks import NETWORKS
 from trainer.settings import training
 from trainer.settings.data import DataSettings
 from trainer.settings.recipes import RECIPES
@@ -29,7 +28,6 @@ STATUS = {
     TrainingError: 1,
     RemoteError: 1,
 }
-CHOICES = {"method": tuple(METHODS), "network_name": tuple(NETWORKS)}
 HELP = ("--help", "-help", "--helpfull", "--helpshort", "-h", "-?")
 WIDTH, INDENT = 100, 6
 
@@ -49,13 +47,7 @@ def setting_groups():
 
 def help_of(field):
     """What a setting sets, its values or range, and its defaults, in a line."""
-    limits = field.metadata
-    choices = CHOICES.get(field.name) or limits["choices"]
-    text = limits["help"]
-    if choices and not all(choice in text for choice in choices):
-        text += f": {', '.join(choices)}"
-    if (limits["low"], limits["high"]) == (0, 1) and "[0, 1]" not in text:
-        text += ", in [0, 1]"
+    text = configuration.meaning(field)
     recipes = RECIPES | {name: method.recipe for name, method in METHODS.items()}
     defaults = {} if field.default == "" else {field.default: ["default"]}
     for name, recipe in recipes.items():
@@ -83,7 +75,7 @@ def given_data():
 
 def given_training():
     """Those of a training and its method."""
-    return given(configuration.NAMES)
+    return given(configuration.fields())
 
 
 def check_for(command, scopes, prefix=""):

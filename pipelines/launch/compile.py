@@ -1,17 +1,19 @@
 """From a pipeline to the YAML that a target runs."""
 
+import functools
 from pathlib import Path
 
 from google.protobuf import json_format
 from kfp import compiler
 
-from pipelines import sweep, training, webvision
+from components import images
+from pipelines import sweep, training
+from pipelines.launch.profiles import Profile
 from trainer.errors import InputError
 
 PIPELINES = {
     "training": training.pipeline,
     "sweep": sweep.pipeline,
-    "webvision": webvision.pipeline,
 }
 
 
@@ -25,8 +27,10 @@ def compile_pipeline(name, profile, path, defaults=None):
       defaults: Parameters by name that have another default than the pipeline's own.
 
     Raises:
-      InputError: The file cannot be written.
+      InputError: The file cannot be written, or the images have no names.
     """
+    if profile.target != "local":
+        images.check()
     if not str(path).endswith((".yaml", ".yml")):
         raise InputError("--output", "must be the name of a YAML file, such as a.yaml", str(path))
     try:
@@ -41,3 +45,15 @@ def compile_pipeline(name, profile, path, defaults=None):
 def specification(name, profile):
     """The compiled pipeline, as a dictionary."""
     return json_format.MessageToDict(PIPELINES[name](profile).pipeline_spec)
+
+
+@functools.cache
+def definitions(name):
+    """{parameter: {"parameterType", "description", ...}} of a pipeline, for any profile."""
+    return specification(name, Profile())["root"]["inputDefinitions"]["parameters"]
+
+
+def display_names(spec):
+    """Display name of each task, by its name in a compiled pipeline."""
+    dags = [spec["root"]["dag"], *(c["dag"] for c in spec["components"].values() if "dag" in c)]
+    return {name: task["taskInfo"]["name"] for dag in dags for name, task in dag["tasks"].items()}

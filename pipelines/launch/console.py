@@ -1,6 +1,6 @@
-"""What a person sees of all that is said: progress, warnings and the reason of a failure.
+"""What the terminal shows of the log: progress, warnings and the reason of a failure.
 
-Of what a task prints, lines that begin with "note: " or "warning: " reach the terminal.
+A task's lines reach the terminal if they begin with "note: " or "warning: ".
 """
 
 import io
@@ -9,29 +9,30 @@ import sys
 import threading
 import time
 
-DETERMINISTIC = ("InputError", "TrainingError")  # another attempt would end in the same way
+DETERMINISTIC = ("InputError", "TrainingError")  # a retry would end in the same way
 KILLED = (-9, 137)
 COLOUR = re.compile(r"\x1b\[\d+m")
 
 
 class Task(threading.local):
-    """What is known of the task that runs in a thread: of a loop, two run at a time."""
+    """The task that runs in a thread; of a loop, two run at a time."""
 
     name = line = ""
     failure = None  # kind of error, if it is one of ours, and reason
 
 
 class Console(io.TextIOBase):
-    """Writes everything to the log, and to the terminal what a person waits for.
+    """Writes everything to the log, and progress, warnings and failures to the terminal.
 
     Args:
       log: Text stream.
       terminal: Text stream.
-      total: How many tasks there are.
+      total: Number of tasks.
+      names: Display name of each task, by its name in the pipeline.
     """
 
-    def __init__(self, log, terminal, total):
-        self.log, self.terminal, self.total = log, terminal, total
+    def __init__(self, log, terminal, total, names):
+        self.log, self.terminal, self.total, self.names = log, terminal, total, names
         self.started = time.monotonic()
         self.count = 0
         self.failure = None  # that of the first task that failed
@@ -63,9 +64,9 @@ class Console(io.TextIOBase):
             self.task.failure = self.task.failure or (None, match[0])
 
     def begin(self, name):
-        """The name of a task, with its number."""
+        """The display name of a task, with its number."""
         self.count += 1
-        self.task.name = f"[{self.count}/{self.total}] {re.sub(r'-[0-9]+$', '', name)}"
+        self.task.name = f"[{self.count}/{self.total}] {self.names.get(name, name)}"
         return self.task.name
 
     def tell(self, line):
@@ -73,15 +74,15 @@ class Console(io.TextIOBase):
         self.terminal.flush()
 
     def persistent(self, run, retries, backoff):
-        """A function that runs a task, and again after a failure that may have been by chance.
+        """A function that runs a task, and retries it after a failure that may be by chance.
 
         Args:
           run: Function that runs a task in this thread. Returns its exit status.
-          retries: Further attempts.
-          backoff: Seconds before the first of them, then twice as long each time.
+          retries: How often.
+          backoff: Seconds before the first retry, then twice as long each time.
         """
 
-        def attempt(*arguments, **options):
+        def run_with_retries(*arguments, **options):
             for number in range(retries + 1):
                 self.task.failure = None
                 status = run(*arguments, **options)
@@ -95,15 +96,15 @@ class Console(io.TextIOBase):
                     self.failure = self.failure or (kind, f"{where}{reason}")
                     return status
                 delay = backoff * 2**number
-                self.tell(f"{self.task.name}: failed, again in {delay} s")
+                self.tell(f"{self.task.name}: failed, retry in {delay} s")
                 time.sleep(delay)
 
-        return attempt
+        return run_with_retries
 
     def explain(self, error):
         """Says why a run failed. Returns the exit status."""
         kind, reason = self.failure or (None, COLOUR.sub("", str(error)))
         if not kind:
-            reason += f"; all that was said is in {self.log.name}"
+            reason += f"; the log is {self.log.name}"
         sys.stderr.write(f"error: {reason}\n")
         return 2 if kind == "InputError" else 1

@@ -1,4 +1,4 @@
-"""kfp's Docker runner, which tells a container that failed from one that did well."""
+"""kfp's Docker runner, with the exit status of each container."""
 
 import os
 import re

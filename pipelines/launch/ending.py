@@ -1,4 +1,4 @@
-"""What a run says at its end: how good the model is, which labels look wrong, what comes next."""
+"""The last lines of a run: test accuracy, label issues, files, and the next commands."""
 
 import json
 import os

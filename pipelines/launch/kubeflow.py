@@ -81,7 +81,7 @@ class Kubeflow:
             raise InputError("--token_file", "must hold one token", self.token_file)
         configuration.api_key["authorization"] = token
 
-    def run(self, pipeline_file, name, parameters, experiment, pipeline_root, service_account):
+    def run(self, pipeline_file, name, parameters, run_experiment, pipeline_root, service_account):
         """Starts a run. Returns its id."""
         documents = list(yaml.safe_load_all(Path(pipeline_file).read_text()))
         spec = documents[0]
@@ -90,7 +90,7 @@ class Kubeflow:
         runtime = api.V2beta1RuntimeConfig(parameters=parameters, pipeline_root=pipeline_root)
         run = api.V2beta1Run(
             display_name=name,
-            experiment_id=self.experiment(experiment or "ieg-pipeline"),
+            experiment_id=self.experiment(run_experiment or "ieg-pipeline"),
             pipeline_spec=spec,
             runtime_config=runtime,
             service_account=service_account,

@@ -2,7 +2,7 @@
 
 <output_dir>/
   run.json                the command, its tasks' directory, whether it has finished, the results
-  <pipeline>-<time>/      the tasks' artifacts; a run that was cut off is resumed there
+  <pipeline>-<time>/      the tasks' artifacts; a run that was cut off resumes there
   ...                     the results, replaced when a run has finished
 """
 
@@ -20,9 +20,9 @@ FLAG = "--output_dir"
 SHOWN, WIDTH = 3, 60  # parameters in a message, and characters of each
 STATES = {
     "new": "",
-    "resumed": "the run in {} is resumed",
+    "resumed": "the run in {} resumes",
     "repeated": "{} has the results of this command; they are replaced when it has finished again",
-    "changed": "the run in {} starts anew: code or data are others, or --no_cache is given",
+    "changed": "the run in {} starts anew: code or data differ, or --no_cache is given",
 }
 
 
@@ -32,9 +32,9 @@ class OutputDirectory:
     Args:
       root: Its path.
       command: The pipeline and its parameters: what a directory belongs to.
-      version: Of code and data; a run is only resumed with the same.
+      version: Of code and data; a run resumes with the same only.
       read: Paths of its inputs, by the flag that names them.
-      resume: Whether a run that was cut off is resumed at all.
+      resume: Whether a run that was cut off resumes at all.
 
     Attributes:
       tasks: `pathlib.Path` of the directory of the tasks.
@@ -69,12 +69,12 @@ class OutputDirectory:
         self.record |= facts
         artifacts.write_json(self.root / RECORD, self.record)
 
-    def finish(self, results, artifacts):
+    def finish(self, results, made_artifacts):
         """Puts the results in their place; those of before that were edited stay beside them.
 
         Args:
           results: Path of each result by its name in this directory.
-          artifacts: Path of each artifact by its kind.
+          made_artifacts: Path of each artifact by its kind.
         """
         for name, made in results.items():
             place = self.root / name
@@ -84,7 +84,7 @@ class OutputDirectory:
                 (shutil.copytree if made.is_dir() else shutil.copy)(made, partial)
                 if partial.is_file():
                     self.record["files"][name] = artifacts.fingerprint(partial)
-        places = {kind: str(path.relative_to(self.root)) for kind, path in artifacts.items()}
+        places = {kind: str(path.relative_to(self.root)) for kind, path in made_artifacts.items()}
         self.write(artifacts=places, state="finished")
 
     def edited(self, place):
@@ -141,14 +141,14 @@ def flat(parameters):
     return outer | {name: value for each in inner for name, value in each.items()}
 
 
-def default(name, *run):
+def default(name, **identity):
     """The first of runs/<name>, runs/<name>-2, ... that a run may have; says why not the first.
 
     A run of the same command that was cut off comes before one that has finished.
 
     Args:
       name: Of the pipeline.
-      *run: `OutputDirectory`'s arguments but for the first.
+      **identity: `OutputDirectory`'s arguments but for the first.
     """
     names = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
     places = (Path("runs", each) for each in names)
@@ -157,14 +157,14 @@ def default(name, *run):
         if not place.exists():
             break
         try:
-            mine.append((check(place, run[0]).get("state") == "finished", place))
+            mine.append((check(place, identity["command"]).get("state") == "finished", place))
         except Taken as taken:
             reasons[place] = taken
     mine.sort(key=lambda found: found[0])
     candidates = itertools.chain((found for _, found in mine), [place], places)
     for place in candidates:
         try:
-            found = OutputDirectory(place, *run)
+            found = OutputDirectory(place, **identity)
         except Taken as taken:
             reasons[place] = taken
             continue

@@ -14,9 +14,7 @@ from trainer.errors import InputError
 from trainer.settings.fields import check_choice, check_range
 
 TARGETS = ("local", "kubeflow", "vertex")
-ONE_GPU = {"local": "local", "kubeflow": "kubeflow-gpu", "vertex": "vertex-l4x1"}
-EIGHT_GPUS = {"local": "local", "kubeflow": "gke-a100x8", "vertex": "vertex-a100x8"}
-DEFAULTS = {"training": ONE_GPU, "sweep": ONE_GPU, "webvision": EIGHT_GPUS}
+DEFAULTS = {"local": "local", "kubeflow": "kubeflow-gpu", "vertex": "vertex-l4x1"}
 NAMED = yaml.safe_load(Path(__file__).with_name("profiles.yaml").read_text())
 QUANTITY = re.compile(r"\d+(\.\d+)?([KMGTPE]i?|m)?")
 QUANTITIES = (
@@ -46,10 +44,8 @@ class Profile:
     memory: str = setting("", "memory of training and evaluation")
     data_cpu: str = setting("2", "CPUs of each data step")
     data_memory: str = setting("4Gi", "memory of each data step")
-    cpu_request: str = setting(
-        "", "Kubeflow: CPUs that a node must have free for a task, if fewer than it may use"
-    )
-    memory_request: str = setting("", "Kubeflow: the same of memory")
+    cpu_request: str = setting("", "Kubeflow: CPU request of a task, if lower than its limit")
+    memory_request: str = setting("", "Kubeflow: memory request of a task, if lower than its limit")
     shared_memory: str = setting("", "Kubeflow: size of /dev/shm, which NCCL and TensorFlow share")
     cpu_image: bool = setting(
         False, "train in the image for CPUs, also where accelerators are asked for: they are fake"
@@ -61,7 +57,7 @@ class Profile:
     tolerations: list = field(
         default_factory=list, metadata={"help": "Kubeflow: further taints that training tolerates"}
     )
-    spot: bool = setting(False, "train on machines that may be taken away")
+    spot: bool = setting(False, "train on spot machines, which may be preempted")
     workspace: str = setting(
         "", "Kubeflow: size of a volume of the run for checkpoints; else --checkpoint_root has them"
     )
@@ -74,17 +70,17 @@ class Profile:
         "us-docker.pkg.dev/vertex-ai/prediction/tf2-cpu.2-15:latest",
         "Vertex AI: image that serves the registered model",
     )
-    retries: int = setting(3, "further attempts at a task that failed")
-    backoff: int = setting(60, "seconds before the first of them; then twice as long each time")
-    timeout_hours: int = setting(168, "time a training may take")
-    data_timeout_hours: int = setting(24, "Kubeflow: time a data step may take")
-    ttl_hours: int = setting(168, "Kubeflow: time after which a finished run leaves the cluster")
+    retries: int = setting(3, "retries of a task that failed")
+    backoff: int = setting(60, "seconds before the first retry; then twice as long each time")
+    timeout_hours: int = setting(168, "hours that training, evaluation or audit may take")
+    data_timeout_hours: int = setting(24, "Kubeflow: hours that a data step may take")
+    ttl_hours: int = setting(168, "Kubeflow: hours after which a finished run leaves the cluster")
     failed_ttl_hours: int = setting(
-        24, "Kubeflow: the same of a failed run, whose volume is kept until then"
+        24, "Kubeflow: hours after which a failed run leaves the cluster, with its volume"
     )
     parallelism: int = setting(2, "runs of a sweep at a time")
-    cache: bool = setting(True, "reuse what a data step made of the same inputs in an earlier run")
-    cache_training: bool = setting(False, "the same for training and evaluation")
+    cache: bool = setting(True, "reuse what data steps made of the same inputs in an earlier run")
+    cache_training: bool = setting(False, "reuse training and evaluation as well")
 
     def __post_init__(self):
         check_choice("target", self.target, TARGETS)

@@ -2,7 +2,7 @@
 
 <output_dir>/
   pipeline.yaml                    what was run
-  log.txt                          all that kfp and the tasks said
+  log.txt                          the log of kfp and of the tasks
   metrics.json or summary.json     the result, of a training or a sweep
   report.html                      the same as a page; of a training also which labels look wrong
   label_issues.csv                 of a training, these labels as a table
@@ -27,19 +27,16 @@ from kfp import compiler, local
 from kfp.local import docker_task_handler, executor_input_utils, subprocess_task_handler
 
 from pipelines.launch import docker_runner, ending
-from pipelines.launch.compile import PIPELINES
+from pipelines.launch.checks import data_config
+from pipelines.launch.compile import PIPELINES, display_names
 from pipelines.launch.console import Console
 from pipelines.launch.output_directory import STATES, OutputDirectory, default
-from pipelines.launch.parameters import absolute, inputs_of, with_file
+from pipelines.launch.paths import absolute
 from pipelines.launch.progress import number_of_tasks
 from trainer import artifacts
 from trainer.data import inputs
 
-RESULTS = {
-    "training": "**/metrics.json",
-    "webvision": "**/metrics.json",
-    "sweep": "**/summary.json",
-}
+RESULTS = {"training": "**/metrics.json", "sweep": "**/summary.json"}
 # What is put where a person looks, besides these.
 KEPT = {
     "pipeline.yaml": "pipeline.yaml",
@@ -58,7 +55,7 @@ def run(name, profile, parameters, output_dir=None, runner="subprocess", gpus=No
     Args:
       name: Of the pipeline.
       profile: `pipelines.launch.profiles.Profile` for this machine.
-      parameters: Of the pipeline, from the command line.
+      parameters: Of the pipeline, from `pipelines.launch.parameters.resolve`.
       output_dir: `pathlib.Path` of the directory to write to; one below runs/ unless given.
       runner: subprocess or docker.
       gpus: For docker, how many GPUs training sees, or "all".
@@ -69,25 +66,41 @@ def run(name, profile, parameters, output_dir=None, runner="subprocess", gpus=No
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, end)
-    # Within a run kfp reuses what is finished; the attempts are those of `Console.persistent`.
+    # Within a run kfp reuses what is finished; the retries are those of `Console.persistent`.
     local_profile = dataclasses.replace(profile, cache_training=profile.cache, retries=0)
     pipeline = PIPELINES[name](local_profile)
     spec = json_format.MessageToDict(pipeline.pipeline_spec)
-    parameters, paths = absolute(with_file(parameters, spec))
-    seen = inputs.check(*inputs_of(name, parameters))
+    parameters, paths = absolute(parameters)
+    seen = inputs.check(parameters["dataset"], data_config(parameters), parameters["noise"])
     kfp_runner = choose(runner, spec, paths, gpus, profile)
-    command = json.loads(json.dumps({"pipeline": name, **parameters}))
-    version = hashlib.sha256(json.dumps([spec, seen, runner], sort_keys=True).encode()).hexdigest()
-    read = {flag: parameters.get(flag) for flag in inputs.READ}
-    run = command, version, read, profile.cache
-    directory = OutputDirectory(output_dir, *run) if output_dir else default(name, *run)
-    if directory.state != "new":
-        print(STATES[directory.state].format(directory.root), flush=True)
+    directory = claim(name, parameters, [spec, seen, runner], output_dir, resume=profile.cache)
     end_left_behind(directory.tasks, runner)
     compiler.Compiler().compile(pipeline, str(directory.tasks / "pipeline.yaml"))
     place(kfp_runner, directory, profile.cache)
-    execute(pipeline, parameters, directory, profile, number_of_tasks(spec, parameters))
+    execute(pipeline, spec, parameters, directory, profile)
     conclude(name, directory)
+
+
+def claim(name, parameters, made_of, output_dir, resume):
+    """The directory of the run, which this process has to itself.
+
+    Args:
+      name: Of the pipeline.
+      parameters: Of the pipeline.
+      made_of: Code and data: what it is made of, as JSON. A run resumes with the same only.
+      output_dir: Its path; one below runs/ unless given.
+      resume: Whether a run that was cut off resumes at all.
+    """
+    identity = {
+        "command": json.loads(json.dumps({"pipeline": name, **parameters})),
+        "version": hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest(),
+        "read": {flag: parameters.get(flag) for flag in inputs.READ},
+        "resume": resume,
+    }
+    directory = OutputDirectory(output_dir, **identity) if output_dir else default(name, **identity)
+    if directory.state != "new":
+        print(STATES[directory.state].format(directory.root), flush=True)
+    return directory
 
 
 def place(kfp_runner, directory, cache):
@@ -104,13 +117,14 @@ def place(kfp_runner, directory, cache):
     )
 
 
-def execute(pipeline, parameters, directory, profile, total):
+def execute(pipeline, spec, parameters, directory, profile):
     """Runs the tasks; SystemExit if one fails."""
+    total, names = number_of_tasks(spec, parameters), display_names(spec)
     os.environ.setdefault("TQDM_MININTERVAL", "3")  # of the tasks: each change is a line here
     os.environ["PYTHONIOENCODING"] = "utf-8:backslashreplace"  # kfp ends at a line it cannot decode
     with (
         open(directory.root / "log.txt", "a", 1, "utf-8", "backslashreplace") as log,
-        Console(log, sys.stdout, total) as console,
+        Console(log, sys.stdout, total, names) as console,
         contextlib.redirect_stdout(console),
     ):
         logging.basicConfig(level=logging.INFO, format="%(message)s", stream=console, force=True)
@@ -118,8 +132,9 @@ def execute(pipeline, parameters, directory, profile, total):
             (subprocess_task_handler, "run_local_subprocess"),
             (docker_task_handler, "run_docker_container"),
         ):
-            attempts = getattr(handler, function), profile.retries, profile.backoff
-            setattr(handler, function, console.persistent(*attempts))
+            run_task = getattr(handler, function)
+            retried = console.persistent(run_task, profile.retries, profile.backoff)
+            setattr(handler, function, retried)
         try:
             pipeline(**parameters)
         except RuntimeError as error:

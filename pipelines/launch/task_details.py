@@ -8,14 +8,15 @@ POD = "executor"  # name that Kubeflow gives to what runs a task's container
 
 @dataclass(frozen=True)
 class Task:
-    """A task, or one attempt at it.
+    """A task, or a part of it.
 
     Attributes:
       id: Of the backend.
-      name: Of the task, such as train.
+      name: Of the task in the pipeline, such as train.
       state: Such as PENDING, RUNNING, SUCCEEDED, SKIPPED or FAILED.
       reason: Why it waits or has failed, if the backend says so.
       pod: Name of its pod on Kubeflow.
+      part: Which part: driver, or attempt 2; empty for the task as a whole.
     """
 
     id: str
@@ -23,6 +24,7 @@ class Task:
     state: str
     reason: str = ""
     pod: str = ""
+    part: str = ""
 
 
 def of_kubeflow(details):
@@ -40,9 +42,10 @@ def of_kubeflow(details):
         for child in detail.child_tasks or ()
     }
     return [
-        Task(detail.task_id, name, detail.state, reason(detail), detail.pod_name or "")
+        Task(detail.task_id, name, detail.state, reason(detail), detail.pod_name or "", part)
         for detail in details
-        if (name := task_name(detail, parents))
+        for name, part in [name_and_part(detail, parents)]
+        if name
     ]
 
 
@@ -51,19 +54,24 @@ def node_hash(name):
     return (name or "").rpartition("-")[2]
 
 
-def task_name(detail, parents):
-    """Name of the task that a node belongs to; empty for nodes that say nothing to a person."""
+def name_and_part(detail, parents):
+    """Name of the task that a node belongs to, and the part that it is.
+
+    The name is empty for nodes that say nothing to a person.
+    """
     name, attempt = split_attempt(detail.display_name)
     if name != POD:
-        told = detail.state == "FAILED" or reason(detail) or not name.endswith("-driver")
-        return name if told and not detail.child_tasks else ""
+        task = name.removesuffix("-driver")
+        told = detail.state == "FAILED" or reason(detail) or task == name
+        shown = task if told and not detail.child_tasks else ""
+        return shown, "" if task == name else "driver"
     if attempt == 0 and detail.state != "FAILED":
-        return ""
+        return "", ""
     ancestor = detail
     while ancestor and name == POD:
         ancestor = parents.get(node_hash(ancestor.pod_name or ancestor.task_id))
         name = split_attempt(ancestor.display_name)[0] if ancestor else detail.display_name
-    return name if attempt is None else f"{name}, attempt {attempt + 1}"
+    return name, "" if attempt is None else f"attempt {attempt + 1}"
 
 
 def split_attempt(display_name):

@@ -37,7 +37,7 @@ class Vertex:
         with one_line(project):
             self.credentials, _ = google.auth.default([SCOPE])
 
-    def run(self, pipeline_file, name, parameters, experiment, pipeline_root, service_account):
+    def run(self, pipeline_file, name, parameters, run_experiment, pipeline_root, service_account):
         """Starts a run. Returns the client's `PipelineJob`."""
         if not str(pipeline_root).startswith("gs://"):
             raise InputError("--pipeline_root", "must be gs://<bucket>/<name>", pipeline_root)
@@ -55,7 +55,7 @@ class Vertex:
             )
             job.submit(
                 service_account=service_account,
-                experiment=experiment,
+                experiment=run_experiment,
                 create_request_timeout=self.timeout,
             )
         return job

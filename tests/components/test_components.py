@@ -27,8 +27,8 @@ def run(request, tmp_path, tmp_path_factory):
     """
     if request.param == "docker":
         request.getfixturevalue("engine")
-        names, mounted = (images.DATA, images.TRAINER), {str(tmp_path_factory.getbasetemp())}
-        runner = docker_runner.runner(names, mounted)
+        mounted = {str(tmp_path_factory.getbasetemp())}
+        runner = docker_runner.runner([images.TRAINER], mounted)
     else:
         runner = local.SubprocessRunner(use_venv=False)
     root = tmp_path / "root"

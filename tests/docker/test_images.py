@@ -1,4 +1,4 @@
-"""The two images: what is in them, and what the trainer's entry point does."""
+"""The image: what is in it, and what its entry point does."""
 
 import json
 
@@ -8,14 +8,13 @@ import docker
 from components import images
 
 pytestmark = pytest.mark.docker
-KINDS = {"data": images.DATA, "trainer": images.TRAINER}
 # As Kubeflow starts the containers of its users.
 RESTRICTED = {"cap_drop": ["ALL"], "security_opt": ["no-new-privileges"]}
 
 
-@pytest.fixture(params=KINDS)
-def image(request, engine):
-    return engine.images.get(KINDS[request.param])
+@pytest.fixture
+def image(engine):
+    return engine.images.get(images.TRAINER)
 
 
 def shell(engine, image, command):
@@ -32,12 +31,6 @@ def test_user_and_labels(image):
     assert image.attrs["Size"] < 3e9
 
 
-def test_the_trainer_adds_little_to_the_layers_of_data(engine):
-    layers = {kind: engine.images.get(KINDS[kind]).attrs["RootFS"]["Layers"] for kind in KINDS}
-    assert layers["trainer"][: len(layers["data"])] == layers["data"]
-    assert len(layers["trainer"]) == len(layers["data"]) + 1
-
-
 def test_no_compiler_cache_or_secret(engine, image):
     found = "; ".join(f"command -v {tool} || true" for tool in ("gcc", "cc", "g++", "make", "git"))
     assert shell(engine, image, found) == ""
@@ -51,8 +44,8 @@ def test_no_compiler_cache_or_secret(engine, image):
 
 def test_the_packages_are_those_of_the_lock(engine, image):
     assert "No broken requirements" in shell(engine, image, "/opt/venv/bin/pip check 2>&1 || true")
-    source = shell(engine, image, "cat /opt/ieg-pipeline/trainer/fit.py")
-    assert source == (images.ROOT / "trainer" / "fit.py").read_text()
+    source = shell(engine, image, "cat /opt/ieg-pipeline/trainer/training/fit.py")
+    assert source == (images.ROOT / "trainer" / "training" / "fit.py").read_text()
 
 
 @pytest.mark.parametrize("user", [None, "12345:0"], ids=["its own", "one of the cluster"])

@@ -14,13 +14,13 @@ pytestmark = pytest.mark.docker
 PATIENCE = 300  # seconds
 TRAIN = """
 import sys
-from trainer import resumable
 from trainer.training import configuration
+from trainer.training import resume
 worker, shared = int(sys.argv[1]), "/shared"
 data = [f"{shared}/{name}" for name in ("prepared_dataset", "noisy_labels", "probe_split")]
 settings = configuration.resolve("digits", method="ieg", max_iteration=600, eval_freq=50)
 own = f"{shared}/{worker}"
-resumable.train(settings, data, f"{own}/checkpoints", f"{own}/model", shared, worker, 2)
+resume.train(settings, data, f"{own}/checkpoints", f"{own}/model", shared, worker, 2)
 """
 
 

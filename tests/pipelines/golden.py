@@ -23,10 +23,10 @@ def compiled(name, profile):
 
 def of_default_profile(name, target):
     """Those of the target's usual profile, without the versions of kfp and of the images."""
-    documents = compiled(name, profiles.resolve(target, profiles.DEFAULTS[name][target]))
+    documents = compiled(name, profiles.resolve(target, profiles.DEFAULTS[target]))
     del documents[0]["sdkVersion"]
     text = yaml.safe_dump_all(documents)
-    return re.sub(r"(ieg-pipeline/python-[a-z-]+):\S+", r"\1:TAG", text)
+    return re.sub(r"(ieg-pipeline/trainer[a-z-]*):\S+", r"\1:TAG", text)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from pipelines.launch import profiles
 from tests.pipelines import golden
 
 KUBEFLOW = [name for name, fields in profiles.NAMED.items() if fields["target"] == "kubeflow"]
+TRAINS = re.compile("exec-(train|evaluate|audit-labels|export-model)")
 HOUR = 3600
 UNITS = {"": 1, "m": 1e-3, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
 
@@ -72,8 +73,7 @@ def test_every_task_has_a_deadline_and_retries_that_fit_it(backend):
     profile, tasks, _, pods, _ = backend
     for label, task in tasks:
         deadline = pods[label].active_deadline_seconds
-        trains = re.match(r"exec-(train|evaluate|audit-labels|export-model)", label)
-        hours = profile.timeout_hours if trains else profile.data_timeout_hours
+        hours = profile.timeout_hours if TRAINS.match(label) else profile.data_timeout_hours
         assert deadline == hours * HOUR
         retry = task.retry_policy
         assert retry.max_retry_count == profile.retries == 3
@@ -92,9 +92,7 @@ def test_resources_are_those_of_the_profile(backend):
     profile, tasks, containers, _, _ = backend
     for label, _ in tasks:
         resources = containers[label].resources
-        data_step = not resources.HasField("accelerator") and "python-data:" in str(
-            containers[label].image
-        )
+        data_step = not TRAINS.match(label)
         cpu = profile.data_cpu if data_step else profile.cpu
         assert quantity(resources.resource_cpu_limit) <= quantity(cpu)
         assert quantity(resources.resource_cpu_request) <= quantity(resources.resource_cpu_limit)
@@ -122,7 +120,7 @@ def test_a_fake_gpu_places_training_and_nothing_else():
     pods = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     train, prepare = executors["exec-train"]["container"], executors["exec-prepare-dataset"]
     assert train["resources"]["accelerator"]["resourceType"] == "nvidia.com/gpu"
-    assert "python-trainer:" in train["image"]
+    assert "ieg-pipeline/trainer:" in train["image"]
     assert pods["exec-train"]["nodeSelector"]["labels"] == {
         "run.ai/simulated-gpu-node-pool": "default"
     }

@@ -11,9 +11,7 @@ import pandas as pd
 import psutil
 import pytest
 import yaml
-from absl import flags
 
-from pipelines.launch import parameters
 from tests.conftest import ON_EACH_RUNNER
 from tests.webvision_files import write_imagenet_val, write_release
 from trainer.audit import label_issues
@@ -61,19 +59,10 @@ def test_sweep_leaves_a_summary(sweep):
         assert metrics["seconds"] > 0
 
 
-def test_a_sweep_is_over_methods_ratios_and_seeds():
-    flags.FLAGS.unparse_flags()
-    flags.FLAGS(["", "--methods=supervised,ieg", "--noise_ratios=0.2,0.4", "--seeds=5,6"])
-    runs = [tuple(run.values()) for run in parameters.sweep_runs({})]
-    assert runs[:3] == [("ieg", 0.2, 5), ("ieg", 0.2, 6), ("ieg", 0.4, 5)]
-    assert len(set(runs)) == 8
-    flags.FLAGS.unparse_flags()
-
-
 def test_sweep_shows_progress_and_a_table(sweep):
     done, _ = sweep
     assert "l2r: 100%|" in done.stdout
-    for line in ("[1/11] prepare-dataset: done", "/11] train: done", "[11/11] record-status: done"):
+    for line in ("[1/11] prepare dataset: done", "/11] train: done", "[11/11] record status: done"):
         assert line in done.stdout
     header, rule, *rows = done.stdout[done.stdout.index("\nmethod") + 1 :].splitlines()
     *rows, _, report, last = rows
@@ -114,7 +103,9 @@ def test_the_trainer_alone_gives_the_same_numbers(sweep):
     metrics = json.loads((cwd / "alone" / "metrics" / "metrics.json").read_text())
     for name in ("test/top1", "test/top1_raw", "test/top5", "test/top5_raw"):
         assert metrics[name] == summary["runs"][1][name]
-    again = command("trainer", "--mode=evaluation", "--checkpoint_path=alone", cwd=cwd)
+    in_pieces = ("--dataset=digits", "--noise=uniform", "--noise_ratio=0.9")
+    evaluation = ("trainer", "--mode=evaluation", "--checkpoint_path=alone")
+    again = command(*evaluation, *in_pieces, cwd=cwd)
     assert again.returncode == 0, again.stderr
     assert json.loads(again.stdout[: again.stdout.rindex("}") + 1]) == metrics
 
@@ -154,7 +145,7 @@ def test_wrong_input_found_by_a_task(tmp_path):
     assert done.returncode == 2
     assert done.stderr.startswith("error: --queue_bs: must be a multiple of 10 classes")
     assert done.stderr.count("\n") == 1
-    assert "again in" not in done.stdout
+    assert "retry in" not in done.stdout
     assert {file.name for file in tmp_path.glob("runs/training/[!.]*.*")} == {"log.txt", "run.json"}
 
 
@@ -202,37 +193,15 @@ def test_what_was_killed_is_resumed(tmp_path):
     process.communicate()
     done = command("pipelines", *arguments, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("the run in runs/sweep is resumed\n")
-    assert "[1/7] prepare-dataset: done before" in done.stdout
+    assert done.stdout.startswith("the run in runs/sweep resumes\n")
+    assert "[1/7] prepare dataset: done before" in done.stdout
     assert re.search(r"resuming at step \d+\n", done.stdout)
     (run,) = json.loads((tmp_path / "runs" / "sweep" / "summary.json").read_text())["runs"]
     assert run["test/top1"] > 0.1
     assert len(list(tmp_path.glob("runs/*/sweep-*"))) == 1
 
 
-def test_compile_takes_parameters_as_defaults(tmp_path):
-    (tmp_path / "more.yaml").write_text("{noise_ratio: 1, settings: {max_iteration: 7}}")
-    given = ("--method=l2r", "--parameters=more.yaml", "--output=a.yaml")
-    done = command("pipelines", "compile", *given, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    spec = yaml.safe_load((tmp_path / "a.yaml").read_text())
-    found = spec["root"]["inputDefinitions"]["parameters"]
-    assert found["method"]["defaultValue"] == "l2r"
-    assert found["noise_ratio"]["defaultValue"] == 1.0
-    assert found["settings"]["defaultValue"] == {"max_iteration": 7}
-
-
-def test_compile_writes_yaml(tmp_path):
-    done = command("pipelines", "compile", "--pipeline=sweep", cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (0, "sweep.yaml\n"), done.stderr
-    spec = yaml.safe_load((tmp_path / "sweep.yaml").read_text())
-    assert spec["pipelineInfo"]["name"] == "sweep"
-
-
-@pytest.mark.parametrize(
-    "pipeline", ["--pipeline=webvision", "--dataset=webvisionmini --use_imagenet_as_eval"]
-)
-def test_webvision_is_tested_on_imagenet_too(pipeline, tmp_path):
+def test_the_webvision_experiment_is_tested_on_imagenet_too(tmp_path):
     release = write_release(tmp_path / "release")
     imagenet_val = write_imagenet_val(tmp_path / "ILSVRC2012_img_val.tar")
     settings = {
@@ -241,8 +210,11 @@ def test_webvision_is_tested_on_imagenet_too(pipeline, tmp_path):
         **{"max_iteration": 4, "eval_freq": 4},
     }
     flags = [f"--{name}={value}" for name, value in settings.items()]
-    done = command("pipelines", "run", *pipeline.split(), "--output_dir=out", *flags, cwd=tmp_path)
+    run = ("pipelines", "run", "--experiment=ieg_webvision", "--output_dir=out")
+    done = command(*run, *flags, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert (metrics["method"], metrics["dataset"]) == ("ieg", "webvisionmini")
     assert metrics.keys() >= {"test/top1", "imagenet/top1"}
+    assert "evaluate on ImageNet: done" in done.stdout
     assert "ImageNet top-1, %" in done.stdout

@@ -4,6 +4,7 @@ import dataclasses
 import importlib.util
 import re
 from pathlib import Path
+from typing import NamedTuple
 
 from trainer.data import sources
 from trainer.errors import InputError
@@ -12,6 +13,7 @@ from trainer.settings.fields import changed, check_choice, check_range
 
 WEBVISION = r"webvisionmini_\d+"  # with the number of trusted images per class
 FOR_ALL = ("noise_file", "probe_per_class", "probe_dataset_hold_ratio")
+DEFAULT_DATASET, DEFAULT_NOISE_RATIO = "digits_uniform_0.9", 0.9
 NOISE_FILES = ("matrix", "human", "asymmetric")
 
 
@@ -38,13 +40,61 @@ def parse(name):
         raise InputError("--dataset", rule, name) from None
 
 
+class NoisyDataset(NamedTuple):
+    """A dataset and the label noise to add.
+
+    Attributes:
+      name: All of it in one piece, such as digits_uniform_0.9.
+      dataset: Name of the source, such as digits.
+      noise: One of `trainer.settings.data.NOISES`.
+      ratio: Probability in [0, 1] with which a label is redrawn or flipped.
+    """
+
+    name: str
+    dataset: str
+    noise: str
+    ratio: float
+
+
+def noisy_dataset(name, noise=None, ratio=None):
+    """The dataset and its noise, named in one piece or in three.
+
+    Args:
+      name: <dataset>_<noise>_<ratio>, or <dataset> alone, whose labels are taken as they are.
+      noise: One of `trainer.settings.data.NOISES`; None where it is not given.
+      ratio: In [0, 1]; None where it is not given.
+
+    Raises:
+      InputError: `name` is not of this form, or `noise` and `ratio` contradict it.
+    """
+    if "_" not in name:
+        sources.kind(name)
+    dataset, named_noise, named_ratio = parse(name)
+    if dataset != name and not re.fullmatch(WEBVISION, name):
+        for flag, given, named in (
+            ("--noise", noise, named_noise),
+            ("--noise_ratio", ratio, named_ratio),
+        ):
+            if given not in (None, named):
+                raise InputError(flag, f"contradicts --dataset={name}; give one of them", given)
+        return NoisyDataset(name, dataset, named_noise, named_ratio)
+    noise = noise or "none"
+    if noise == "none":
+        if ratio:
+            rule = "is for a noise to add; --noise names it"
+            raise InputError("--noise_ratio", rule, ratio)
+        return NoisyDataset(name, dataset, "none", 0.0)
+    ratio = DEFAULT_NOISE_RATIO if ratio is None else ratio
+    return NoisyDataset(f"{name}_{noise}_{ratio:g}", dataset, noise, ratio)
+
+
 def probe_per_class(name):
     """Trusted images per class unless given, by the name of the dataset.
 
     Of CIFAR-10 they are the 1,000 of the IEG release, of webvisionmini_<n> n of each class.
     """
-    if re.fullmatch(WEBVISION, name):
-        return int(name.partition("_")[2])
+    if re.match(WEBVISION, name):
+        return int(name.split("_")[1])
     return 100 if re.match(r"cifar10(_|$)", name) else DataSettings.probe_per_class
 
 

@@ -125,8 +125,9 @@ class Robust(Method):
         config, y = self.config, batch["label"]
         T = self.noise.matrix() if config.forward_correction else tf.eye(self.num_classes)
         T_given = tf.gather(tf.transpose(T), y)
-        B, M, S = y.shape[0], batch["probe_label"].shape[0], batch["strong_image"].shape[0]
-        x = [batch["strong_image"], batch["image"][S:], batch["probe_image"]]
+        strong = batch.get("strong_image", batch["image"][:0])
+        B, M, S = y.shape[0], batch["probe_label"].shape[0], strong.shape[0]
+        x = [strong, batch["image"][S:], batch["probe_image"]]
         if config.rotation_weight:
             x_rotated, quarters = rotation.rotated(batch["image"])
             x.append(x_rotated)

@@ -25,12 +25,16 @@ class DataSettings:
         f" webvisionmini: directory or zip archive, ieg/data or {WEBVISION_RELEASE} unless given;"
         " a path or gs://<bucket>/<name>",
         short=True,
+        path=True,
     )
     trusted: str = setting(
-        "", "directory of <class>/<file> whose labels are right, the trusted set", short=True
+        "",
+        "directory of <class>/<file> whose labels are right, the trusted set",
+        short=True,
+        path=True,
     )
     test: str = setting(
-        "", "directory of <class>/<file> to test on; a fifth is held out unless given"
+        "", "directory of <class>/<file> to test on; a fifth is held out unless given", path=True
     )
     probe_per_class: int = setting(
         10,
@@ -62,12 +66,14 @@ class DataSettings:
         "",
         "noise matrix: CSV transition matrix; asymmetric: JSON map of class names; human: label"
         " file of CIFAR-10N or CIFAR-100N, .pt or .npy",
+        path=True,
     )
     imagenet_val: str = setting(
         "",
         "for --use_imagenet_as_eval: ILSVRC2012_img_val.tar; imagenet2012 in --data unless given",
+        path=True,
     )
-    tfds_data_dir: str = setting("", "directory of prepared TensorFlow Datasets")
+    tfds_data_dir: str = setting("", "directory of prepared TensorFlow Datasets", path=True)
     beam_runner: str = setting(
         "", "Apache Beam runner that prepares the images, such as DirectRunner or FlinkRunner"
     )

@@ -1,4 +1,4 @@
-"""Published experiments by name: `python -m trainer --experiment=NAME`.
+"""Published experiments by name: --experiment=NAME of `python -m trainer` and of pipelines.
 
 Figures are test accuracies as published; none of them has been reproduced here.
 """
@@ -21,7 +21,7 @@ class Experiment:
 
     Attributes:
       paper: Where it was published.
-      flags: Of `python -m trainer`.
+      flags: Of `python -m trainer`, and of the pipeline `training`.
       published: Test top-1, %; None where no figure was found.
     """
 
@@ -60,11 +60,6 @@ EXPERIMENTS = {
         80.0,
     ),
 }
-
-
-def flag_values(flags):
-    """{name: value} of flags with values."""
-    return dict(re.findall(r"--(\w+)=(\S+)", flags))
 
 
 def expand(arguments):

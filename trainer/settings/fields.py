@@ -6,7 +6,9 @@ import math
 from trainer.errors import InputError
 
 
-def setting(default, help, *, choices=None, low=None, high=None, rule=None, short=False):
+def setting(
+    default, help, *, choices=None, low=None, high=None, rule=None, path=False, short=False
+):
     """A dataclass field with what `--help` says of it and the values it may have.
 
     Args:
@@ -16,10 +18,12 @@ def setting(default, help, *, choices=None, low=None, high=None, rule=None, shor
       low: Lowest number it may be.
       high: Highest number it may be.
       rule: Function from a value to the rule it breaks, "" if none.
+      path: Whether it is a path.
       short: Whether it is among the few that matter most.
     """
     limits = {"choices": choices, "low": low, "high": high, "rule": rule}
-    return dataclasses.field(default=default, metadata={"help": help, "short": short, **limits})
+    said = {"help": help, "path": path, "short": short}
+    return dataclasses.field(default=default, metadata=said | limits)
 
 
 def changed(settings, values):

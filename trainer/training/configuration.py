@@ -6,17 +6,31 @@ from trainer.data import sources
 from trainer.errors import InputError
 from trainer.methods import METHODS
 from trainer.networks import NETWORKS
-from trainer.settings.experiments import EXPERIMENTS, flag_values
 from trainer.settings.fields import changed, check_choice
 from trainer.settings.recipes import RECIPES
 from trainer.settings.training import TrainSettings
 
-# Of all settings of any method, general ones first.
-NAMES = tuple(
-    dict.fromkeys(
-        field.name for method in METHODS.values() for field in dataclasses.fields(method.Settings)
-    )
-)
+CHOICES = {"method": tuple(METHODS), "network_name": tuple(NETWORKS)}
+
+
+def fields():
+    """All settings of any method, {name: field}, general ones first."""
+    return {
+        field.name: field
+        for method in METHODS.values()
+        for field in dataclasses.fields(method.Settings)
+    }
+
+
+def meaning(field):
+    """What a setting sets, and its values or range."""
+    limits, text = field.metadata, field.metadata["help"]
+    choices = CHOICES.get(field.name) or limits["choices"]
+    if choices and not all(choice in text for choice in choices):
+        text += f": {', '.join(choices)}"
+    if (limits["low"], limits["high"]) == (0, 1) and "[0, 1]" not in text:
+        text += ", in [0, 1]"
+    return text
 
 
 def resolve(dataset, **given):
@@ -102,10 +116,3 @@ def check_probe(method, settings):
         others = ", ".join(name for name in METHODS if not METHODS[name].needs_probe)
         rule = f"must be 1 or more for {method}; {others} need no trusted images"
         raise InputError("--probe_per_class", rule, settings.probe_per_class)
-
-
-def of_experiment(name):
-    """The settings of a training among the flags of a published experiment, by name."""
-    flags = flag_values(EXPERIMENTS[name].flags)
-    fields = {field.name: field for field in dataclasses.fields(METHODS[flags["method"]].Settings)}
-    return {name: fields[name].type(flags[name]) for name in flags.keys() & fields.keys()}

@@ -10,7 +10,7 @@ from kfp.kubernetes import kubernetes_executor_config_pb2
 from kfp.pipeline_spec import pipeline_spec_pb2
 
 from components import images
-from pipelines.launch import profiles
+from pipelines.launch import compile, profiles
 from tests.pipelines import golden
 from trainer.errors import InputError
 
@@ -72,13 +72,13 @@ def test_only_training_and_evaluation_ask_for_accelerators(profile_name):
         accelerated = "accelerator" in container.get("resources", {})
         if re.sub(r"-\d+$", "", name) in DATA_STEPS:
             assert not accelerated
-            assert container["image"] == images.DATA
+            assert container["image"] == images.TRAINER
         elif profile(profile_name).target == "local":
             assert container["image"] == images.TRAINER
 
 
 def test_a_pool_of_eight_gpus():
-    spec, platform = golden.compiled("webvision", profile("gke-a100x8"))
+    spec, platform = golden.compiled("training", profile("gke-a100x8"))
     train, evaluate = executors(spec)["train"], executors(spec)["evaluate"]
     assert train["image"] == images.TRAINER_GPU
     assert train["resources"]["accelerator"]["resourceType"] == "nvidia.com/gpu"
@@ -87,7 +87,7 @@ def test_a_pool_of_eight_gpus():
     assert evaluate["resources"]["resourceMemoryLimit"] == "75Gi"
     pods = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     placed = {name for name, pod in pods.items() if "nodeSelector" in pod}
-    assert placed == {"exec-train", "exec-evaluate", "exec-evaluate-2"}
+    assert {re.sub(r"-\d+$", "", name) for name in placed} == {f"exec-{name}" for name in TRAINED}
     labels = {"cloud.google.com/gke-accelerator": "nvidia-tesla-a100"}
     assert pods["exec-train"]["nodeSelector"]["labels"] == labels
     assert pods["exec-train"]["tolerations"][0]["key"] == "nvidia.com/gpu"
@@ -95,6 +95,13 @@ def test_a_pool_of_eight_gpus():
     assert (shm["mountPath"], shm["medium"]) == ("/dev/shm", "Memory")
     config = platform["platforms"]["kubernetes"]["pipelineConfig"]
     assert config["resourceTtlOnCompletion"] == 168 * 3600
+
+
+def test_display_names_are_for_people():
+    names = compile.display_names(compile.specification("training", profile("gke-a100x8x2")))
+    assert (names["train"], names["train-2"]) == ("train, worker 0", "train, worker 1")
+    assert names["audit-labels"] == names["audit-labels-2"] == "audit labels"
+    assert names["evaluate-2"] == "evaluate on ImageNet"
 
 
 def test_spot_pools():

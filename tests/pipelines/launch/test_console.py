@@ -1,21 +1,22 @@
-"""What reaches the terminal of all that tasks say, and which failures are tried again."""
+"""What the terminal shows of the log of tasks, and which failures are retried."""
 
 import io
 import threading
 
 import pytest
 
-from pipelines.launch import profiles, progress
-from pipelines.launch.compile import specification
+from pipelines.launch import compile, profiles, progress
 from pipelines.launch.console import Console
 
+LOCAL = profiles.resolve("local", "local")
 INPUT, TRAINING = "trainer.errors.InputError: --data: no\n", "trainer.errors.TrainingError: NaN\n"
 CHANCE = "urllib3.exceptions.ReadTimeoutError: too late\n"
 
 
 @pytest.fixture
 def console():
-    return Console(io.StringIO(), io.StringIO(), 3)
+    names = compile.display_names(compile.specification("training", LOCAL))
+    return Console(io.StringIO(), io.StringIO(), 3, names)
 
 
 def shown(console):
@@ -34,11 +35,11 @@ def test_tasks_have_numbers_and_warnings_are_shown(console):
     ):
         print(line, file=console)
     assert shown(console) == [
-        "[1/3] audit-labels",
+        "[1/3] audit labels",
         "warning: step 3: all images are taken for 'cat'",
         "resuming at step 300",
-        "[1/3] audit-labels: done",
-        "[2/3] write-report: done before",
+        "[1/3] audit labels: done",
+        "[2/3] write report: done before",
     ]
     assert "oneDNN" in console.log.getvalue()
 
@@ -53,7 +54,7 @@ def test_lines_of_two_threads_are_not_mixed(console):
 
 
 @pytest.mark.parametrize(("said", "times"), [(INPUT, 1), (TRAINING, 1), (CHANCE, 3), ("", 3)])
-def test_what_would_fail_again_is_not_tried_again(console, said, times):
+def test_what_would_fail_again_is_not_retried(console, said, times):
     def fail():
         calls.append(1)
         console.write(said)
@@ -63,17 +64,17 @@ def test_what_would_fail_again_is_not_tried_again(console, said, times):
     console.begin("train")
     assert console.persistent(fail, retries=2, backoff=0)() == 1
     assert len(calls) == times
-    assert shown(console) == ["[1/3] train: failed, again in 0 s"] * (times - 1)
+    assert shown(console) == ["[1/3] train: failed, retry in 0 s"] * (times - 1)
 
 
-def test_a_success_ends_the_attempts(console):
+def test_a_success_ends_the_retries(console):
     statuses = [1, 0, 0]
     console.begin("train")
     assert console.persistent(lambda: statuses.pop(0), retries=2, backoff=0)() == 0
     assert statuses == [0]
 
 
-WHERE = "; all that was said is in log\n"
+WHERE = "; the log is log\n"
 
 
 @pytest.mark.parametrize(
@@ -105,9 +106,8 @@ def test_the_reason_of_a_failure(console, capsys, said, exit_status, status, lin
         ("training", {"use_imagenet_as_eval": True}, 11),
         ("training", {"audit_folds": 3}, 13),
         ("sweep", {"runs": [{}, {}]}, 11),
-        ("webvision", {}, 8),
     ],
 )
 def test_how_many_tasks_there_are(pipeline, given, count):
-    spec = specification(pipeline, profiles.resolve("local", "local"))
+    spec = compile.specification(pipeline, LOCAL)
     assert progress.number_of_tasks(spec, given) == count

@@ -50,7 +50,9 @@ def test_sixty_deaths_are_sixty_failures(engine):
     """Short ones, several at a time: kfp itself would take some of them for successes."""
 
     def die(status):
-        return docker_runner.run_container(engine, images.DATA, ["sh", "-c", f"exit {status}"], {})
+        return docker_runner.run_container(
+            engine, images.TRAINER, ["sh", "-c", f"exit {status}"], {}
+        )
 
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(die, [1 + i % 5 for i in range(60)]))
@@ -58,19 +60,19 @@ def test_sixty_deaths_are_sixty_failures(engine):
 
 
 def test_a_component_that_dies_fails_its_pipeline(engine, tmp_path):
-    @dsl.component(base_image=images.DATA, install_kfp_package=False)
+    @dsl.component(base_image=images.TRAINER, install_kfp_package=False)
     def die():
         import os
 
         os._exit(3)
 
-    local.init(docker_runner.runner([images.DATA], set()), pipeline_root=str(tmp_path))
+    local.init(docker_runner.runner([images.TRAINER], set()), pipeline_root=str(tmp_path))
     for _ in range(5):
         with pytest.raises(RuntimeError, match="die"):
             die()
 
 
-def test_a_training_that_is_killed_goes_on_from_its_checkpoint(engine, tmp_path):
+def test_a_training_that_is_killed_resumes_from_its_checkpoint(engine, tmp_path):
     process = start(tmp_path, "--max_iteration=600", "--eval_freq=50")
     out = tmp_path / "runs" / "training"
     (last,) = until(lambda: list(out.glob("training-*/train/checkpoints/last/checkpoint")), process)
@@ -79,7 +81,7 @@ def test_a_training_that_is_killed_goes_on_from_its_checkpoint(engine, tmp_path)
     container.kill()
     said, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, errors
-    assert "train: failed, again in 1 s" in said
+    assert "train: failed, retry in 1 s" in said
     (resumed,) = re.findall(r"resuming at step (\d+)", said)
     assert int(resumed) >= step > 0
     assert json.loads((out / "metrics.json").read_text())["test/top1"] > 0.5
@@ -91,7 +93,7 @@ def test_wrong_input_found_in_a_container(engine, tmp_path):
     assert process.returncode == 2
     assert errors.startswith("error: --queue_bs: must be a multiple of 10 classes")
     assert errors.count("\n") == 1
-    assert "again in" not in said
+    assert "retry in" not in said
     (status,) = tmp_path.glob("runs/training/training-*/record-status/final_status")
     assert json.loads(status.read_text())["state"] == "FAILED"
 
@@ -118,7 +120,7 @@ def test_own_images_have_the_same_path_in_a_container(engine, tmp_path, tmp_path
 
 
 def test_containers_have_the_credentials_for_storage(engine, tmp_path, monkeypatch):
-    @dsl.component(base_image=images.DATA, install_kfp_package=False)
+    @dsl.component(base_image=images.TRAINER, install_kfp_package=False)
     def read() -> str:
         import os
         from pathlib import Path
@@ -127,7 +129,7 @@ def test_containers_have_the_credentials_for_storage(engine, tmp_path, monkeypat
 
     (tmp_path / "mine.json").write_text("{}")
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "mine.json"))
-    runner = docker_runner.runner([images.DATA], set())
+    runner = docker_runner.runner([images.TRAINER], set())
     local.init(runner, pipeline_root=str(tmp_path / "root"))
     assert read().output == "{}"
 
@@ -137,7 +139,7 @@ def test_gpus_are_asked_for_before_anything_runs(engine, monkeypatch):
         pytest.skip("this machine may have them")
     monkeypatch.setattr(images, "TRAINER_GPU", images.TRAINER)
     with pytest.raises(InputError, match="--gpus: needs these GPUs, their driver and NVIDIA's"):
-        docker_runner.runner([images.DATA], set(), gpus="all")
+        docker_runner.runner([images.TRAINER], set(), gpus="all")
 
 
 def test_what_it_needs_is_there_before_anything_runs(engine, monkeypatch):
@@ -145,4 +147,4 @@ def test_what_it_needs_is_there_before_anything_runs(engine, monkeypatch):
         docker_runner.runner(["ieg-pipeline/none:1"], set())
     monkeypatch.setenv("DOCKER_HOST", "unix:///none")
     with pytest.raises(InputError, match="--runner: docker needs its engine to run"):
-        docker_runner.runner([images.DATA], set())
+        docker_runner.runner([images.TRAINER], set())

@@ -123,7 +123,7 @@ def test_what_is_somebody_elses_is_left_alone(directory, tmp_path, name):
 def test_the_default_is_the_next_one_that_is_free(directory, tmp_path, capsys):
     def place(command, **read):
         release()
-        return str(default("training", command, "1", read).root)
+        return str(default("training", command=command, version="1", read=read).root)
 
     assert place(COMMAND) == "runs/training"
     finished(directory(tmp_path / "runs/training"), labels="a")
@@ -155,7 +155,7 @@ def test_one_process_at_a_time_and_no_lock_outlives_it(directory, tmp_path):
     assert other.stdout.readline() == "held\n"
     with pytest.raises(Taken, match=f"is in use by process {other.pid}; wait for its end"):
         directory(place)
-    assert str(default("training", COMMAND, "1", {}).root) == "runs/training-2"
+    assert str(default("training", command=COMMAND, version="1", read={}).root) == "runs/training-2"
     other.kill()
     other.wait()
     assert directory(place).state == "resumed"

@@ -16,7 +16,7 @@ from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
 
 from pipelines import __main__
-from pipelines.launch import submit
+from pipelines.launch import following
 from trainer.errors import InputError, RemoteError
 
 TOKEN = "very-secret"
@@ -112,7 +112,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server(monkeypatch):
-    monkeypatch.setattr(submit, "POLL", 0.01)
+    monkeypatch.setattr(following, "POLL", 0.01)
     with Server() as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield server
@@ -155,7 +155,7 @@ def test_a_run_on_kubeflow(server, tmp_path, capsys):
         "--max_iteration=77",
         f"--token_file={token}",
         "--namespace=team",
-        "--experiment=mine",
+        "--run_experiment=mine",
         "--pipeline_root=minio://a/b",
         "--service_account=runner",
         "--profile=gke-a100x8",
@@ -194,10 +194,10 @@ def test_waiting_follows_the_run(server, capsys):
     assert len(posts) == 1  # the second run found the experiment
 
 
-def test_waiting_goes_on_when_the_server_is_away_for_a_while(server, monkeypatch):
+def test_waiting_continues_when_the_server_is_away_for_a_while(server, monkeypatch):
     server.trouble = {("GET", "/runs/r1"): ["drop", 503, None, 500, "nonsense"]}
     server.states = ["RUNNING", "SUCCEEDED"]
-    monkeypatch.setattr(submit, "FAILURES", 2)
+    monkeypatch.setattr(following, "FAILURES", 2)
     assert to(server, "--wait") == 0
     server.trouble = {("GET", "/runs/r1"): [500, 500, 500]}
     with pytest.raises(RemoteError, match="answers 500"):
@@ -237,7 +237,7 @@ def test_waiting_shows_the_tasks_and_the_last_lines_of_one_that_fails(server, ca
     assert to(server, "--wait") == 1
     output = capsys.readouterr()
     said = [line[9:] for line in output.out.splitlines()[1:]]
-    assert said[:3] == ["RUNNING", "prepare-dataset: SUCCEEDED", "train: RUNNING"]
+    assert said[:3] == ["RUNNING", "prepare dataset: SUCCEEDED", "train: RUNNING"]
     assert "train: FAILED (Error (exit code 1))" in said
     first = said.index("train, attempt 1: FAILED (Error (exit code 1))")
     assert said[first + 1 : first + 11] == [f"  line {i}" for i in range(20, 30)]
@@ -252,7 +252,7 @@ def test_waiting_says_where_a_log_is_that_the_server_does_not_pass_on(server, ca
 
 
 def test_waiting_says_why_a_task_waits(server, capsys, monkeypatch):
-    monkeypatch.setattr(submit, "PATIENCE", 0.1)
+    monkeypatch.setattr(following, "PATIENCE", 0.1)
     reason = "Unschedulable: 0/1 nodes are available: 1 Insufficient cpu."
     server.states = ["RUNNING"] * 40 + ["SUCCEEDED"]
     server.tasks = [workflow("PENDING", reason, "PENDING")] * 40
@@ -272,7 +272,7 @@ def test_waiting_says_why_a_task_waits(server, capsys, monkeypatch):
 
 def test_waiting_ends_when_its_time_is_over(server):
     server.states = ["RUNNING"] * 10_000
-    with pytest.raises(RemoteError, match=r"--wait_minutes=0\.003 are over; the run goes on"):
+    with pytest.raises(RemoteError, match=r"--wait_minutes=0\.003 are over; the run continues"):
         to(server, "--wait", "--wait_minutes=0.003")
 
 

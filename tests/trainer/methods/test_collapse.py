@@ -13,7 +13,7 @@ NAMES = ("cat", "dog", "frog")
 def warning(mean_prediction, confusion):
     confusion = np.array(confusion)
     found = collapse.scalars(mean_prediction, confusion)
-    return collapse.warning(found, confusion, NAMES, "try less")
+    return collapse.warning(found, confusion, NAMES, "a smaller step may help")
 
 
 def test_mean_prediction_is_that_over_all_images():

@@ -1,0 +1,72 @@
+"""The rules for parameters of pipelines: those of the flags, also for what is inside of others."""
+
+import dataclasses
+import difflib
+
+from pipelines.launch.parameters_file import typed
+from trainer.data import request
+from trainer.errors import InputError
+from trainer.settings.data import DataSettings
+from trainer.settings.fields import changed, check_range
+from trainer.training import configuration
+
+OF_DATA = [field.name for field in dataclasses.fields(DataSettings)]
+RUN = {"method": str, "noise_ratio": float, "seed": int}  # an item of the parameter runs
+
+
+def checked(parameters, forbidden):
+    """The parameters of a pipeline, if they keep the rules; items of `runs` get their types.
+
+    Args:
+      parameters: By name, of the right types.
+      forbidden: Names that must not be inside of `settings` and `dataset_settings`.
+
+    Raises:
+      InputError: One of them breaks a rule.
+    """
+    dataset, settings = parameters["dataset"], parameters["settings"]
+    check_names("settings", settings, configuration.fields(), forbidden)
+    check_names("dataset_settings", parameters["dataset_settings"], OF_DATA, forbidden)
+    files = data_config(parameters)
+    request.check(dataset, parameters["noise"], parameters.get("noise_ratio", 0.0), files)
+    if "runs" not in parameters:
+        own = {name: parameters[name] for name in configuration.fields() if name in parameters}
+        method = configuration.resolve(dataset, **settings | own).method
+        configuration.check_probe(method, files)
+        return parameters
+    if not parameters["runs"]:
+        raise InputError("--runs", "must have one run or more", [])
+    runs = [checked_run(dataset, run, settings) for run in parameters["runs"]]
+    configuration.check_scope(settings, [run["method"] for run in runs])
+    for run in runs:
+        configuration.check_probe(run["method"], files)
+    return parameters | {"runs": runs}
+
+
+def data_config(parameters):
+    """The `trainer.settings.data.DataSettings` of a pipeline's parameters."""
+    own = {name: parameters[name] for name in OF_DATA if name in parameters}
+    return changed(DataSettings(), own | parameters["dataset_settings"])
+
+
+def check_names(parameter, values, settings, forbidden):
+    """Raises InputError unless all names are those of settings that are no parameters."""
+    for name in values:
+        if name in forbidden:
+            rule = "must not have what is a parameter of a pipeline"
+            raise InputError(f"--{parameter}", rule, name)
+        if name not in settings:
+            close = difflib.get_close_matches(str(name), settings, n=1)
+            hint = f"the closest is {close[0]}" if close else "--help lists them"
+            raise InputError(f"--{parameter}", f"must have names of settings; {hint}", name)
+
+
+def checked_run(dataset, run, settings):
+    """An item of the parameter runs, if it keeps the rules."""
+    if not isinstance(run, dict) or set(run) != set(RUN):
+        raise InputError("--runs", f"must have {', '.join(RUN)} in each run", run)
+    run = {name: typed(f"runs: {name}", run[name], kind) for name, kind in RUN.items()}
+    check_range("noise_ratio", run["noise_ratio"], 0, 1)
+    own = configuration.those_of(run["method"], settings)
+    configuration.resolve(dataset, **own, method=run["method"], seed=run["seed"])
+    return run

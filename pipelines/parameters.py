@@ -1,0 +1,44 @@
+"""What the parameters of the pipelines mean: a setting as its field says, the others as here."""
+
+import dataclasses
+import inspect
+
+from trainer.data import sources
+from trainer.methods import METHODS
+from trainer.settings.data import NOISES, DataSettings
+from trainer.training import configuration
+
+SETTINGS = {
+    field.name: field for field in dataclasses.fields(DataSettings)
+} | configuration.fields()
+MEANINGS = {
+    "dataset": f"name of the source: {', '.join(sources.OFFERED)} or tfds:<name>",
+    "noise": f"label noise to add: {', '.join(NOISES)}",
+    "noise_ratio": "probability with which a label is redrawn or flipped, in [0, 1]",
+    "runs": f"method ({', '.join(METHODS)}), noise_ratio and seed of each run",
+    "use_imagenet_as_eval": "whether to test webvisionmini on the ImageNet validation set too",
+    "dataset_settings": "further settings of the dataset by the name of their flag, such as"
+    ' {"clean_label_column": "truth", "bad_images": "skip"}',
+    "settings": "further settings of the trainer by the name of their flag, such as"
+    ' {"max_iteration": 1000}',
+    "checkpoint_root": "directory or gs:// path where checkpoints outlive a task",
+}
+PATHS = {
+    "checkpoint_root",
+    *(name for name, field in SETTINGS.items() if field.metadata.get("path")),
+}
+
+
+def described(pipeline):
+    """Adds the meaning of each parameter to a docstring, where kfp looks for descriptions."""
+    names = inspect.signature(pipeline).parameters
+    lines = [f"    {name}: {meaning(name)}" for name in names]
+    pipeline.__doc__ = "\n".join([inspect.getdoc(pipeline), "", "Args:", *lines])
+    return pipeline
+
+
+def meaning(name):
+    """What a parameter sets."""
+    if name in MEANINGS:
+        return MEANINGS[name]
+    return configuration.meaning(SETTINGS[name])
