@@ -25,6 +25,7 @@ def train(
     worker=0,
     count=1,
     patience=workers.PATIENCE,
+    callbacks=(),
 ):
     """Trains as `trainer.training.fit.train`, from checkpoints of earlier attempts if any.
 
@@ -35,11 +36,12 @@ def train(
       config: `trainer.config.TrainConfig`.
       data_paths: Directories of prepared dataset, noisy labels and probe split.
       checkpoints_path: Directory to write checkpoints to.
-      model_path: Directory to write the averaged network to.
+      model_path: Directory to write the network with EMA weights to.
       root: Directory or gs:// path that outlives this process.
       worker: Which of several tasks this is, if TF_CONFIG does not say so.
       count: How many tasks there are.
       patience: Seconds to wait for the other tasks.
+      callbacks: As of `trainer.training.fit.train`.
 
     Returns:
       The manifest of the checkpoints; None in a worker that is not the chief.
@@ -48,7 +50,7 @@ def train(
       InputError, TrainingError, Preempted: As `trainer.training.fit.train`.
     """
     check_writable(root)
-    place = f"{root.rstrip('/')}/{name(config, data_paths)}" if root else checkpoints_path
+    place = f"{root.rstrip('/')}/{run_name(config, data_paths)}" if root else checkpoints_path
     finished, group = Path(place, artifacts.MANIFEST), contextlib.nullcontext()
     if count > 1 and not finished.is_file():
         if not root or storage.is_remote(root):
@@ -59,7 +61,14 @@ def train(
         if workers.this_worker()[1] > 1:
             place = place.replace(storage.SCHEME, FUSE)
         with storage.mirrored(place) as (directory, send):
-            run = fit.train(config, *data_paths, directory, model_path, after_save=lambda: send(""))
+            run = fit.train(
+                config,
+                *data_paths,
+                directory,
+                model_path,
+                after_save=lambda: send(""),
+                callbacks=callbacks,
+            )
     if run and root:
         shutil.copytree(directory, checkpoints_path, dirs_exist_ok=True)
     return run
@@ -72,7 +81,7 @@ def check_writable(root):
         raise InputError("checkpoint_root", rule, root)
 
 
-def name(config, data_paths):
+def run_name(config, data_paths):
     """The same for another attempt at the same training, and for no other training."""
     ids = [artifacts.read(path, kind)["id"] for path, kind in zip(data_paths, DATA)]
     content = json.dumps([dataclasses.asdict(config), ids])
