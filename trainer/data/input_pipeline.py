@@ -12,6 +12,7 @@ import tensorflow as tf
 from trainer import artifacts
 from trainer.data import folds, probe, records, views
 from trainer.data.noise import injection
+from trainer.data.streams import TensorStream
 from trainer.errors import InputError
 
 
@@ -122,7 +123,8 @@ def training_batches(data, config, method, first_step=0, mine=range(1), replicas
         rows = tf.range(B, dtype=index.dtype)
         epoch, position = index // epoch_batches, (index % epoch_batches) * B + rows
         ids = tf.random.experimental.index_shuffle(position, [config.seed, epoch], N - 1)
-        seeds = tf.unstack(tf.random.split(tf.random.fold_in([config.seed, 1], index), 6))
+        seed = tf.random.fold_in([config.seed, TensorStream.BATCHES], index)
+        seeds = tf.unstack(tf.random.split(seed, 6))
         parts = {"id": ids, "label": tf.gather(labels, ids)}
         if method.uses_strong_view:
             weak, strong = data.images.weak_and_strong(ids, seeds[0], seeds[1])

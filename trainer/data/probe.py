@@ -15,10 +15,10 @@ import numpy as np
 from trainer import artifacts
 from trainer.config import check_range
 from trainer.data import records
+from trainer.data.streams import Stream
 from trainer.errors import InputError, listed
 
 SPARE = "spare_ids.npy"
-STREAM = 2  # keeps these draws apart from others of the same seed
 
 
 def choose(labels, class_names, per_class, rng):
@@ -72,7 +72,7 @@ def split(dataset_path, output_path, per_class, seed, hold_ratio=0.0):
     labels = records.read_clean_labels(dataset_path)[trusted]
     if hold_ratio:
         per_class = share_of_each_class(hold_ratio, dataset)
-    rng = np.random.default_rng((seed, STREAM))
+    rng = np.random.default_rng((seed, Stream.PROBE))
     probe_ids = trusted[choose(labels, class_names, per_class, rng)]
     facts = {"per_class": per_class, "hold_ratio": hold_ratio, "seed": seed}
     spare_ids = np.zeros(0, np.int64)
