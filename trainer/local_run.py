@@ -27,7 +27,7 @@ def train(root, dataset, noise_kind, noise_ratio, files, settings, worker, send,
     data, noisy_labels = root / artifacts.PREPARED_DATASET, root / artifacts.NOISY_LABELS
     split, checkpoints = root / artifacts.PROBE_SPLIT, root / artifacts.CHECKPOINTS
     fit.replicas()  # before TFDS uses TensorFlow
-    if not worker and not prepared(root, seen):
+    if not worker and not is_prepared(root, seen):
         records.prepare(dataset, data, files)
         kind = noise_kind, noise_ratio, settings.seed, files.noise_file, files.label_column
         injection.inject(data, noisy_labels, *kind)
@@ -45,7 +45,7 @@ def train(root, dataset, noise_kind, noise_ratio, files, settings, worker, send,
     )
 
 
-def prepared(root, seen):
+def is_prepared(root, seen):
     """Whether the data of a run are there, made of inputs of this hash."""
     with contextlib.suppress(OSError, ValueError):  # an InputError is one
         for kind in DATA:
@@ -123,11 +123,14 @@ def review(root, file):
     """Takes a reviewer's decisions on a run, or on what a pipeline left. Returns their number."""
     from trainer.audit import review
 
-    audit, dataset = place(root, artifacts.LABEL_AUDIT), place(root, artifacts.PREPARED_DATASET)
+    audit, dataset = (
+        artifact_directory(root, artifacts.LABEL_AUDIT),
+        artifact_directory(root, artifacts.PREPARED_DATASET),
+    )
     return review.review(audit, file, dataset, root / artifacts.REVIEW)
 
 
-def place(root, kind):
+def artifact_directory(root, kind):
     """The directory of an artifact; a pipeline's run.json says where it is."""
     with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
         return root / json.loads((root / "run.json").read_text())["artifacts"][kind]

@@ -67,29 +67,29 @@ def audit(dataset_path, noisy_labels_path, probe_split_path, checkpoints_paths, 
     from cleanlab.rank import get_label_quality_scores  # takes seconds
 
     dataset = records.read_manifest(dataset_path)
-    labels, noisy_labels = injection.read(noisy_labels_path, dataset)
-    _, ids, split = probe.read(probe_split_path, dataset)
+    labels, noisy_labels = injection.read_noisy_labels(noisy_labels_path, dataset)
+    _, ids, split = probe.read_split(probe_split_path, dataset)
     given, clean = labels[ids], records.read_clean_labels(dataset_path)
     trusted_ids = np.setdiff1d(np.arange(len(labels)), ids)
     judged = out_of_sample.judged(dataset_path, probe_split_path, checkpoints_paths, labels, ids)
     P = judged.P
-    Q, transition = noise_estimation.posterior(P, given)
+    Q, transition = noise_estimation.true_label_posterior(P, given)
     quality = get_label_quality_scores(given, P)
-    table = ranked(given, Q).assign(id=ids, cleanlab=quality, **judged.coefficients)
+    table = rank_labels(given, Q).assign(id=ids, cleanlab=quality, **judged.coefficients)
     corrected = labels.copy()
     corrected[ids] = np.where(table.corrected, table.suggested, given)
     corrected[trusted_ids] = clean[trusted_ids]
-    rate, low, high = noise_estimation.rate_range(P, given)
+    rate, low, high = noise_estimation.noise_rate_range(P, given)
     metrics = {"audit/noise_rate_estimated": rate}
     metrics |= {"audit/noise_rate_low": low, "audit/noise_rate_high": high}
     warnings = [*judged.warnings, *out_of_sample.contradictions(judged, low, high)]
     for warning in warnings:
         print(f"warning: {warning}", file=sys.stderr)
     if np.all(clean[ids] >= 0):  # what is known of a chosen part says nothing of the whole
-        metrics |= compared(table, corrected[ids], clean[ids], transition)
+        metrics |= audit_quality(table, corrected[ids], clean[ids], transition)
     parents = {m["kind"]: m for m in (dataset, noisy_labels, split)}
     parents |= {f"checkpoints_{i}": run for i, run in enumerate(judged.runs)}
-    name = name_of(parents)
+    name = audit_name(parents)
     with artifacts.writing(output_path) as directory:
         table["audit"] = name
         write_issues(directory, table, dataset, records.read_paths(dataset_path, "train"))
@@ -110,13 +110,13 @@ def audit(dataset_path, noisy_labels_path, probe_split_path, checkpoints_paths, 
     return metrics
 
 
-def name_of(parents):
+def audit_name(parents):
     """The same for the same audit of the same artifacts; no spreadsheet takes it for a number."""
     ids = " ".join(parent["id"] for parent in parents.values())
     return f"a{hashlib.sha256(ids.encode()).hexdigest()[:11]}"
 
 
-def ranked(given, Q):
+def rank_labels(given, Q):
     """Scores and suggestions, a row per example, from P(true | image, given) (N, C)."""
     rows, others = np.arange(len(given)), Q.copy()
     others[rows, given] = -1
@@ -137,17 +137,17 @@ def ranked(given, Q):
     )
 
 
-def compared(table, corrected, clean, transition):
+def audit_quality(table, corrected, clean, transition):
     """Metrics of an audit of examples whose true labels `clean` (N,) are known."""
     given, wrong = table.given.to_numpy(), (table.given != clean).to_numpy()
     truth = realised(clean, given, len(transition))
-    by_cleanlab = detection.quality(-table.cleanlab.to_numpy(), wrong)
+    by_cleanlab = detection.ranking_quality(-table.cleanlab.to_numpy(), wrong)
     metrics = {
         "noise_rate": float(wrong.mean()),
         "transition_error": float(np.abs(transition - truth).mean()),
-        **detection.quality(table.score.to_numpy(), wrong),
+        **detection.ranking_quality(table.score.to_numpy(), wrong),
         **{f"cleanlab_{name}": value for name, value in by_cleanlab.items()},
-        **detection.corrections(given, corrected, clean, table.issue.to_numpy()),
+        **detection.correction_quality(given, corrected, clean, table.issue.to_numpy()),
     }
     return {f"audit/{name}": value for name, value in metrics.items()}
 

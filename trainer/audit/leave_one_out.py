@@ -14,7 +14,7 @@ WIDTH, RIDGE = 0.5, 1.0  # of the kernel; docs/method.md has what they were chos
 SCALE = 2.0  # of the scores, as logits, so that a temperature within its bounds fits
 
 
-def scores(dataset_path, ids, labels, num_classes):
+def class_scores(dataset_path, ids, labels, num_classes):
     """Scores of each example by all others, and of test images by all examples.
 
     Args:
@@ -26,15 +26,15 @@ def scores(dataset_path, ids, labels, num_classes):
     Returns:
       float64 (N, C) and (T, C), T test images; logits up to a temperature.
     """
-    Z = shapes_and_colours.read(dataset_path, "train")[ids]
-    tested = shapes_and_colours.read(dataset_path, "test")
+    Z = shapes_and_colours.read_descriptors(dataset_path, "train")[ids]
+    tested = shapes_and_colours.read_descriptors(dataset_path, "test")
     mean, deviation = Z.mean(axis=0), Z.std(axis=0) + 1e-6
     Z, tested = (Z - mean) / deviation, (tested - mean) / deviation
-    found = regress(Z, np.eye(num_classes)[labels], tested)
+    found = kernel_regression(Z, np.eye(num_classes)[labels], tested)
     return tuple(SCALE * part for part in found)
 
 
-def regress(Z, Y, others):
+def kernel_regression(Z, Y, others):
     """Predictions of Y (N, C) from Z (N, D) without the example itself, and of `others` (T, D).
 
     The former are y_i - [G (y - mean)]_i / G_ii, where G is the inverse of the kernel and its ridge

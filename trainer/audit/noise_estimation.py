@@ -15,7 +15,7 @@ RESAMPLES, MOST_RESAMPLED = 30, 10_000
 PRIOR = 1.0  # of uniform noise, in mean class sizes
 
 
-def posterior(P, given):
+def true_label_posterior(P, given):
     """How likely each class is the true one, knowing image and given label.
 
     Args:
@@ -35,7 +35,7 @@ def posterior(P, given):
     return Q, normalised_rows(joint_counts(Q, given))
 
 
-def rate_range(P, given):
+def noise_rate_range(P, given):
     """The noise rate, and between which rates it is with 90% confidence.
 
     The lower end is of the smaller of two estimates, the upper one of the larger, over resampled
@@ -65,7 +65,7 @@ def rate_range(P, given):
 
 def expected_rate(P, given):
     """Mean probability that a given label is wrong."""
-    Q, _ = posterior(P, given)
+    Q, _ = true_label_posterior(P, given)
     return 1 - Q[np.arange(len(given)), given].mean()
 
 

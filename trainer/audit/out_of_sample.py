@@ -112,14 +112,14 @@ def by_runs(dataset_path, probe_split_path, checkpoints_paths, labels, ids):
         run = artifacts.read(path, artifacts.CHECKPOINTS)
         artifacts.check_parent(run, dataset)
         method, run = fit.restore(path)
-        fold = folds.of(ids, method.config)
+        fold = folds.fold_of(ids, method.config)
         out = fold == method.config.audit_fold
         mine = out if out.any() else np.full(len(ids), True)
-        said = predictions.probabilities(dataset_path, method)
+        said = predictions.predict_probabilities(dataset_path, method)
         held_out = probe.held_out(probe_split_path, dataset, method)
         if len(held_out):
             right.extend(said[held_out].argmax(axis=1) == clean[held_out])
-            said = calibration.dirichlet(said[held_out], clean[held_out])(said)
+            said = calibration.fit_dirichlet(said[held_out], clean[held_out])(said)
         P[mine] += said[ids[mine]]
         judges[mine] += 1
         means, _ = method.record.means()
@@ -130,7 +130,7 @@ def by_runs(dataset_path, probe_split_path, checkpoints_paths, labels, ids):
         rule = "must be those of all folds: some examples were left out by none of the runs"
         raise InputError("checkpoints", rule, f"{len(runs)} runs")
     P /= judges[:, np.newaxis]
-    tested, agreement = predictions.logits(dataset_path, method, "test"), None
+    tested, agreement = predictions.predict_logits(dataset_path, method, "test"), None
     if len(runs) > 1:
         agreement = np.mean(P.argmax(axis=1) == labels[ids])
     elif not dataset["test_labels_are_clean"]:
@@ -155,9 +155,9 @@ def by_others(dataset_path, labels, ids, found):
     trusted_ids = np.setdiff1d(np.arange(len(labels)), ids)
     clean, order = records.read_clean_labels(dataset_path), np.concatenate([ids, trusted_ids])
     known = np.concatenate([labels[ids], clean[trusted_ids]])
-    scores, tested = leave_one_out.scores(dataset_path, order, known, found.P.shape[1])
+    scores, tested = leave_one_out.class_scores(dataset_path, order, known, found.P.shape[1])
     trusted = np.arange(len(order)) >= len(ids)
-    temperature, _ = calibration.temperature_under_noise(scores, known, trusted)
+    temperature, _ = calibration.fit_temperature_under_noise(scores, known, trusted)
     P = softmax(scores[~trusted] / temperature, axis=1)
     alone = (np.bincount(known) == 1)[labels[ids]]
     P[alone] = np.eye(P.shape[1])[labels[ids][alone]]

@@ -41,7 +41,7 @@ def review(audit_path, reviewed_file, dataset_path, output_path):
     numbers = {name: i for i, name in enumerate(dataset["class_names"])}
     corrected = np.load(f"{audit_path}/corrected_labels.npy")
     for row in rows.itertuples():
-        corrected[row.id] = numbers[decided(row, audited.loc[row.id], numbers)]
+        corrected[row.id] = numbers[decided_label(row, audited.loc[row.id], numbers)]
     with artifacts.writing(output_path) as directory:
         trusted_ids = np.setdiff1d(np.arange(len(corrected)), audited.index)
         write_labels(directory, dataset_path, corrected, trusted_ids)
@@ -50,7 +50,7 @@ def review(audit_path, reviewed_file, dataset_path, output_path):
     return len(rows)
 
 
-def decided(row, audited, classes):
+def decided_label(row, audited, classes):
     """The class that a reviewer gives an example, by a row with right_label and decision."""
     verbs = {"accept": audited.suggested, "reject": audited.given}
     received = f"{row.right_label or row.decision} for id {row.id}"

@@ -5,7 +5,7 @@ import numpy as np
 from trainer.data.streams import Stream
 
 
-def of(ids, config):
+def fold_of(ids, config):
     """Which fold each example is in: int64 (N,), in [0, audit_folds); -2 where there are none.
 
     Args:

@@ -8,7 +8,7 @@ BINS = 15
 BIAS_PENALTY, MATRIX_PENALTY = 0.05, 1.0  # chosen in docs/results/audit.md
 
 
-def temperature(z, labels):
+def fit_temperature(z, labels):
     """What to divide logits z (M, C) by so that the labels (M,) are most likely, in [0.05, 20].
 
     Guo et al., "On Calibration of Modern Neural Networks" (ICML 2017).
@@ -18,7 +18,7 @@ def temperature(z, labels):
     return float(np.exp(found.x))
 
 
-def temperature_under_noise(z, labels, right):
+def fit_temperature_under_noise(z, labels, right):
     """What to divide logits z (M, C) by, where some labels are wrong, to any class alike.
 
     The rate of wrong labels is found with it, by maximum likelihood.
@@ -50,7 +50,7 @@ def nll(z, labels):
     return float(-log_softmax(z, axis=1)[np.arange(len(labels)), labels].mean())
 
 
-def reliability(P, labels):
+def reliability_bins(P, labels):
     """Confidence and accuracy in equal bins of confidence (Guo et al., ICML 2017).
 
     Args:
@@ -67,14 +67,14 @@ def reliability(P, labels):
     return *((total / np.maximum(count, 1)).tolist() for total in sums), count.tolist()
 
 
-def measured(z, labels):
+def ece_and_nll(z, labels):
     """Expected calibration error and negative log-likelihood of logits z (M, C)."""
-    confidence, accuracy, count = np.array(reliability(softmax(z, axis=1), labels))
+    confidence, accuracy, count = np.array(reliability_bins(softmax(z, axis=1), labels))
     ece = (count * np.abs(confidence - accuracy)).sum() / count.sum()
     return {"ece": float(ece), "nll": nll(z, labels)}
 
 
-def dirichlet(P, labels):
+def fit_dirichlet(P, labels):
     """Fits softmax((s I + D) log P + b) to the truth of images that were held out from training.
 
     Dirichlet calibration with off-diagonal and intercept regularisation: Kull et al., "Beyond

@@ -6,7 +6,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 AT = (100, 1000)  # the most suspicious ones that a person may look at
 
 
-def quality(score, wrong):
+def ranking_quality(score, wrong):
     """How well a score ranks wrong labels before right ones.
 
     Args:
@@ -27,7 +27,7 @@ def quality(score, wrong):
     }
 
 
-def corrections(given, corrected, clean, issue):
+def correction_quality(given, corrected, clean, issue):
     """How right the labels are that were taken for wrong, and what was put in their place.
 
     Args:

@@ -18,7 +18,7 @@ SIDE = 112  # pixels of a thumbnail
 SMALL_FILE = 4096  # bytes up to which a file is its own thumbnail
 
 
-def data(dataset_path, issues, csv):
+def page_data(dataset_path, issues, csv):
     """What the gallery shows.
 
     Args:
@@ -29,7 +29,7 @@ def data(dataset_path, issues, csv):
     Returns:
       A dictionary for JSON.
     """
-    shown = issues[chosen(issues)]
+    shown = issues[shown_examples(issues)]
     encoded = records.EncodedImages(dataset_path, "train", shown.id.to_numpy())
     columns = ["id", "path", "given", "suggested", "score", "issue"]
     return {
@@ -42,7 +42,7 @@ def data(dataset_path, issues, csv):
     }
 
 
-def chosen(issues):
+def shown_examples(issues):
     """Which examples are shown, bool (N,): the first ones, and the first of each given class."""
     place = np.arange(len(issues))
     return (place < PICTURES) | (issues.groupby("given").cumcount() < OF_EACH_CLASS).to_numpy()

@@ -24,7 +24,7 @@ def write(dataset_path, noisy_labels_path, file):
     noisy = artifacts.read(noisy_labels_path, artifacts.NOISY_LABELS)
     names = dataset["class_names"]
     matrices = {caption: np.load(Path(noisy_labels_path) / f) for caption, f in PICTURES.items()}
-    page.write(
+    page.write_page(
         file,
         "noise.html.jinja",
         title="Label noise",

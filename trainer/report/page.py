@@ -18,7 +18,7 @@ TEMPLATES.filters["percent"] = lambda share: "unknown" if share is None else f"{
 TEMPLATES.filters["number"] = "{:,}".format
 
 
-def write(file, template, **content):
+def write_page(file, template, **content):
     """Writes a page, so that readers see all of it or none.
 
     Args:

@@ -57,12 +57,12 @@ def write(
     metrics = json.loads((Path(metrics_path) / "metrics.json").read_text())
     issues = pd.read_parquet(Path(label_audit_path) / label_issues.TABLE)
     clean = records.read_clean_labels(dataset_path)[issues.id]
-    pictures = gallery.data(
+    pictures = gallery.page_data(
         dataset_path, issues, (Path(label_audit_path) / label_issues.ISSUES).read_bytes()
     )
     names = dataset["class_names"]
     confusion = normalised_rows(np.load(Path(metrics_path) / "confusion.npy"))
-    page.write(
+    page.write_page(
         file,
         "training.html.jinja",
         title=f"{run['dataset']}, {run['method']}",
@@ -148,7 +148,7 @@ def reliability(exported):
     diagrams = dict(exported["reliability"])
     if not exported["calibrated_on"]:
         diagrams = {"not calibrated": diagrams["before calibration"]}
-    return charts.reliability(diagrams)
+    return charts.reliability_diagram(diagrams)
 
 
 def calibrated(dataset, exported):
@@ -177,8 +177,8 @@ def curves(checkpoints_path):
 
     losses = {name.removeprefix("train/").replace("_", ", "): name for name in losses}
     return {
-        "Accuracy": charts.lines(over_steps(accuracy), "step", "test accuracy"),
-        "Loss": charts.lines(over_steps(losses), "step", "loss, mean since the last test"),
+        "Accuracy": charts.line_chart(over_steps(accuracy), "step", "test accuracy"),
+        "Loss": charts.line_chart(over_steps(losses), "step", "loss, mean since the last test"),
     }
 
 

@@ -78,9 +78,9 @@ def train(
       Preempted: The process, or another worker, was sent SIGTERM or SIGINT.
     """
     strategy = replicas()
-    workers.mean(strategy, 0)  # others wait here while the chief prepares the data
+    workers.mean_over_workers(strategy, 0)  # others wait here while the chief prepares the data
     chief = workers.this_worker()[0] == 0
-    data = load(config, dataset_path, noisy_labels_path, probe_split_path)
+    data = load_checked(config, dataset_path, noisy_labels_path, probe_split_path)
     config, epoch_steps = settled(config, data, strategy)
     directory = open_directory(checkpoints_path, config, data.manifests, chief)
     finished = (directory / artifacts.MANIFEST).is_file()
@@ -110,14 +110,14 @@ def train(
 def settled(config, data, strategy):
     """The settings with what follows from data and replicas, and the steps of an epoch."""
     replicas = strategy.num_replicas_in_sync
-    config = input_pipeline.with_batches_of(data, config, replicas)
+    config = input_pipeline.fit_batch_size(data, config, replicas)
     epoch_steps = input_pipeline.steps_per_epoch(data, config, replicas)
     return in_steps(config, epoch_steps), epoch_steps
 
 
 def check_same_step(strategy, checkpoints):
     """Raises InputError unless all workers resume from the same step."""
-    if workers.mean(strategy, checkpoints.step) != checkpoints.step:
+    if workers.mean_over_workers(strategy, checkpoints.step) != checkpoints.step:
         rule = "must be on storage that all workers see; they find other checkpoints than this one"
         raise InputError("checkpoint directory", rule, str(checkpoints.directory))
 
@@ -127,11 +127,13 @@ def write_model(method, directory, data, facts):
     artifacts.finish(directory, artifacts.MODEL, data.manifests, **facts)
 
 
-def load(config, dataset_path, noisy_labels_path, probe_split_path):
+def load_checked(config, dataset_path, noisy_labels_path, probe_split_path):
     """The training data; InputError if it is not whole, or not what the method needs."""
     dataset, method = records.read_manifest(dataset_path), METHODS[config.method]
     views.check_augmentation(dataset, config, method)
-    data = input_pipeline.load(dataset_path, noisy_labels_path, probe_split_path, config)
+    data = input_pipeline.load_training_data(
+        dataset_path, noisy_labels_path, probe_split_path, config
+    )
     method.check(config, data, len(dataset["class_names"]))
     return data
 

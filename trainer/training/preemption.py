@@ -35,7 +35,7 @@ class SaveBetweenTests(AfterStep):
     def after_step(self, logs):
         # Saving takes all workers: what one of them wants, all do after the same step.
         mine = float(bool(self.signal)), float(self.checkpoints.due)
-        preempted, due = workers.mean(self.model.distribute_strategy, mine)
+        preempted, due = workers.mean_over_workers(self.model.distribute_strategy, mine)
         if (preempted or due) and self.checkpoints.saved_step != self.step:
             self.checkpoints.save()
         if preempted:

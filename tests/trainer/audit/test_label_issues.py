@@ -37,13 +37,13 @@ def simulated(N=4000, C=4, sharpness=2.0):
 
 def test_the_posterior_knows_the_noise():
     P, given, true, T = simulated()
-    Q, found = noise_estimation.posterior(P, given)
+    Q, found = noise_estimation.true_label_posterior(P, given)
     np.testing.assert_allclose(Q.sum(1), 1)
     np.testing.assert_allclose(found.sum(1), 1)
     assert np.abs(found - T).mean() < 0.06
     rows, wrong = np.arange(len(given)), given != true
-    by_image = detection.quality(1 - P[rows, given], wrong)
-    by_both = detection.quality(1 - Q[rows, given], wrong)
+    by_image = detection.ranking_quality(1 - P[rows, given], wrong)
+    by_both = detection.ranking_quality(1 - Q[rows, given], wrong)
     assert by_both["average_precision"] > by_image["average_precision"]
 
 
@@ -52,7 +52,7 @@ def test_calibration_finds_scale_biases_and_confusions():
     confusion = np.eye(4) + 0.5 * np.eye(4)[[1, 0, 2, 3]]
     distorted = (P**3 * [1.0, 4.0, 0.5, 1.0]) @ confusion
     distorted /= distorted.sum(1, keepdims=True)
-    fitted = calibration.dirichlet(distorted[:1000], true[:1000])(distorted)
+    fitted = calibration.fit_dirichlet(distorted[:1000], true[:1000])(distorted)
     rest = np.arange(1000, len(true))
     loss = [-np.log(p[rest, true[rest]]).mean() for p in (P, distorted, fitted)]
     assert loss[0] < loss[2] < loss[1] - 0.1
@@ -64,26 +64,30 @@ def test_a_temperature_found_with_the_noise(rate):
     others = (true + RNG.integers(1, 4, size=len(true))) % 4
     given = np.where(RNG.random(len(true)) < rate, others, true)
     none = np.zeros(len(true), bool)
-    t, found = calibration.temperature_under_noise(3 * np.log(P), given, none)
+    t, found = calibration.fit_temperature_under_noise(3 * np.log(P), given, none)
     assert t == pytest.approx(3, rel=0.15)
     assert found == pytest.approx(rate, abs=0.04)
     few = np.arange(len(true)) < 400
-    t, found = calibration.temperature_under_noise(3 * np.log(P), np.where(few, true, given), few)
+    t, found = calibration.fit_temperature_under_noise(
+        3 * np.log(P), np.where(few, true, given), few
+    )
     assert t == pytest.approx(3, rel=0.15)
     assert found == pytest.approx(rate, abs=0.04)
 
 
 def test_quality_by_hand():
-    found = detection.quality(np.array([0.9, 0.8, 0.2, 0.1]), np.array([True, False, True, False]))
+    found = detection.ranking_quality(
+        np.array([0.9, 0.8, 0.2, 0.1]), np.array([True, False, True, False])
+    )
     assert found["auroc"] == 0.75
     assert found["average_precision"] == pytest.approx((1 + 2 / 3) / 2)
-    assert detection.quality(np.zeros(3), np.zeros(3, bool)) == {}
+    assert detection.ranking_quality(np.zeros(3), np.zeros(3, bool)) == {}
 
 
 def test_corrections_by_hand():
     given, clean = np.array([0, 0, 1, 1]), np.array([0, 1, 1, 0])
     corrected, issue = np.array([0, 1, 0, 1]), np.array([False, True, True, False])
-    assert detection.corrections(given, corrected, clean, issue) == {
+    assert detection.correction_quality(given, corrected, clean, issue) == {
         "f1": 0.5,
         "precision": 0.5,
         "recall": 0.5,
@@ -162,8 +166,8 @@ def test_folds_judge_what_they_have_not_seen(data, tmp_path):
     assert not (tmp_path / "a").exists()
     metrics = label_issues.audit(*data, paths, tmp_path / "a")
     assert metrics["audit/auroc"] > 0.5
-    _, train_ids, _ = probe.read(data[2], records.read_manifest(data[0]))
-    of = folds.of(train_ids, settings)
+    _, train_ids, _ = probe.read_split(data[2], records.read_manifest(data[0]))
+    of = folds.fold_of(train_ids, settings)
     assert sizes == [int((of != 0).sum()), int((of != 1).sum())]
 
 
@@ -233,7 +237,7 @@ def test_classes_called_as_decisions():
 
     def decided(decision, right_label):
         row = pd.Series({"id": 3, "decision": decision, "right_label": right_label})
-        return review.decided(row, audited, classes)
+        return review.decided_label(row, audited, classes)
 
     assert decided("", "accept") == decided("reject", "accept") == "accept"
     assert decided("", "reject") == "reject"
@@ -294,7 +298,7 @@ def test_a_small_set_that_is_known_by_heart(rare):
     assert artifacts.read(root / "audit", artifacts.LABEL_AUDIT)["judge"] == out_of_sample.OTHERS
     rows = pd.read_csv(root / "audit" / "label_issues.csv")
     wrong = np.array(wrong_of(rows))
-    assert detection.quality(rows.score.to_numpy(), wrong)["auroc"] > 0.95
+    assert detection.ranking_quality(rows.score.to_numpy(), wrong)["auroc"] > 0.95
     assert metrics["audit/noise_rate_low"] < wrong.mean() < metrics["audit/noise_rate_high"]
     assert "audit/noise_rate" not in metrics
 
@@ -311,11 +315,11 @@ def test_others_judge_without_trusted_images_and_without_peers(tmp_path):
     names = records.read_manifest(tmp_path / "a")["class_names"]
     wrong = np.array([not Path(p).name.startswith(names[k]) for p, k in zip(paths, labels)])
     p_given = others.P[ids, labels]
-    assert detection.quality(-p_given, wrong)["auroc"] > 0.95
+    assert detection.ranking_quality(-p_given, wrong)["auroc"] > 0.95
     assert p_given[labels == names.index("odd")] == 1
     assert others.warnings == ["class odd has one image, which nobody can judge"]
     assert tested.shape == (len(records.read_labels(tmp_path / "a", "test")), 3)
-    rate, low, high = noise_estimation.rate_range(others.P, labels)
+    rate, low, high = noise_estimation.noise_rate_range(others.P, labels)
     assert low < wrong.mean() < high
     assert rate == pytest.approx(wrong.mean(), abs=0.05)
 
@@ -341,7 +345,7 @@ def test_who_judges_a_small_set(by_heart, recalls, judge, warnings):
 def test_scores_leave_the_example_out():
     Z, Y = RNG.normal(size=(30, 5)), np.eye(3)[RNG.integers(3, size=30)]
     Y -= Y.mean(axis=0)
-    found, _ = leave_one_out.regress(Z, Y, Z)
+    found, _ = leave_one_out.kernel_regression(Z, Y, Z)
     for i in (0, 7):
         others = np.arange(30) != i
         kernel = rbf_kernel(Z[others], gamma=leave_one_out.WIDTH / 5)
@@ -362,29 +366,31 @@ def test_a_rate_that_contradicts_what_is_known():
 
 def test_the_range_of_the_noise_rate():
     P, given, true, _ = simulated()
-    rate, low, high = noise_estimation.rate_range(P, given)
+    rate, low, high = noise_estimation.noise_rate_range(P, given)
     assert low < rate < high
     assert low - 0.01 < np.mean(given != true) < high + 0.01  # how sure it is, not how right
-    _, *few = noise_estimation.rate_range(P[:200], given[:200])
+    _, *few = noise_estimation.noise_rate_range(P[:200], given[:200])
     assert few[1] - few[0] > high - low
     absent = np.where(given == 3, 2, given)  # a class that no label names
-    assert 0 <= noise_estimation.rate_range(P, absent)[1] < 1
+    assert 0 <= noise_estimation.noise_rate_range(P, absent)[1] < 1
 
 
 @pytest.mark.parametrize(("count", "most"), [(50, 0.06), (1000, 0.003)])
 def test_few_labels_that_are_all_right_leave_room_for_doubt(count, most):
     given = np.arange(count) % 2
-    rate, low, high = noise_estimation.rate_range(np.eye(2)[given] * 0.999 + 0.0005, given)
+    rate, low, high = noise_estimation.noise_rate_range(np.eye(2)[given] * 0.999 + 0.0005, given)
     assert (round(rate, 3), round(low, 3)) == (0, 0)
     assert high == pytest.approx(most, rel=0.1)
 
 
 def test_calibration_keeps_some_of_the_probe(data):
     settings = config.resolve("digits", calibration_per_class=2)
-    probe_ids, _, _ = probe.read(data[2], records.read_manifest(data[0]))
-    training, held_out = probe.parts(probe_ids, settings, 10)
+    probe_ids, _, _ = probe.read_split(data[2], records.read_manifest(data[0]))
+    training, held_out = probe.split_for_calibration(probe_ids, settings, 10)
     labels = records.read_clean_labels(data[0])
     np.testing.assert_array_equal(np.bincount(labels[training]), [8] * 10)
     np.testing.assert_array_equal(np.bincount(labels[held_out]), [2] * 10)
     with pytest.raises(InputError, match="--calibration_per_class: must be at most the 10"):
-        probe.parts(probe_ids, config.resolve("digits", calibration_per_class=11), 10)
+        probe.split_for_calibration(
+            probe_ids, config.resolve("digits", calibration_per_class=11), 10
+        )

@@ -179,12 +179,12 @@ def test_a_hundred_thousand_labels(opened, digits, tmp_path):
             "audit": "a1",
         }
     )
-    data = gallery.data(digits, issues, issues.to_csv(index=False).encode())
+    data = gallery.page_data(digits, issues, issues.to_csv(index=False).encode())
     assert len(data["rows"]) == len(data["pictures"]) < 1500
     given = collections.Counter(row[2] for row in data["rows"])
     assert len(given) == C
     assert min(given.values()) >= gallery.OF_EACH_CLASS
-    page.write(
+    page.write_page(
         tmp_path / "report.html",
         "training.html.jinja",
         **{"title": "many", "sentence": "", "shown": len(data["rows"]), "audited": N},

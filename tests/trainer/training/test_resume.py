@@ -102,7 +102,7 @@ JOIN = """
 import os, pathlib, sys
 from trainer.training import workers
 directory, worker = sys.argv[1], int(sys.argv[2])
-workers.join(pathlib.Path(directory), worker, 2, "finished", patience=30)
+workers.find_others(pathlib.Path(directory), worker, 2, "finished", patience=30)
 print(os.environ["TF_CONFIG"])
 """
 
@@ -113,7 +113,7 @@ def test_workers_find_each_other_but_not_those_of_an_earlier_attempt(tmp_path, m
     artifacts.write_json(tmp_path / "workers.json", [["10.0.0.8:3000", 1], ["10.0.0.9:3001", 1]])
     monkeypatch.delenv("TF_CONFIG", raising=False)
     with pytest.raises(TrainingError, match="worker 0 of 2 waited 2 s for worker 1"):
-        workers.join(tmp_path, 0, 2, "finished", patience=2)
+        workers.find_others(tmp_path, 0, 2, "finished", patience=2)
     assert "TF_CONFIG" not in os.environ
     started = [
         subprocess.Popen(

@@ -77,7 +77,7 @@ def inject(dataset_path, output_path, noise, noise_ratio, seed, noise_file="", l
         )
 
 
-def read(path, dataset):
+def read_noisy_labels(path, dataset):
     """Given labels, int32 (N,), and the manifest.
 
     Raises:
