@@ -38,7 +38,8 @@ def rows(root):
     )
     table = pd.read_parquet(root / artifacts.LABEL_AUDIT / "label_issues.parquet").set_index("id")
     transition = np.load(root / artifacts.LABEL_AUDIT / "transition.npy")
-    found = {"audit": (table.score[ids].to_numpy(), table.score.mean(), transition)}
+    suspicion = 1 - table.label_score
+    found = {"audit": (suspicion[ids].to_numpy(), suspicion.mean(), transition)}
     joint = estimate_joint(given, P)
     for score, adjusted in itertools.product(SCORES, (False, True)):
         if adjusted and score == "confidence_weighted_entropy":

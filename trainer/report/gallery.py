@@ -1,4 +1,4 @@
-"""The most suspicious examples with their pictures, as data for `gallery.js`.
+"""The examples with the lowest label scores with their pictures, as data for `gallery.js`.
 
 The page has the data of all of them; the browser makes a picture when it is to be seen.
 """
@@ -31,9 +31,9 @@ def page_data(dataset_path, issues, csv):
     """
     shown = issues[shown_examples(issues)]
     encoded = records.EncodedImages(dataset_path, "train", shown.id.to_numpy())
-    columns = ["id", "path", "given", "suggested", "score", "issue"]
+    columns = ["id", "path", "given_label", "suggested_label", "label_score"]
     return {
-        "classes": sorted(set(issues.given) | set(issues.suggested)),
+        "classes": sorted(set(issues.given_label) | set(issues.suggested_label)),
         "columns": columns,
         "rows": shown[columns].round(4).to_numpy(object).tolist(),
         "pictures": [thumbnail(file) for file in encoded[np.arange(len(encoded))]],
@@ -44,8 +44,8 @@ def page_data(dataset_path, issues, csv):
 
 def shown_examples(issues):
     """Which examples are shown, bool (N,): the first ones, and the first of each given class."""
-    place = np.arange(len(issues))
-    return (place < PICTURES) | (issues.groupby("given").cumcount() < OF_EACH_CLASS).to_numpy()
+    place, place_in_class = np.arange(len(issues)), issues.groupby("given_label").cumcount()
+    return (place < PICTURES) | (place_in_class < OF_EACH_CLASS).to_numpy()
 
 
 def thumbnail(file):

@@ -62,13 +62,13 @@ def histories(runs, rows):
 
 
 def confusion(runs, metrics_paths, names):
-    """Which classes each method takes for which at the highest noise ratio, over all seeds."""
+    """Confusion matrices of each method at the highest noise ratio, over all seeds."""
     noise_ratio, counts = max(run["noise_ratio"] for run in runs), {}
     for run, path in zip(runs, metrics_paths):
         if run["noise_ratio"] == noise_ratio:
             found = np.load(Path(path) / "confusion.npy")
             counts[run["method"]] = counts.get(run["method"], 0) + found
-    axes = {"across": "taken for", "down": "label"}
+    axes = {"across": "predicted label", "down": "test label"}
     return {
         method: charts.heat_map(normalised_rows(found), names, **axes, salt=method)
         for method, found in counts.items()
