@@ -107,8 +107,17 @@ def main(arguments):
     with storage.mirrored(place) as (root, send):
         if mode == "train":
             take_directory(root, files, settings, worker)
-            data = dataset, noise, noise_ratio, files
-            local_run.train(root, *data, settings, worker, send, seen)
+            local_run.train(
+                root,
+                dataset,
+                noise,
+                noise_ratio,
+                files=files,
+                settings=settings,
+                worker=worker,
+                send=send,
+                seen=seen,
+            )
         else:
             if root.is_dir() and not worker:
                 outputs.hold(root, "--checkpoint_path")

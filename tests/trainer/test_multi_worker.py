@@ -39,8 +39,8 @@ def write_state():
     variables = signalled.model.network.variables + signalled.model.optimizer.variables
     np.savez(f"{state}-{index}.npz", *[variable.numpy() for variable in variables])
 
-def train(*data, after_save):
-    fit_train(*data, after_save=write_state, callbacks=[signalled])
+def train(settings, after_save, **paths):
+    fit_train(settings, **paths, after_save=write_state, callbacks=[signalled])
 
 signalled, fit_train, fit.train = Signalled(), fit.train, train
 tf.config.optimizer.set_experimental_options({"arithmetic_optimization": False})

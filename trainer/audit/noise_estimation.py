@@ -1,4 +1,4 @@
-"""From what a network says of images to how likely each of their labels is wrong.
+"""From class probabilities of images to how likely each of their given labels is wrong.
 
 P(true j | image, given k) is proportional to P(j | image) T[j, k]. P comes from the network,
 calibrated on trusted images that it was not trained on; T, the noise, from the labels themselves,
@@ -29,8 +29,8 @@ def true_label_posterior(P, given):
     T = uniform_noise(0.5, C)
     for _ in range(STEPS):
         counts = joint_counts(given_label_too(P, given, T), given)
-        right = np.trace(counts) / len(given)
-        T = normalised_rows(counts + PRIOR * len(given) / C * uniform_noise(1 - right, C))
+        clean = np.trace(counts) / len(given)
+        T = normalised_rows(counts + PRIOR * len(given) / C * uniform_noise(1 - clean, C))
     Q = given_label_too(P, given, T)
     return Q, normalised_rows(joint_counts(Q, given))
 

@@ -1,4 +1,4 @@
-"""What a reviewer decides on the labels of an audit.
+"""A reviewer's decisions on the labels of an audit.
 
 <review>/
   corrected_labels.npy   int32 (N,), by id of the prepared dataset

@@ -1,4 +1,4 @@
-"""What a trained run says of images that are prepared, averaged over their views."""
+"""Predictions of a trained run for prepared images, averaged over their views."""
 
 import keras
 import numpy as np
@@ -10,7 +10,7 @@ from trainer.training import fit
 
 
 def predict_logits(dataset_path, method, split, ids=None):
-    """Logits of the images of a split, as they are tested, with averaged weights.
+    """Logits of the images of a split, as they are tested, with EMA weights.
 
     Args:
       dataset_path: Directory of a prepared dataset.
@@ -29,7 +29,7 @@ def predict_logits(dataset_path, method, split, ids=None):
 
 
 def predict_probabilities(dataset_path, method, split="train"):
-    """Class probabilities of all images of a split, with averaged weights.
+    """Class probabilities of all images of a split, with EMA weights.
 
     The mean over shifts, and where training mirrors images over mirror images.
 

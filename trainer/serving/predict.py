@@ -1,4 +1,4 @@
-"""What an exported model says of image files."""
+"""Predictions of an exported model for image files."""
 
 import csv
 import json
@@ -56,7 +56,7 @@ def image_files(paths):
 
 
 def predict_files(model_path, class_names, files):
-    """What the model says of each file: a dictionary with class and confidence, or an error."""
+    """The prediction for each file: a dictionary with class and confidence, or an error."""
     import tensorflow as tf
 
     from trainer.data.sources import image_check

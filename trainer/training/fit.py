@@ -185,7 +185,7 @@ def test_callbacks(method, data, checkpoints, dataset_path):
         return [testing]
     names = data.manifests[artifacts.PREPARED_DATASET]["class_names"]
     board = TensorBoardScalars(checkpoints.directory / "tensorboard")
-    return [testing, CollapseWarning(names), board]
+    return [testing, CollapseWarning(testing, names), board]
 
 
 @functools.cache

@@ -1,4 +1,4 @@
-"""Training in a task that may be cut off, and started again on another machine."""
+"""Training in a task that may be preempted, and retried on another machine."""
 
 import contextlib
 import dataclasses
@@ -27,7 +27,7 @@ def train(
     patience=workers.PATIENCE,
     callbacks=(),
 ):
-    """Trains as `trainer.training.fit.train`, from checkpoints of earlier attempts if any.
+    """Trains as `trainer.training.fit.train`, from checkpoints of earlier tries if any.
 
     They are in a directory of `root` that is named by settings and data, and in the end in
     `checkpoints_path`. Without `root`, they are there from the start.
@@ -50,6 +50,7 @@ def train(
       InputError, TrainingError, Preempted: As `trainer.training.fit.train`.
     """
     check_writable(root)
+    dataset_path, noisy_labels_path, probe_split_path = data_paths
     place = f"{root.rstrip('/')}/{run_name(config, data_paths)}" if root else checkpoints_path
     finished, group = Path(place, artifacts.MANIFEST), contextlib.nullcontext()
     if count > 1 and not finished.is_file():
@@ -63,9 +64,11 @@ def train(
         with storage.mirrored(place) as (directory, send):
             run = fit.train(
                 config,
-                *data_paths,
-                directory,
-                model_path,
+                dataset_path=dataset_path,
+                noisy_labels_path=noisy_labels_path,
+                probe_split_path=probe_split_path,
+                checkpoints_path=directory,
+                model_path=model_path,
                 after_save=lambda: send(""),
                 callbacks=callbacks,
             )
@@ -82,7 +85,7 @@ def check_writable(root):
 
 
 def run_name(config, data_paths):
-    """The same for another attempt at the same training, and for no other training."""
+    """The same for each try of the same training, and for no other training."""
     ids = [artifacts.read(path, kind)["id"] for path, kind in zip(data_paths, DATA)]
     content = json.dumps([dataclasses.asdict(config), ids])
     return f"{config.method}-{hashlib.sha256(content.encode()).hexdigest()[:16]}"

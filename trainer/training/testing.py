@@ -14,7 +14,8 @@ from trainer.training.schedule import cycle_ends
 class Testing(AfterStep):
     """Tests and saves every `eval_freq` steps, where a cosine cycle ends, and at the end.
 
-    Adds the row of the history to the logs of the step.
+    Adds the row of the history to the logs of the step. All workers do so: sums over replicas are
+    collected from all of them, when they are read.
 
     Args:
       config: `trainer.config.TrainConfig`.
@@ -22,6 +23,9 @@ class Testing(AfterStep):
       test_batches: Dataset for `evaluate`.
       labels: int32 (N,), the given labels.
       clean_labels: int32 (N,), the true ones, -1 where not known; for the history only.
+
+    Attributes:
+      confusion: int (C, C) of the last test, [i, j] counts images of class i predicted as j.
     """
 
     def __init__(self, config, checkpoints, test_batches, labels, clean_labels):
@@ -47,7 +51,9 @@ class Testing(AfterStep):
         }
         accuracies = self.model.evaluate(self.test_batches, return_dict=True, verbose=0)
         row |= {f"test/{name}": float(value) for name, value in accuracies.items()}
-        row |= {f"test/{name}": value for name, value in prediction_spread(self.model).items()}
+        self.confusion = self.model.confusion.total_cm.numpy()
+        spread = collapse.scalars(self.model.mean_prediction.result(), self.confusion)
+        row |= {f"test/{name}": value for name, value in spread.items()}
         for mean in means.values():
             mean.reset_state()
         return row | noise_detection(self.model.record, self.wrong, self.known)
@@ -57,26 +63,22 @@ class CollapseWarning(AfterStep):
     """Warns when the network falls onto few classes, once each time.
 
     Args:
+      testing: `Testing`, which comes before it.
       class_names: C names.
     """
 
-    def __init__(self, class_names):
+    def __init__(self, testing, class_names):
         super().__init__()
-        self.class_names, self.collapsed = class_names, False
+        self.testing, self.class_names, self.collapsed = testing, class_names, False
 
     def after_step(self, logs):
         if TESTED not in logs:
             return
-        confusion = self.model.confusion.total_cm.numpy()
-        warning = collapse.warning(prediction_spread(self.model), confusion, self.class_names)
+        found = {name.removeprefix("test/"): value for name, value in logs.items()}
+        warning = collapse.warning(found, self.testing.confusion, self.class_names)
         if warning and not self.collapsed:
             tqdm.write(f"warning: step {self.step}: {warning}", file=sys.stderr)
         self.collapsed = bool(warning)
-
-
-def prediction_spread(method):
-    """How evenly the images of the last test are classified: `collapse.scalars`."""
-    return collapse.scalars(method.mean_prediction.result(), method.confusion.total_cm.numpy())
 
 
 def noise_detection(record, wrong, known):
