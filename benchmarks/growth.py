@@ -76,7 +76,7 @@ def measure_loading():
     """Seconds of loading, and from then to the first batch."""
     settings = configuration.resolve("digits", method=METHOD.value, batch_size=BATCH)
     started = time.perf_counter()
-    data = fit.load(settings, *harness.paths(ROOT.value))
+    data = fit.load_checked(settings, *harness.paths(ROOT.value))
     loaded = time.perf_counter()
     next(iter(input_pipeline.training_batches(data, settings, METHODS[settings.method])))
     return {"load, s": loaded - started, "first batch, s": time.perf_counter() - loaded}

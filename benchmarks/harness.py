@@ -45,7 +45,7 @@ def made_up(root, name, shape, classes, train, test):
     )
     data, noisy_labels, split = paths(root)
     with artifacts.writing(data) as directory:
-        records.write(directory, name, source, DataSettings())
+        records.write_dataset(directory, name, source, DataSettings())
     injection.inject(data, noisy_labels, "uniform", 0.4, seed=0)
     probe.split(data, split, per_class=10, seed=0)
 

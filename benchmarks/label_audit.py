@@ -29,14 +29,17 @@ def rows(root):
     """One row for the audit, and one for each score of cleanlab."""
     dataset_path = root / artifacts.PREPARED_DATASET
     dataset = records.read_manifest(dataset_path)
-    labels, _ = injection.read(root / artifacts.NOISY_LABELS, dataset)
-    _, ids, _ = probe.read(root / artifacts.PROBE_SPLIT, dataset)
+    labels, _ = injection.read_noisy_labels(root / artifacts.NOISY_LABELS, dataset)
+    _, ids, _ = probe.read_split(root / artifacts.PROBE_SPLIT, dataset)
     given, clean = labels[ids], records.read_clean_labels(dataset_path)[ids]
     method, _ = fit.restore(root / artifacts.CHECKPOINTS)
-    P = softmax(predictions.logits(dataset_path, method, "train", ids).astype(float), axis=1)
+    P = softmax(
+        predictions.predict_logits(dataset_path, method, "train", ids).astype(float), axis=1
+    )
     table = pd.read_parquet(root / artifacts.LABEL_AUDIT / "label_issues.parquet").set_index("id")
     transition = np.load(root / artifacts.LABEL_AUDIT / "transition.npy")
-    found = {"audit": (table.score[ids].to_numpy(), table.score.mean(), transition)}
+    suspicion = 1 - table.label_score
+    found = {"audit": (suspicion[ids].to_numpy(), suspicion.mean(), transition)}
     joint = estimate_joint(given, P)
     for score, adjusted in itertools.product(SCORES, (False, True)):
         if adjusted and score == "confidence_weighted_entropy":
@@ -46,7 +49,7 @@ def rows(root):
         found[name] = -quality, 1 - np.trace(joint), normalised_rows(joint.T)
     truth = realised(clean, given, len(transition))
     for name, (score, rate, T) in found.items():
-        quality = detection.quality(score, given != clean)
+        quality = detection.ranking_quality(score, given != clean)
         yield {
             "labels": root.parent.name,
             "ranked by": name,

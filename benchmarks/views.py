@@ -71,7 +71,7 @@ def large(root):
     settings = configuration.resolve(
         "image_folder", image_size=SIDE, batch_size=steps.BATCH_SIZE.value, aug_type="autoaug"
     )
-    loaded = input_pipeline.load(data, noisy_labels, split, settings)
+    loaded = input_pipeline.load_training_data(data, noisy_labels, split, settings)
     methods = {WEAK: Supervised, BOTH: BothViews}
     made = {k: input_pipeline.training_batches(loaded, settings, m) for k, m in methods.items()}
     encoded = records.EncodedImages(data, "train")

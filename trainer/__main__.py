@@ -102,14 +102,23 @@ def main(arguments):
         print(f"worker {worker} of {count}; worker 0 shows the progress and writes to {place}")
     with storage.mirrored(place) as (root, send):
         if mode == "train":
-            claim(root, name, files, settings, worker)
-            data = dataset, noise, noise_ratio, files
-            local_run.train(root, *data, settings, worker, send, seen)
+            take_directory(root, name, files, settings, worker)
+            local_run.train(
+                root,
+                dataset,
+                noise,
+                noise_ratio,
+                files=files,
+                settings=settings,
+                worker=worker,
+                send=send,
+                seen=seen,
+            )
         else:
             if root.is_dir() and not worker:
                 outputs.hold(root, "--checkpoint_path")
             given = command_line.given_data() | command_line.given_training()
-            check_same(root, given | ({"dataset": name} if dataset_flags.given() else {}))
+            check_same_run(root, given | ({"dataset": name} if dataset_flags.given() else {}))
         if worker:
             return
         if mode == "audit":
@@ -137,40 +146,21 @@ def check_before(place, dataset, noise, files):
     return seen
 
 
-def claim(root, dataset, files, settings, worker):
+def take_directory(root, dataset, files, settings, worker):
     """Makes `root` the directory of this run; InputError if it is that of another one."""
     run = {"dataset": dataset} | dataclasses.asdict(files) | dataclasses.asdict(settings)
-    check_same(root, run, run)
+    check_same_run(root, run)
     if worker:
         return
     outputs.hold(root, "--checkpoint_path")
-    check_same(root, run, run)
+    check_same_run(root, run)
     artifacts.write_json(root / "run.json", run)
 
 
-def check_same(root, given, earlier=None):
-    """Raises InputError where `root` is the directory of a run with other settings than these.
-
-    Args:
-      root: The directory.
-      given: Settings by name.
-      earlier: What counts as the run where there is none.
-    """
-    try:
-        earlier = json.loads((root / "run.json").read_text())
-    except (FileNotFoundError, NotADirectoryError):
-        if earlier is None:  # the mode says what is missing
-            return
-    except (OSError, ValueError) as error:
-        raise InputError(
-            "--checkpoint_path", f"has an unreadable run.json, {error}", str(root)
-        ) from error
+def check_same_run(root, settings):
+    """Raises InputError where `root` is the directory of a run with other settings than these."""
     free = OF_MODE.get(MODE.value, ())
-    names = [k for k in given if k not in free and earlier.get(k) != given[k]]
-    if names:
-        differing = ", ".join(f"{name}={earlier.get(name)}" for name in names)
-        rule = f"holds another run ({differing}); name another directory"
-        raise InputError("--checkpoint_path", rule, str(root))
+    outputs.check_same_run("--checkpoint_path", root, "run.json", settings, free)
 
 
 if __name__ == "__main__":

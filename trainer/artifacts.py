@@ -224,10 +224,7 @@ def fingerprint(file):
 
 def write_json(path, content):
     """Writes a JSON file so that readers see all of it or none."""
-    path = Path(path)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(content, indent=2) + "\n")
-    os.replace(partial, path)
+    outputs.write_text(path, json.dumps(content, indent=2) + "\n")
 
 
 def scalars(manifest):

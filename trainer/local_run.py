@@ -23,28 +23,46 @@ def train(root, dataset, noise_kind, noise_ratio, files, settings, worker, send,
     from trainer.data.noise import injection
     from trainer.training import fit
 
-    data, noisy_labels = root / artifacts.PREPARED_DATASET, root / artifacts.NOISY_LABELS
-    split, checkpoints = root / artifacts.PROBE_SPLIT, root / artifacts.CHECKPOINTS
+    dataset_path = root / artifacts.PREPARED_DATASET
     fit.replicas()  # before TFDS uses TensorFlow
-    if not worker and not prepared(root, seen):
-        records.prepare(dataset, data, files)
-        kind = noise_kind, noise_ratio, settings.seed, files.noise_file, files.label_column
-        injection.inject(data, noisy_labels, *kind)
-        size = files.probe_per_class, settings.seed, files.probe_dataset_hold_ratio
-        probe.split(data, split, *size)
+    if not worker and not is_prepared(root, seen):
+        records.prepare(dataset, dataset_path, files)
+        injection.inject(
+            dataset_path,
+            root / artifacts.NOISY_LABELS,
+            noise_kind,
+            noise_ratio,
+            seed=settings.seed,
+            noise_file=files.noise_file,
+            label_column=files.label_column,
+        )
+        probe.split(
+            dataset_path,
+            root / artifacts.PROBE_SPLIT,
+            per_class=files.probe_per_class,
+            seed=settings.seed,
+            hold_ratio=files.probe_dataset_hold_ratio,
+        )
         artifacts.write_json(root / INPUTS, seen)
     fit.train(
         settings,
-        data,
-        noisy_labels,
-        split,
-        checkpoints,
-        root / artifacts.MODEL,
+        **data_paths(root),
+        checkpoints_path=root / artifacts.CHECKPOINTS,
+        model_path=root / artifacts.MODEL,
         after_save=lambda: send(artifacts.CHECKPOINTS),
     )
 
 
-def prepared(root, seen):
+def data_paths(root):
+    """Directories of dataset, noisy labels and probe split, by the name of the argument."""
+    return {
+        "dataset_path": root / artifacts.PREPARED_DATASET,
+        "noisy_labels_path": root / artifacts.NOISY_LABELS,
+        "probe_split_path": root / artifacts.PROBE_SPLIT,
+    }
+
+
+def is_prepared(root, seen):
     """Whether the data of a run are there, made of inputs of this hash."""
     with contextlib.suppress(OSError, ValueError):  # an InputError is one
         for kind in DATA:
@@ -76,7 +94,7 @@ def evaluate(root, files, on_imagenet=False):
 
 
 def audit(root, count):
-    """Audits the labels of the run; out of sample, by `count` more runs, if above 0.
+    """Audits the labels of the run; with out-of-sample predictions of `count` runs, if above 0.
 
     Returns:
       The metrics.
@@ -85,15 +103,23 @@ def audit(root, count):
     from trainer.audit import label_issues
     from trainer.training import configuration, fit
 
-    data = [root / part for part in DATA]
-    judges = [root / artifacts.CHECKPOINTS]
+    checkpoints_paths = [root / artifacts.CHECKPOINTS]
     if count:
         config = configuration.restored(run["config"])
-        judges = [root / "folds" / str(fold) / artifacts.CHECKPOINTS for fold in range(count)]
-        for fold, place in enumerate(judges):
-            left_out = dataclasses.replace(config, audit_folds=count, audit_fold=fold)
-            fit.train(left_out, *data, place, place.parent / artifacts.MODEL)
-    return label_issues.audit(*data, judges, root / artifacts.LABEL_AUDIT)
+        folds = [root / "folds" / str(fold) for fold in range(count)]
+        checkpoints_paths = [fold / artifacts.CHECKPOINTS for fold in folds]
+        for number, fold in enumerate(folds):
+            fit.train(
+                dataclasses.replace(config, audit_folds=count, audit_fold=number),
+                **data_paths(root),
+                checkpoints_path=fold / artifacts.CHECKPOINTS,
+                model_path=fold / artifacts.MODEL,
+            )
+    return label_issues.audit(
+        **data_paths(root),
+        checkpoints_paths=checkpoints_paths,
+        output_path=root / artifacts.LABEL_AUDIT,
+    )
 
 
 def export(root):
@@ -102,19 +128,28 @@ def export(root):
     artifacts.read(checkpoints, artifacts.CHECKPOINTS)  # before the slow import
     from trainer.serving import export
 
-    paths = root / artifacts.PREPARED_DATASET, root / artifacts.PROBE_SPLIT, checkpoints
-    return artifacts.scalars(export.export(*paths, root / artifacts.EXPORTED_MODEL))
+    written = export.export(
+        dataset_path=root / artifacts.PREPARED_DATASET,
+        probe_split_path=root / artifacts.PROBE_SPLIT,
+        checkpoints_path=checkpoints,
+        output_path=root / artifacts.EXPORTED_MODEL,
+    )
+    return artifacts.scalars(written)
 
 
 def report(root):
     """Writes report.html of a run that is tested, audited and exported. Returns its name."""
     from trainer.report import training
 
-    parts = (
-        *(artifacts.PREPARED_DATASET, artifacts.NOISY_LABELS, artifacts.CHECKPOINTS),
-        *(artifacts.METRICS, artifacts.LABEL_AUDIT, artifacts.EXPORTED_MODEL),
+    training.write(
+        dataset_path=root / artifacts.PREPARED_DATASET,
+        noisy_labels_path=root / artifacts.NOISY_LABELS,
+        checkpoints_path=root / artifacts.CHECKPOINTS,
+        metrics_path=root / artifacts.METRICS,
+        label_audit_path=root / artifacts.LABEL_AUDIT,
+        exported_model_path=root / artifacts.EXPORTED_MODEL,
+        file=root / REPORT,
     )
-    training.write(*(root / part for part in parts), root / REPORT)
     return REPORT
 
 
@@ -122,11 +157,15 @@ def review(root, file):
     """Takes a reviewer's decisions on a run, or on what a pipeline left. Returns their number."""
     from trainer.audit import review
 
-    audit, dataset = place(root, artifacts.LABEL_AUDIT), place(root, artifacts.PREPARED_DATASET)
-    return review.review(audit, file, dataset, root / artifacts.REVIEW)
+    return review.review(
+        audit_path=artifact_directory(root, artifacts.LABEL_AUDIT),
+        reviewed_file=file,
+        dataset_path=artifact_directory(root, artifacts.PREPARED_DATASET),
+        output_path=root / artifacts.REVIEW,
+    )
 
 
-def place(root, kind):
+def artifact_directory(root, kind):
     """The directory of an artifact; a pipeline's run.json says where it is."""
     with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
         return root / json.loads((root / "run.json").read_text())["artifacts"][kind]

@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import itertools
+import json
 import os
 import shutil
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 from trainer.errors import InputError
 
 LOCK = ".lock"
+WIDTH = 60  # characters of a setting in a message
 held = []  # open until the process ends, however it ends: no lock outlives it
 
 
@@ -69,6 +71,48 @@ def check_apart(argument, directory, inputs):
             raise InputError(argument, f"must not lie in --{flag}, which is read", str(directory))
 
 
+def check_same_run(argument, directory, record, settings, free=()):
+    """Raises Taken if a directory of outputs holds a run with other settings than these.
+
+    Args:
+      argument: Flag that names the directory.
+      directory: Its path.
+      record: Name of the JSON file there that has the settings of its run, by name; there may be
+        none. Those inside of others count as well.
+      settings: Those of this run, by name.
+      free: Names of settings that may differ.
+
+    Returns:
+      Whether there is a record.
+
+    Raises:
+      Taken: The run there is another one.
+      InputError: The record cannot be read.
+    """
+    try:
+        earlier = flat(json.loads(Path(directory, record).read_text()))
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except (OSError, ValueError, AttributeError) as error:
+        rule = f"has an unreadable {record}, {error}"
+        raise InputError(argument, rule, str(directory)) from error
+    settings = flat(settings).items()
+    names = [name for name, value in settings if name not in free and earlier.get(name) != value]
+    if names:
+        differing = ", ".join(f"{name}={earlier.get(name)}"[:WIDTH] for name in names)
+        rule = f"holds another run ({differing}); name another directory"
+        raise Taken(argument, rule, str(directory))
+    return True
+
+
+def flat(settings):
+    """Settings by name, with those inside of others beside them."""
+    found = {}
+    for name, value in settings.items():
+        found |= value if isinstance(value, dict) else {name: value}
+    return found
+
+
 def set_aside(path):
     """Renames what somebody edited, so that nothing takes its place, and says so."""
     path = Path(path)
@@ -82,9 +126,19 @@ def set_aside(path):
     sys.stderr.write(f"warning: {path} was edited after it was written; it is kept as {kept}\n")
 
 
+def write_text(path, content):
+    """Writes a file so that readers see all of it or none; its directory is made if need be."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as partial:
+        partial.write_text(content, encoding="utf-8")
+
+
 @contextlib.contextmanager
 def replacing(path):
-    """A path beside another one, to write to; at the end it takes the other one's place."""
+    """A path beside another one, to write to; at the end it takes the other one's place.
+
+    A file is replaced in one step, so that readers see all of the one or of the other.
+    """
     path = Path(path)
     partial, earlier = path.with_name(f"{path.name}.partial"), path.with_name(f"{path.name}.old")
     remove(partial)
@@ -93,11 +147,12 @@ def replacing(path):
     except BaseException:
         remove(partial)
         raise
-    remove(earlier)
-    if path.is_dir():  # a file is replaced in one step
+    if path.is_dir():
+        remove(earlier)
         path.rename(earlier)
-    partial.rename(path)
-    remove(earlier)
+    partial.replace(path)
+    if earlier.is_dir():
+        remove(earlier)
 
 
 def remove(path):

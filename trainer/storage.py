@@ -28,7 +28,7 @@ def local(path):
     """Where the file or directory at a path is, or will be, on this machine."""
     if not is_remote(path):
         return Path(path)
-    bucket, name = parts(path)
+    bucket, name = bucket_and_name(path)
     if not {"", ".", ".."}.isdisjoint(f"{bucket}/{name}".rstrip("/").split("/")):
         raise InputError("name in storage", "must not have empty parts or dots alone", path)
     home = os.environ.get("IEG_CACHE") or Path.home() / ".cache" / "ieg-pipeline"
@@ -69,7 +69,7 @@ def fetched(path, argument="path"):
     """The local path of a file or directory, after fetching it if it is remote."""
     if not is_remote(path):
         return path
-    place, (bucket, name) = local(path), parts(path)
+    place, (bucket, name) = local(path), bucket_and_name(path)
     with one_line(path):
         if client().bucket(bucket).get_blob(name.rstrip("/"), retry=retry()):
             fetch([path.rstrip("/")])
@@ -85,16 +85,18 @@ def fetch_directory(path):
       How many there are.
     """
     with one_line(path):
-        return bring(listing(path), path)
+        return download_all(listing(path), path)
 
 
 def fetch(uris):
     """Brings remote files, in the same way."""
     with one_line(uris[0]):
-        bring((client().bucket(b).blob(name) for b, name in map(parts, uris)), uris[0])
+        download_all(
+            (client().bucket(b).blob(name) for b, name in map(bucket_and_name, uris)), uris[0]
+        )
 
 
-def bring(blobs, description):
+def download_all(blobs, description):
     from tqdm import tqdm
 
     count, blobs = 0, iter(blobs)
@@ -120,7 +122,7 @@ def download(blob, progress):
     with one_line(uri(blob)):
         if blob.generation is None:
             blob.reload(retry=retry())
-        if file.is_file() and fingerprint(file) == (blob.size, blob.crc32c):
+        if file.is_file() and size_and_checksum(file) == (blob.size, blob.crc32c):
             return
         file.parent.mkdir(parents=True, exist_ok=True)
         partial = file.with_name(f"{file.name}.{blob.generation}.partial")
@@ -136,7 +138,7 @@ def download(blob, progress):
                     checksum=None,
                     retry=retry(),
                 )
-    if fingerprint(partial) != (blob.size, blob.crc32c):
+    if size_and_checksum(partial) != (blob.size, blob.crc32c):
         partial.unlink()
         raise RemoteError(f"{uri(blob)} did not arrive as it is there; run the same again")
     os.replace(partial, file)
@@ -144,7 +146,7 @@ def download(blob, progress):
 
 def upload(directory, path):
     """Makes a remote directory the same as a local one; manifests are sent last."""
-    bucket_name, name = parts(path)
+    bucket_name, name = bucket_and_name(path)
     with one_line(path):
         bucket = client().bucket(bucket_name)
         there = {blob.name: (blob.size, blob.crc32c) for blob in listing(path)}
@@ -154,7 +156,7 @@ def upload(directory, path):
             if file.is_file()
         }
         for target, file in here.items():
-            if there.get(target) != fingerprint(file):
+            if there.get(target) != size_and_checksum(file):
                 bucket.blob(target).upload_from_filename(file, retry=retry(), checksum="crc32c")
         for gone in there.keys() - here.keys():
             bucket.blob(gone).delete(retry=retry())
@@ -162,12 +164,12 @@ def upload(directory, path):
 
 def listing(path):
     """The blobs below a remote directory; those that only mark a folder are passed over."""
-    bucket, name = parts(path)
+    bucket, name = bucket_and_name(path)
     blobs = client().list_blobs(bucket, prefix=prefix(name), retry=retry())
     return (blob for blob in blobs if not blob.name.endswith("/"))
 
 
-def fingerprint(file):
+def size_and_checksum(file):
     """Size and CRC32C of a local file, as Cloud Storage writes them."""
     import google_crc32c
 
@@ -178,7 +180,7 @@ def fingerprint(file):
     return os.path.getsize(file), base64.b64encode(checksum.digest()).decode()
 
 
-def parts(path):
+def bucket_and_name(path):
     """Bucket and name."""
     bucket, _, name = str(path).removeprefix(SCHEME).partition("/")
     return bucket, name

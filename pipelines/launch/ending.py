@@ -21,7 +21,7 @@ def say(name, root, content, paths):
       content: Of metrics.json or summary.json.
       paths: Paths of artifacts by kind.
     """
-    summary = content if name == "sweep" else comparison.collect([content])
+    summary = content if name == "sweep" else comparison.collect_runs([content])
     lines = ["", comparison.table(summary), ""]
     if name != "sweep":
         lines += accuracy(content, paths)

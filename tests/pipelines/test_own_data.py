@@ -91,7 +91,9 @@ def test_labels_are_audited_as_they_came(out):
     assert (metrics["noise"], metrics["noise_ratio"]) == ("none", 0)
     assert metrics["probe_per_class"] == 10
     issues = pd.read_csv(out / "label_issues.csv")
-    wrong = [Path(path).name.split()[0] != given for path, given in zip(issues.path, issues.given)]
+    wrong = [
+        Path(path).name.split()[0] != given for path, given in zip(issues.path, issues.given_label)
+    ]
     assert np.mean(wrong) == pytest.approx(0.2, abs=0.05)
     report = (out / "report.html").read_text()
     assert "which may be as wrong as those of training" in report
@@ -113,5 +115,5 @@ def test_corrected_labels_train_again(out, shapes, tmp_path):
     python("pipelines", *arguments, cwd=tmp_path)
     issues = pd.read_csv(tmp_path / "again" / "label_issues.csv").set_index("path")
     first = pd.read_csv(out / "label_issues.csv").set_index("path")
-    expected = first.suggested.where(first.corrected == 1, first.given)
-    assert (issues.given == expected[issues.index]).all()
+    expected = first.suggested_label.where(first.corrected == 1, first.given_label)
+    assert (issues.given_label == expected[issues.index]).all()

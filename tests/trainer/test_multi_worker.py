@@ -20,25 +20,28 @@ PATIENCE = 300  # seconds
 # The command, with worker 1 sent a signal after one step, and with its last state written down.
 COMMAND = """
 import os
+import keras
 import numpy as np
 import tensorflow as tf
-from trainer import __main__, checkpoints, command_line, loop, workers
+from trainer import __main__, command_line
+from trainer.training import fit, workers
 
 index, _ = workers.this_worker()
 number, at_step, state = int(os.environ["SIGNAL"]), int(os.environ["AT_STEP"]), os.environ["STATE"]
-on_train_batch_end, save = loop.Loop.on_train_batch_end, checkpoints.Checkpoints.save
 
-def signalled(self, batch, logs=None):
-    if index == 1 and self.step + 1 == at_step:
-        os.kill(os.getpid(), number)
-    on_train_batch_end(self, batch, logs)
+class Signalled(keras.callbacks.Callback):
+    def on_train_batch_end(self, batch, logs=None):
+        if index == 1 and self.model.optimizer.iterations == at_step:
+            os.kill(os.getpid(), number)
 
-def saved(self):
-    save(self)
-    variables = self.method.network.variables + self.method.optimizer.variables
+def write_state():
+    variables = signalled.model.network.variables + signalled.model.optimizer.variables
     np.savez(f"{state}-{index}.npz", *[variable.numpy() for variable in variables])
 
-loop.Loop.on_train_batch_end, checkpoints.Checkpoints.save = signalled, saved
+def train(settings, after_save, **paths):
+    fit_train(settings, **paths, after_save=write_state, callbacks=[signalled])
+
+signalled, fit_train, fit.train = Signalled(), fit.train, train
 tf.config.optimizer.set_experimental_options({"arithmetic_optimization": False})
 command_line.run(__main__.main)
 """
@@ -128,13 +131,13 @@ def test_a_lost_worker_ends_the_others(run):
 # As two tasks of a pipeline, which know of each other through a directory only.
 TASK = """
 import sys
-from trainer import resumable, workers
-from trainer.training import configuration
+
+from trainer.training import resume, workers
 worker, root, data = int(sys.argv[1]), sys.argv[2], sys.argv[3:6]
 workers.RESTART = 2
 settings = configuration.resolve("digits", method="supervised", max_iteration=300, eval_freq=20)
 own = f"{root}/{worker}"
-resumable.train(settings, data, f"{own}/checkpoints", f"{own}/model", root, worker, 2)
+resume.train(settings, data, f"{own}/checkpoints", f"{own}/model", root, worker, 2)
 """
 
 

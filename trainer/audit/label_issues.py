@@ -1,14 +1,14 @@
-"""Which labels are wrong: all training examples, those first whose label is most likely not right.
+"""Label issues: all training examples, those first whose given label is most likely wrong.
 
 <label_audit>/
   label_issues.csv, label_issues.parquet   a row per example; see COLUMNS
   corrected_labels.npy   int32 (N,), by id of the prepared dataset
   clean_manifest.csv     path, label, split, trusted, label_status: `--dataset=csv` trains on it;
                          only where the images were files
-  transition.npy         float64 (C, C), the noise that the model believes in:
-                         T[i, j] = P(given j | true i)
-  metrics.json           flat: the estimated noise rate, and how right all this is, if known
-  manifest.json          with the name of the audit, that the rows of label_issues.csv have as well
+  transition.npy         float64 (C, C), the estimated noise: T[i, j] = P(given j | true i)
+  metrics.json           flat: the estimated noise rate, and how good the audit is, if known
+  manifest.json          with the name of the audit, that the rows of label_issues.csv have as well,
+                         and {name: (caption, axis label)} of the coefficients among its columns
 """
 
 import hashlib
@@ -20,29 +20,28 @@ from tabulate import tabulate
 
 from trainer import artifacts
 from trainer.audit import noise_estimation, out_of_sample
+from trainer.audit.corrected import write_labels
+from trainer.audit.evidence import contradictions
 from trainer.data import probe, records
 from trainer.data.noise import injection
 from trainer.data.noise.transition import realised
-from trainer.data.sources.tables import NOISY
 from trainer.evaluation import detection
 
 ISSUES, TABLE = "label_issues.csv", "label_issues.parquet"
+# Names as in cleanlab where it has the column. Means over training of the coefficients that the
+# method records stand before `is_label_issue`.
 COLUMNS = {
     "id": "of the example in the prepared dataset",
     "path": "of its file; empty where there was none",
-    "given": "the label as given",
-    "suggested": "the most likely other class",
-    "score": "how likely the given label is wrong: 1 - p_given",
-    "p_given": "probability of the given label, knowing image and noise",
-    "p_suggested": "of the suggested one",
-    "cleanlab": "label quality by cleanlab, from what the network says of the image; low: wrong",
-    "weight": "mean weight in training; low for examples that did not help the trusted ones",
-    "lam": "share of the steps in which training kept the given label rather than its own guess",
-    "right": "mean probability in training that the given label is right",
-    "issue": "1 for the first ones, as many as are wrong by the estimated noise rate",
-    "corrected": "1 if the suggestion is more likely right, and stands in corrected_labels.npy",
-    "decision": "for a reviewer: accept (the suggestion) or reject (it), or the right class",
-    "right_label": "for a reviewer: the right class; it counts in place of a decision",
+    "given_label": "the label as it came",
+    "suggested_label": "the most likely other class",
+    "label_score": "probability that the given label is true, by image and noise; low if wrong",
+    "p_suggested": "the same of the suggested label",
+    "cleanlab_score": "label quality score by cleanlab, by the image alone; low if wrong",
+    "is_label_issue": "1 for the first ones, as many as are wrong by the estimated noise rate",
+    "corrected": "1 if the suggestion is more likely true, and stands in corrected_labels.npy",
+    "decision": "for a reviewer: accept (the suggestion) or reject (it), or the true label",
+    "true_label": "for a reviewer: the true label; it counts in place of a decision",
     "audit": "which audit this is; a review takes no other",
 }
 
@@ -55,7 +54,7 @@ def audit(dataset_path, noisy_labels_path, probe_split_path, checkpoints_paths, 
       noisy_labels_path: Directory of the given labels.
       probe_split_path: Directory of the probe split; trusted examples are not audited.
       checkpoints_paths: Directories of the checkpoints of one run, or of all `audit_folds` runs
-        that each left out a fold: then each label is judged by the run that has not seen it.
+        that each left out a fold: then all predictions are out of sample.
       output_path: Directory to write.
 
     Returns:
@@ -64,140 +63,135 @@ def audit(dataset_path, noisy_labels_path, probe_split_path, checkpoints_paths, 
     Raises:
       InputError: Artifacts that are not whole or do not fit, or a missing fold.
     """
-    from cleanlab.rank import get_label_quality_scores  # takes seconds
-
     dataset = records.read_manifest(dataset_path)
-    labels, noisy_labels = injection.read(noisy_labels_path, dataset)
-    _, ids, split = probe.read(probe_split_path, dataset)
-    given, clean = labels[ids], records.read_clean_labels(dataset_path)
+    labels, noisy_labels = injection.read_noisy_labels(noisy_labels_path, dataset)
+    _, ids, split = probe.read_split(probe_split_path, dataset)
+    evidence = out_of_sample.gather_evidence(
+        dataset_path, probe_split_path, checkpoints_paths, labels, ids
+    )
+    table, transition = audited_table(evidence, ids, labels[ids])
+    clean = records.read_clean_labels(dataset_path)
     trusted_ids = np.setdiff1d(np.arange(len(labels)), ids)
-    judged = out_of_sample.judged(dataset_path, probe_split_path, checkpoints_paths, labels, ids)
-    P = judged.P
-    Q, transition = noise_estimation.posterior(P, given)
-    quality = get_label_quality_scores(given, P)
-    table = ranked(given, Q).assign(id=ids, cleanlab=quality, **judged.coefficients)
-    corrected = labels.copy()
-    corrected[ids] = np.where(table.corrected, table.suggested, given)
-    corrected[trusted_ids] = clean[trusted_ids]
-    rate, low, high = noise_estimation.rate_range(P, given)
-    metrics = {"audit/noise_rate_estimated": rate}
-    metrics |= {"audit/noise_rate_low": low, "audit/noise_rate_high": high}
-    warnings = [*judged.warnings, *out_of_sample.contradictions(judged, low, high)]
+    corrected = corrected_labels(labels, table, clean, trusted_ids)
+    metrics = noise_rates(evidence.P, labels[ids])
+    warnings = [*evidence.warnings, *contradictions(evidence, *list(metrics.values())[1:])]
     for warning in warnings:
         print(f"warning: {warning}", file=sys.stderr)
     if np.all(clean[ids] >= 0):  # what is known of a chosen part says nothing of the whole
-        metrics |= compared(table, corrected[ids], clean[ids], transition)
+        metrics |= audit_quality(table, corrected[ids], clean[ids], transition)
     parents = {m["kind"]: m for m in (dataset, noisy_labels, split)}
-    parents |= {f"checkpoints_{i}": run for i, run in enumerate(judged.runs)}
-    name = name_of(parents)
+    parents |= {f"checkpoints_{i}": run for i, run in enumerate(evidence.runs)}
+    facts = {
+        "audit": audit_name(parents),
+        "predicted_by": evidence.predicted_by,
+        "coefficients": evidence.captions,
+        "warnings": warnings,
+        "num_issues": int(table.is_label_issue.sum()),
+        "class_names": dataset["class_names"],
+    }
     with artifacts.writing(output_path) as directory:
-        table["audit"] = name
-        write_issues(directory, table, dataset, records.read_paths(dataset_path, "train"))
+        write_issues(directory, table.assign(audit=facts["audit"]), dataset_path, evidence.captions)
         write_labels(directory, dataset_path, corrected, trusted_ids)
         np.save(directory / "transition.npy", transition)
         artifacts.write_json(directory / "metrics.json", metrics)
-        artifacts.finish(
-            directory,
-            artifacts.LABEL_AUDIT,
-            parents,
-            audit=name,
-            judge=judged.judge,
-            warnings=warnings,
-            num_issues=int(table.issue.sum()),
-            class_names=dataset["class_names"],
-            **metrics,
-        )
+        artifacts.finish(directory, artifacts.LABEL_AUDIT, parents, **facts, **metrics)
     return metrics
 
 
-def name_of(parents):
+def audited_table(evidence, ids, given):
+    """The rows of label_issues.csv with classes as numbers, and the estimated T (C, C)."""
+    from cleanlab.rank import get_label_quality_scores  # takes seconds
+
+    Q, transition = noise_estimation.true_label_posterior(evidence.P, given)
+    scores = get_label_quality_scores(given, evidence.P)
+    table = rank_labels(given, Q).assign(id=ids, cleanlab_score=scores, **evidence.coefficients)
+    return table, transition
+
+
+def corrected_labels(labels, table, clean, trusted_ids):
+    """Labels by id with corrections, int32, those of trusted examples as they are known."""
+    corrected = labels.copy()
+    corrected[table.id] = np.where(table.corrected, table.suggested_label, table.given_label)
+    corrected[trusted_ids] = clean[trusted_ids]
+    return corrected
+
+
+def noise_rates(P, given):
+    """The estimated noise rate with the ends of its range, by the name of the metric, in order."""
+    rates = zip(("estimated", "low", "high"), noise_estimation.noise_rate_range(P, given))
+    return {f"audit/noise_rate_{name}": rate for name, rate in rates}
+
+
+def audit_name(parents):
     """The same for the same audit of the same artifacts; no spreadsheet takes it for a number."""
     ids = " ".join(parent["id"] for parent in parents.values())
     return f"a{hashlib.sha256(ids.encode()).hexdigest()[:11]}"
 
 
-def ranked(given, Q):
+def rank_labels(given, Q):
     """Scores and suggestions, a row per example, from P(true | image, given) (N, C)."""
     rows, others = np.arange(len(given)), Q.copy()
     others[rows, given] = -1
     suggested = others.argmax(axis=1)
-    score = 1 - Q[rows, given]
+    suspicion = 1 - Q[rows, given]
     issue = np.zeros(len(given), bool)
-    issue[np.argsort(-score, kind="stable")[: round(score.sum())]] = True
+    issue[np.argsort(-suspicion, kind="stable")[: round(suspicion.sum())]] = True
     return pd.DataFrame(
         {
-            "given": given,
-            "suggested": suggested,
-            "score": score,
-            "p_given": Q[rows, given],
+            "given_label": given,
+            "suggested_label": suggested,
+            "label_score": Q[rows, given],
             "p_suggested": Q[rows, suggested],
-            "issue": issue,
+            "is_label_issue": issue,
             "corrected": Q[rows, suggested] > Q[rows, given],
         }
     )
 
 
-def compared(table, corrected, clean, transition):
+def audit_quality(table, corrected, clean, transition):
     """Metrics of an audit of examples whose true labels `clean` (N,) are known."""
-    given, wrong = table.given.to_numpy(), (table.given != clean).to_numpy()
-    truth = realised(clean, given, len(transition))
-    by_cleanlab = detection.quality(-table.cleanlab.to_numpy(), wrong)
+    given, wrong = table.given_label.to_numpy(), (table.given_label != clean).to_numpy()
+    true_transition = realised(clean, given, len(transition))
+    by_cleanlab = detection.ranking_quality(-table.cleanlab_score.to_numpy(), wrong)
     metrics = {
         "noise_rate": float(wrong.mean()),
-        "transition_error": float(np.abs(transition - truth).mean()),
-        **detection.quality(table.score.to_numpy(), wrong),
+        "transition_error": float(np.abs(transition - true_transition).mean()),
+        **detection.ranking_quality(1 - table.label_score.to_numpy(), wrong),
         **{f"cleanlab_{name}": value for name, value in by_cleanlab.items()},
-        **detection.corrections(given, corrected, clean, table.issue.to_numpy()),
+        **detection.correction_quality(given, corrected, clean, table.is_label_issue.to_numpy()),
     }
     return {f"audit/{name}": value for name, value in metrics.items()}
 
 
-def write_issues(directory, table, dataset, paths):
+def write_issues(directory, table, dataset_path, coefficients):
     """The table for people, most suspicious first, with names in place of numbers."""
-    names = np.array(dataset["class_names"], object)
+    names = np.array(records.read_manifest(dataset_path)["class_names"], object)
+    paths = records.read_paths(dataset_path, "train")
     table = table.assign(
         path=[paths[id] for id in table.id] if paths else "",
-        given=names[table.given],
-        suggested=names[table.suggested],
-        issue=table.issue.astype(np.int8),
+        given_label=names[table.given_label],
+        suggested_label=names[table.suggested_label],
+        is_label_issue=table.is_label_issue.astype(np.int8),
         corrected=table.corrected.astype(np.int8),
         decision="",
-        right_label="",
+        true_label="",
     )
-    table = table.sort_values("score", ascending=False, kind="stable")
-    table = table.reindex(columns=list(COLUMNS))
+    table = table.sort_values("label_score", kind="stable").reindex(columns=columns(coefficients))
     table.to_csv(directory / ISSUES, index=False, float_format="%.6f")
     table.to_parquet(directory / TABLE, index=False)
 
 
-def write_labels(directory, dataset_path, corrected, trusted_ids):
-    """Corrected labels, and the table that trains on them."""
-    np.save(directory / "corrected_labels.npy", corrected)
-    paths = records.read_paths(dataset_path, "train")
-    if paths is None:
-        return
-    dataset = records.read_manifest(dataset_path)
-    names = np.array(dataset["class_names"], object)
-    trusted = np.zeros(len(paths), int)
-    trusted[trusted_ids] = 1
-    train = pd.DataFrame({"path": paths, "label": names[corrected], "split": "train"})
-    train = train.assign(trusted=trusted, label_status=np.where(trusted, "trusted", "audited"))
-    test = pd.DataFrame(
-        {
-            "path": records.read_paths(dataset_path, "test"),
-            "label": names[records.read_labels(dataset_path, "test")],
-            "split": "test",
-            "trusted": 0,
-            "label_status": "clean" if dataset["test_labels_are_clean"] else NOISY,
-        }
-    )
-    pd.concat([train, test]).to_csv(directory / "clean_manifest.csv", index=False)
+def columns(coefficients):
+    """The names of the columns, with those of coefficients."""
+    names = list(COLUMNS)
+    place = names.index("is_label_issue")
+    return [*names[:place], *coefficients, *names[place:]]
 
 
 def summary(audit_path, count=20):
     """The most suspicious labels as a Markdown table."""
     rows = pd.read_parquet(f"{audit_path}/{TABLE}").head(count)
-    columns = ["id", "path", "given", "suggested", "score"]
-    rows = rows.assign(score=rows.score.map("{:.4f}".format))
-    cells = rows[columns].map(lambda value: str(value).replace("|", "\\|").replace("<", "&lt;"))
-    return tabulate(cells, columns, "github", showindex=False, disable_numparse=True) + "\n"
+    shown = ["id", "path", "given_label", "suggested_label", "label_score"]
+    rows = rows.assign(label_score=rows.label_score.map("{:.4f}".format))
+    cells = rows[shown].map(lambda value: str(value).replace("|", "\\|").replace("<", "&lt;"))
+    return tabulate(cells, shown, "github", showindex=False, disable_numparse=True) + "\n"

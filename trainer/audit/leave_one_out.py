@@ -1,20 +1,65 @@
-"""What all other examples say of an example, in closed form.
+"""Evidence from all other examples, each left out in turn, in closed form.
 
 Kernel ridge regression on simple features: in seconds, for sets of which a network has seen each
-image so often that it repeats the labels, the wrong ones too.
+image so often that it repeats the labels, the wrong ones too. N audited examples, C classes, T test
+images.
 """
 
 import numpy as np
+from scipy.special import softmax
 from sklearn.metrics.pairwise import rbf_kernel
 
 from trainer.audit import shapes_and_colours
+from trainer.audit.evidence import TRUSTED, Evidence
+from trainer.data import records
+from trainer.evaluation import calibration
+
+OTHER_EXAMPLES = "all other examples, as the run has seen its few images too often"
 
 MOST = 5_000  # examples; a matrix of all their pairs is inverted
 WIDTH, RIDGE = 0.5, 1.0  # of the kernel; docs/method.md has what they were chosen on
 SCALE = 2.0  # of the scores, as logits, so that a temperature within its bounds fits
 
 
-def scores(dataset_path, ids, labels, num_classes):
+def evidence_from_others(dataset_path, labels, ids, run):
+    """Predictions for each example from all others, as sure as the given labels bear out.
+
+    Args:
+      dataset_path: Directory of the prepared dataset.
+      labels: int32, given labels by id.
+      ids: int64 (N,), of the audited examples; the others are trusted.
+      run: `Evidence` of the run, for its manifest and coefficients.
+
+    Returns:
+      `Evidence`, and scores of test images, (T, C).
+    """
+    trusted_ids, C = np.setdiff1d(np.arange(len(labels)), ids), run.P.shape[1]
+    clean, order = records.read_clean_labels(dataset_path), np.concatenate([ids, trusted_ids])
+    known = np.concatenate([labels[ids], clean[trusted_ids]])
+    trusted = np.arange(len(order)) >= len(ids)
+    scores, tested = class_scores(dataset_path, order, known, C)
+    temperature, _ = calibration.fit_temperature_under_noise(scores, known, trusted)
+    P = softmax(scores[~trusted] / temperature, axis=1)
+    alone = (np.bincount(known) == 1)[labels[ids]]
+    P[alone] = np.eye(C)[labels[ids][alone]]
+    hits, warnings = scores.argmax(axis=1) == known, []
+    if alone.any():
+        names = np.array(records.read_manifest(dataset_path)["class_names"])[labels[ids][alone]]
+        warnings = [f"class {', '.join(names)} has one image, which no other image can check"]
+    evidence = Evidence(
+        P,
+        run.runs,
+        predicted_by=OTHER_EXAMPLES,
+        coefficients=run.coefficients,
+        captions=run.captions,
+        agreement=hits[~trusted].mean(),
+        accuracy=hits[trusted].mean() if trusted.sum() >= TRUSTED else None,
+        warnings=warnings,
+    )
+    return evidence, tested
+
+
+def class_scores(dataset_path, ids, labels, num_classes):
     """Scores of each example by all others, and of test images by all examples.
 
     Args:
@@ -26,15 +71,15 @@ def scores(dataset_path, ids, labels, num_classes):
     Returns:
       float64 (N, C) and (T, C), T test images; logits up to a temperature.
     """
-    Z = shapes_and_colours.read(dataset_path, "train")[ids]
-    tested = shapes_and_colours.read(dataset_path, "test")
+    Z = shapes_and_colours.read_descriptors(dataset_path, "train")[ids]
+    tested = shapes_and_colours.read_descriptors(dataset_path, "test")
     mean, deviation = Z.mean(axis=0), Z.std(axis=0) + 1e-6
     Z, tested = (Z - mean) / deviation, (tested - mean) / deviation
-    found = regress(Z, np.eye(num_classes)[labels], tested)
+    found = kernel_regression(Z, np.eye(num_classes)[labels], tested)
     return tuple(SCALE * part for part in found)
 
 
-def regress(Z, Y, others):
+def kernel_regression(Z, Y, others):
     """Predictions of Y (N, C) from Z (N, D) without the example itself, and of `others` (T, D).
 
     The former are y_i - [G (y - mean)]_i / G_ii, where G is the inverse of the kernel and its ridge

@@ -1,4 +1,4 @@
-"""From what a network says of images to how likely each of their labels is wrong.
+"""From class probabilities of images to how likely each of their given labels is wrong.
 
 P(true j | image, given k) is proportional to P(j | image) T[j, k]. P comes from the network,
 calibrated on trusted images that it was not trained on; T, the noise, from the labels themselves,
@@ -15,7 +15,7 @@ RESAMPLES, MOST_RESAMPLED = 30, 10_000
 PRIOR = 1.0  # of uniform noise, in mean class sizes
 
 
-def posterior(P, given):
+def true_label_posterior(P, given):
     """How likely each class is the true one, knowing image and given label.
 
     Args:
@@ -29,13 +29,13 @@ def posterior(P, given):
     T = uniform_noise(0.5, C)
     for _ in range(STEPS):
         counts = joint_counts(given_label_too(P, given, T), given)
-        right = np.trace(counts) / len(given)
-        T = normalised_rows(counts + PRIOR * len(given) / C * uniform_noise(1 - right, C))
+        clean = np.trace(counts) / len(given)
+        T = normalised_rows(counts + PRIOR * len(given) / C * uniform_noise(1 - clean, C))
     Q = given_label_too(P, given, T)
     return Q, normalised_rows(joint_counts(Q, given))
 
 
-def rate_range(P, given):
+def noise_rate_range(P, given):
     """The noise rate, and between which rates it is with 90% confidence.
 
     The lower end is of the smaller of two estimates, the upper one of the larger, over resampled
@@ -65,7 +65,7 @@ def rate_range(P, given):
 
 def expected_rate(P, given):
     """Mean probability that a given label is wrong."""
-    Q, _ = posterior(P, given)
+    Q, _ = true_label_posterior(P, given)
     return 1 - Q[np.arange(len(given)), given].mean()
 
 

@@ -1,4 +1,4 @@
-"""What a reviewer decides on the labels of an audit.
+"""A reviewer's decisions on the labels of an audit.
 
 <review>/
   corrected_labels.npy   int32 (N,), by id of the prepared dataset
@@ -10,11 +10,12 @@ import numpy as np
 import pandas as pd
 
 from trainer import artifacts
-from trainer.audit.label_issues import TABLE, write_labels
+from trainer.audit.corrected import write_labels
+from trainer.audit.label_issues import TABLE
 from trainer.data import records
 from trainer.errors import InputError
 
-COLUMNS = ["id", "decision", "right_label", "audit"]
+COLUMNS = ["id", "decision", "true_label", "audit"]
 
 
 def review(audit_path, reviewed_file, dataset_path, output_path):
@@ -22,7 +23,7 @@ def review(audit_path, reviewed_file, dataset_path, output_path):
 
     Args:
       audit_path: Directory of the label audit.
-      reviewed_file: Its label_issues.csv with decisions: in right_label a class, or in decision
+      reviewed_file: Its label_issues.csv with decisions: in true_label a class, or in decision
         accept, reject or a class. Rows without one, or left out, stay as the audit has them.
       dataset_path: Directory of the prepared dataset.
       output_path: Directory to write corrected_labels.npy and clean_manifest.csv to.
@@ -41,7 +42,7 @@ def review(audit_path, reviewed_file, dataset_path, output_path):
     numbers = {name: i for i, name in enumerate(dataset["class_names"])}
     corrected = np.load(f"{audit_path}/corrected_labels.npy")
     for row in rows.itertuples():
-        corrected[row.id] = numbers[decided(row, audited.loc[row.id], numbers)]
+        corrected[row.id] = numbers[decided_label(row, audited.loc[row.id], numbers)]
     with artifacts.writing(output_path) as directory:
         trusted_ids = np.setdiff1d(np.arange(len(corrected)), audited.index)
         write_labels(directory, dataset_path, corrected, trusted_ids)
@@ -50,16 +51,16 @@ def review(audit_path, reviewed_file, dataset_path, output_path):
     return len(rows)
 
 
-def decided(row, audited, classes):
-    """The class that a reviewer gives an example, by a row with right_label and decision."""
-    verbs = {"accept": audited.suggested, "reject": audited.given}
-    received = f"{row.right_label or row.decision} for id {row.id}"
-    if row.right_label:
-        if row.right_label not in classes:
-            raise InputError("--review", "right_label must be one of the classes", received)
-        return row.right_label
+def decided_label(row, audited, classes):
+    """The class that a reviewer gives an example, by a row with true_label and decision."""
+    verbs = {"accept": audited.suggested_label, "reject": audited.given_label}
+    received = f"{row.true_label or row.decision} for id {row.id}"
+    if row.true_label:
+        if row.true_label not in classes:
+            raise InputError("--review", "true_label must be one of the classes", received)
+        return row.true_label
     if row.decision in verbs and row.decision in classes:
-        rule = f"decision {row.decision} is a class as well; write the right class into right_label"
+        rule = f"decision {row.decision} is a class as well; write the true label into true_label"
         raise InputError("--review", rule, received)
     if row.decision not in verbs and row.decision not in classes:
         rule = "decision must be accept, reject or one of the classes"
@@ -68,11 +69,11 @@ def decided(row, audited, classes):
 
 
 def read_reviewed(file, audit, audited):
-    """The rows with a decision: id, decision and right_label, of this audit."""
-    columns = "columns id, audit, and decision or right_label, as decisions.csv of the report"
+    """The rows with a decision: id, decision and true_label, of this audit."""
+    columns = "columns id, audit, and decision or true_label, as decisions.csv of the report"
     try:
         rows = pd.read_csv(file, dtype="str", keep_default_na=False, encoding="utf-8-sig")
-        if not {"id", "audit"} <= set(rows) or not {"decision", "right_label"} & set(rows):
+        if not {"id", "audit"} <= set(rows) or not {"decision", "true_label"} & set(rows):
             raise InputError("--review", f"must have {columns}", f"{file} with {', '.join(rows)}")
         rows = rows.reindex(columns=COLUMNS, fill_value="").map(str.strip)
         rows = rows[(rows != "").any(axis=1)].astype({"id": int})
@@ -86,7 +87,7 @@ def read_reviewed(file, audit, audited):
         rule = f"must be of this audit, {audit['audit']}; its report saves such a file"
         received = f"audit {others.audit.iloc[0]}, id {others.id.iloc[0]}"
         raise InputError("--review", rule, received)
-    rows = rows[(rows.decision != "") | (rows.right_label != "")]
+    rows = rows[(rows.decision != "") | (rows.true_label != "")]
     twice = rows[rows.id.duplicated()]
     if len(twice):
         raise InputError("--review", "must decide once on each id", int(twice.id.iloc[0]))

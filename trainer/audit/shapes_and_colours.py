@@ -11,31 +11,31 @@ from trainer.data import records
 SIDE, CELLS, BINS = 32, 4, 9  # pixels, parts along a side, directions
 
 
-def read(dataset_path, split):
+def read_descriptors(dataset_path, split):
     """Features of each image of a split, float (N, D), by id."""
     pixels = records.read_features(dataset_path, split, SIDE)
     images = pixels.reshape(len(pixels), SIDE, SIDE, -1)
-    return np.concatenate([gradients(images), colours(images)], axis=1)
+    return np.concatenate([gradient_histograms(images), colour_statistics(images)], axis=1)
 
 
-def gradients(images):
+def gradient_histograms(images):
     """How much of the gradient of each part points each way, (N, CELLS^2 BINS)."""
     down, across = np.gradient(images.mean(axis=3), axis=(1, 2))
     length, angle = np.hypot(down, across), np.arctan2(down, across) % np.pi
     bins = (angle / np.pi * BINS).astype(int) % BINS
-    parts = [of_parts(length * (bins == b)).sum(axis=(2, 4)) for b in range(BINS)]
+    parts = [split_into_cells(length * (bins == b)).sum(axis=(2, 4)) for b in range(BINS)]
     histograms = np.stack(parts, axis=-1).reshape(len(images), -1)
     return np.sqrt(histograms / (histograms.sum(axis=1, keepdims=True) + 1e-6))
 
 
-def colours(images):
+def colour_statistics(images):
     """Mean and deviation of each channel in each part, (N, 2 CELLS^2 channels)."""
-    parts = of_parts(images)
+    parts = split_into_cells(images)
     both = parts.mean(axis=(2, 4)), parts.std(axis=(2, 4))
     return np.concatenate([values.reshape(len(images), -1) for values in both], axis=1)
 
 
-def of_parts(images):
+def split_into_cells(images):
     """(N, SIDE, SIDE, ...) as (N, CELLS, pixels, CELLS, pixels, ...)."""
     N, _, _, *channels = images.shape
     return images.reshape(N, CELLS, SIDE // CELLS, CELLS, SIDE // CELLS, *channels)

@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
 
+from trainer import outputs
 from trainer.errors import InputError
 
 LARGEST_RATIO = 10  # of the unpacked to the packed size; images hardly shrink
@@ -24,21 +25,15 @@ def unpacked(path):
     directory = path.with_name(path.name + ".unpacked")
     if directory.is_dir() and directory.stat().st_mtime >= path.stat().st_mtime:
         return directory
-    partial = path.with_name(path.name + ".partial")
     try:
-        for old in (partial, directory):
-            shutil.rmtree(old, ignore_errors=True)
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(path) as archive, outputs.replacing(directory) as partial:
             members = archive.infolist()
             check(path, members)
             for member in tqdm(members, desc=f"unpack {path.name}", unit=" files"):
                 archive.extract(member, partial)
-        os.utime(partial)
-        os.replace(partial, directory)
+            os.utime(partial)
     except (OSError, EOFError, NotImplementedError, RuntimeError, zipfile.BadZipFile) as error:
         raise InputError("archive", f"must be a whole zip archive ({error})", str(path)) from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return directory
 
 

@@ -40,7 +40,7 @@ def check_all(paths, settings):
 
 
 def write(directory, name, source, settings):
-    """As `trainer.data.record_writer.write`; splits are `trainer.data.sources.files.Files`."""
+    """As `trainer.data.record_writer.write_records`; splits are `sources.files.Files`."""
     with staging(settings, directory) as folder:
         tfds.dataset_builders.store_as_tfds_dataset(
             name,

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-STREAM = 3  # keeps these draws apart from others of the same seed
+from trainer.data.streams import Stream
 
 
-def of(ids, config):
+def fold_of(ids, config):
     """Which fold each example is in: int64 (N,), in [0, audit_folds); -2 where there are none.
 
     Args:
@@ -14,5 +14,5 @@ def of(ids, config):
     """
     if not config.audit_folds:
         return np.full(len(ids), -2)
-    rng = np.random.default_rng((config.seed, STREAM))
+    rng = np.random.default_rng((config.seed, Stream.FOLDS))
     return rng.permutation(len(ids)) % config.audit_folds

@@ -12,6 +12,7 @@ import tensorflow as tf
 from trainer import artifacts
 from trainer.data import folds, probe, records, views
 from trainer.data.noise import injection
+from trainer.data.streams import TensorStream
 from trainer.errors import InputError
 
 
@@ -36,15 +37,15 @@ class TrainingData:
     manifests: dict
 
 
-def load(dataset_path, noisy_labels_path, probe_split_path, config):
+def load_training_data(dataset_path, noisy_labels_path, probe_split_path, config):
     """Reads the three artifacts; InputError if one is not whole or they do not fit together."""
     dataset = records.read_manifest(dataset_path)
-    labels, noisy_labels = injection.read(noisy_labels_path, dataset)
-    probe_ids, train_ids, probe_split = probe.read(probe_split_path, dataset)
-    train_ids = train_ids[folds.of(train_ids, config) != config.audit_fold]
-    probe_ids, _ = probe.parts(probe_ids, config, len(dataset["class_names"]))
+    labels, noisy_labels = injection.read_noisy_labels(noisy_labels_path, dataset)
+    probe_ids, train_ids, probe_split = probe.read_split(probe_split_path, dataset)
+    train_ids = train_ids[folds.fold_of(train_ids, config) != config.audit_fold]
+    probe_ids, _ = probe.split_for_calibration(probe_ids, config, len(dataset["class_names"]))
     images, probe_images = (
-        views.of(records.EncodedImages(dataset_path, "train", ids), dataset, config)
+        views.make_views(records.EncodedImages(dataset_path, "train", ids), dataset, config)
         for ids in (train_ids, probe_ids)
     )
     return TrainingData(
@@ -57,7 +58,7 @@ def load(dataset_path, noisy_labels_path, probe_split_path, config):
     )
 
 
-def with_batches_of(data, config, replicas=1):
+def fit_batch_size(data, config, replicas=1):
     """`config` with a smaller batch if there are fewer training examples than it takes."""
     most = max(1, len(data.labels) // replicas)
     return dataclasses.replace(config, batch_size=min(config.batch_size, most))
@@ -120,7 +121,8 @@ def training_batches(data, config, method, first_step=0, mine=range(1), replicas
         rows = tf.range(B, dtype=index.dtype)
         epoch, position = index // epoch_batches, (index % epoch_batches) * B + rows
         ids = tf.random.experimental.index_shuffle(position, [config.seed, epoch], N - 1)
-        seeds = tf.unstack(tf.random.split(tf.random.fold_in([config.seed, 1], index), 6))
+        seed = tf.random.fold_in([config.seed, TensorStream.BATCHES], index)
+        seeds = tf.unstack(tf.random.split(seed, 6))
         parts = {"id": ids, "label": tf.gather(labels, ids)}
         if strong_size:
             weak, strong = data.images.weak_and_strong(ids, seeds[0], seeds[1], strong_size)

@@ -14,11 +14,11 @@ import numpy as np
 
 from trainer import artifacts
 from trainer.data import records
+from trainer.data.streams import Stream
 from trainer.errors import InputError, listed
 from trainer.settings.fields import check_range
 
 SPARE = "spare_ids.npy"
-STREAM = 2  # keeps these draws apart from others of the same seed
 
 
 def choose(labels, class_names, per_class, rng):
@@ -72,12 +72,14 @@ def split(dataset_path, output_path, per_class, seed, hold_ratio=0.0):
     labels = records.read_clean_labels(dataset_path)[trusted]
     if hold_ratio:
         per_class = share_of_each_class(hold_ratio, dataset)
-    rng = np.random.default_rng((seed, STREAM))
+    rng = np.random.default_rng((seed, Stream.PROBE))
     probe_ids = trusted[choose(labels, class_names, per_class, rng)]
     facts = {"per_class": per_class, "hold_ratio": hold_ratio, "seed": seed}
     spare_ids = np.zeros(0, np.int64)
     if records.trusted_are_named(dataset_path):
-        spare_ids, facts["spare_per_class"] = spare(dataset_path, probe_ids, class_names, rng)
+        spare_ids, facts["spare_per_class"] = choose_spare(
+            dataset_path, probe_ids, class_names, rng
+        )
     with artifacts.writing(output_path) as directory:
         np.save(directory / "probe_ids.npy", probe_ids)
         if len(spare_ids):
@@ -87,7 +89,7 @@ def split(dataset_path, output_path, per_class, seed, hold_ratio=0.0):
         )
 
 
-def spare(dataset_path, probe_ids, class_names, rng):
+def choose_spare(dataset_path, probe_ids, class_names, rng):
     """The trusted examples that are not in the probe, and how many of each class come first."""
     ids = np.setdiff1d(records.read_trusted_ids(dataset_path), probe_ids)
     labels = records.read_clean_labels(dataset_path)[ids]
@@ -111,7 +113,7 @@ def share_of_each_class(hold_ratio, dataset):
     return per_class
 
 
-def parts(probe_ids, config, num_classes):
+def split_for_calibration(probe_ids, config, num_classes):
     """The probe's ids for training, and those that `calibration_per_class` keeps from it."""
     kept = len(probe_ids) - config.calibration_per_class * num_classes
     if kept < 0:
@@ -128,13 +130,13 @@ def held_out(path, dataset, method):
       dataset: Manifest of the prepared dataset.
       method: Of the run, which may not use the probe at all.
     """
-    probe_ids, _, split = read(path, dataset)
+    probe_ids, _, split = read_split(path, dataset)
     C = len(dataset["class_names"])
-    kept = parts(probe_ids, method.config, C)[1] if method.uses_probe else probe_ids
+    kept = split_for_calibration(probe_ids, method.config, C)[1] if method.uses_probe else probe_ids
     return np.concatenate([kept, read_spare(path, split)[: split.get("spare_per_class", 0) * C]])
 
 
-def read(path, dataset):
+def read_split(path, dataset):
     """Probe ids, int64 (M,), those of noisy examples, int64 ascending, and the manifest.
 
     Raises:

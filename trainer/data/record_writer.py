@@ -13,7 +13,7 @@ EXAMPLES_PER_SHARD = 10_000
 EXAMPLES_PER_WRITE = 100
 
 
-def features(source):
+def record_features(source):
     """What each record holds."""
     import tensorflow_datasets as tfds
 
@@ -26,7 +26,7 @@ def features(source):
     )
 
 
-def write(directory, name, source):
+def write_records(directory, name, source):
     """Writes record files into a directory, and what `tfds.builder_from_directory` needs.
 
     Args:
@@ -43,7 +43,7 @@ def write(directory, name, source):
         name=name, version=tfds.core.Version(VERSION), data_dir=str(directory), module_name=__name__
     )
     info = tfds.core.DatasetInfo(
-        builder=identity, features=features(source), disable_shuffling=True
+        builder=identity, features=record_features(source), disable_shuffling=True
     )
     writer = tfds.core.SequentialWriter(info, EXAMPLES_PER_SHARD, file_format="array_record")
     writer.initialize_splits(list(source.splits))

@@ -12,7 +12,7 @@
       converted.csv      path of images that are not stored as they came, and what from, if any
       duplicates.csv     image (a number), path, label and part of files of the same content
       manifest.json      source, class_names, image_shape, num_examples, labels_are_clean,
-                         test_labels_are_clean, and what `trainer.data.summary.of` counts
+                         test_labels_are_clean, and what `trainer.data.summary.count_data` counts
 
 TensorFlow is imported where images are; labels need NumPy only.
 """
@@ -49,17 +49,17 @@ def prepare(source_name, output_path, settings=None):
     settings = settings or DataSettings()
     source = sources.load(source_name, settings)
     with artifacts.writing(output_path) as directory:
-        return write(directory, source_name, source, settings)
+        return write_dataset(directory, source_name, source, settings)
 
 
-def write(directory, source_name, source, settings):
+def write_dataset(directory, source_name, source, settings):
     """Writes a prepared dataset. Returns the manifest."""
     if settings.beam_runner and source.paths:
         from trainer.data import beam
 
         written = beam.write(directory, source_name, source, settings)
     else:
-        written = record_writer.write(directory, source_name, source)
+        written = record_writer.write_records(directory, source_name, source)
     # Not of the record files: they are written in another order of their fields each time.
     content = hashlib.sha256(repr(source.class_names).encode())
     for split, (labels, digests) in written.items():
@@ -78,7 +78,7 @@ def write(directory, source_name, source, settings):
             csv.writer(file).writerows([("path",), *((storage.origin(path),) for path in paths)])
     write_rows(directory / "left_out.csv", ("path", "reason"), source.left_out)
     write_rows(directory / "converted.csv", ("path", "from"), source.converted)
-    found = summary.of(source, {split: labels for split, (labels, _) in written.items()})
+    found = summary.count_data(source, {split: labels for split, (labels, _) in written.items()})
     found |= source.facts | write_duplicates(directory, source.duplicates)
     if source.paths:
         place = directory.with_name(directory.name.removesuffix(".partial"))  # where it will be
@@ -215,10 +215,10 @@ def read_features(path, split, side):
 
 def read_images(path, split):
     """Decoded images of a split, uint8 (N, H, W, channels), by id; they must be of one size."""
-    return decoded(EncodedImages(path, split), read_manifest(path)["image_shape"])
+    return decode_images(EncodedImages(path, split), read_manifest(path)["image_shape"])
 
 
-def decoded(encoded, shape):
+def decode_images(encoded, shape):
     """Decodes `EncodedImages` of one shape: uint8 (N, H, W, channels)."""
     import tensorflow as tf
 

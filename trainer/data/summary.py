@@ -10,7 +10,7 @@ from trainer.errors import printable
 SHOWN = 8  # classes, reasons
 
 
-def of(source, labels):
+def count_data(source, labels):
     """Counts for the manifest.
 
     Args:

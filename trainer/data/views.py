@@ -57,7 +57,7 @@ COLOURED = GREY | {
 CROPS = GREY | {"autoaug": None}
 
 
-def of(encoded, dataset, config):
+def make_views(encoded, dataset, config):
     """The views of `trainer.data.records.EncodedImages`; see `whole_images`."""
     if side := crop_side(dataset, config):
         return Crops(encoded, config, side)
@@ -76,7 +76,7 @@ def whole_images(encoded, dataset, config):
     if 0 < len(encoded) * math.prod(shape) <= config.image_cache_gb * 1e9:
         # A tensor, since an array used inside `Dataset.map` would become a constant of the graph.
         with tf.device("CPU"):
-            return partial(tf.gather, tf.constant(records.decoded(encoded, shape)))
+            return partial(tf.gather, tf.constant(records.decode_images(encoded, shape)))
 
     def decode(image):
         return tf.ensure_shape(tf.io.decode_image(image, shape[-1]), shape)

@@ -1,4 +1,4 @@
-"""Whether a network is as sure as it is right, and how to make it so."""
+"""Calibration: confidence that matches accuracy."""
 
 import numpy as np
 from scipy.optimize import minimize, minimize_scalar
@@ -8,8 +8,8 @@ BINS = 15
 BIAS_PENALTY, MATRIX_PENALTY = 0.05, 1.0  # chosen in docs/results/audit.md
 
 
-def temperature(z, labels):
-    """What to divide logits z (M, C) by so that the labels (M,) are most likely, in [0.05, 20].
+def fit_temperature(z, labels):
+    """The T in [0.05, 20] under which logits z / T (M, C) make the labels (M,) most likely.
 
     Guo et al., "On Calibration of Modern Neural Networks" (ICML 2017).
     """
@@ -18,24 +18,24 @@ def temperature(z, labels):
     return float(np.exp(found.x))
 
 
-def temperature_under_noise(z, labels, right):
-    """What to divide logits z (M, C) by, where some labels are wrong, to any class alike.
+def fit_temperature_under_noise(z, labels, trusted):
+    """The T to divide logits z (M, C) by, where some labels have uniform noise.
 
-    The rate of wrong labels is found with it, by maximum likelihood.
+    The noise rate is estimated with it, by maximum likelihood.
 
     Args:
-      z: (M, C) logits of predictions that have not seen the example.
+      z: (M, C) logits of out-of-sample predictions.
       labels: int (M,).
-      right: bool (M,), labels that are known to be right.
+      trusted: bool (M,), labels that are known to be true.
 
     Returns:
-      The temperature, in [0.05, 20], and the rate of wrong labels among the others.
+      The temperature, in [0.05, 20], and the noise rate among the others.
     """
     M, C = z.shape
 
     def loss(parameters):
         p = softmax(z / np.exp(parameters[0]), axis=1)[np.arange(M), labels]
-        rate = np.where(right, 0, parameters[1])
+        rate = np.where(trusted, 0, parameters[1])
         return -np.log((1 - rate) * p + rate / (C - 1) * (1 - p) + 1e-12).mean()
 
     bounds = np.log([0.05, 20]), (0, (C - 1) / C)
@@ -50,7 +50,7 @@ def nll(z, labels):
     return float(-log_softmax(z, axis=1)[np.arange(len(labels)), labels].mean())
 
 
-def reliability(P, labels):
+def reliability_bins(P, labels):
     """Confidence and accuracy in equal bins of confidence (Guo et al., ICML 2017).
 
     Args:
@@ -60,29 +60,29 @@ def reliability(P, labels):
     Returns:
       Mean confidence, accuracy and number of examples of each bin, lists of BINS; 0 in empty ones.
     """
-    confidence, right = P.max(axis=1), P.argmax(axis=1) == labels
+    confidence, hits = P.max(axis=1), P.argmax(axis=1) == labels
     bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
     count = np.bincount(bins, minlength=BINS)
-    sums = (np.bincount(bins, values, BINS) for values in (confidence, right))
+    sums = (np.bincount(bins, values, BINS) for values in (confidence, hits))
     return *((total / np.maximum(count, 1)).tolist() for total in sums), count.tolist()
 
 
-def measured(z, labels):
+def ece_and_nll(z, labels):
     """Expected calibration error and negative log-likelihood of logits z (M, C)."""
-    confidence, accuracy, count = np.array(reliability(softmax(z, axis=1), labels))
+    confidence, accuracy, count = np.array(reliability_bins(softmax(z, axis=1), labels))
     ece = (count * np.abs(confidence - accuracy)).sum() / count.sum()
     return {"ece": float(ece), "nll": nll(z, labels)}
 
 
-def dirichlet(P, labels):
-    """Fits softmax((s I + D) log P + b) to the truth of images that were held out from training.
+def fit_dirichlet(P, labels):
+    """Fits softmax((s I + D) log P + b) to the true labels of images held out from training.
 
     Dirichlet calibration with off-diagonal and intercept regularisation: Kull et al., "Beyond
     temperature scaling" (NeurIPS 2019).
 
     Args:
       P: (M, C) probabilities.
-      labels: int (M,), the truth.
+      labels: int (M,), the true ones.
 
     Returns:
       A function from probabilities (N, C) to calibrated ones.
@@ -90,14 +90,14 @@ def dirichlet(P, labels):
     M, C = P.shape
     one_hot = np.eye(C)[labels]
 
-    def parts(parameters):
+    def unpack(parameters):
         return np.exp(parameters[0]), parameters[1 : 1 + C], parameters[1 + C :].reshape(C, C)
 
     def logits(P, s, b, D):
         return s * np.log(P + 1e-9) + np.log(P + 1e-9) @ D + b
 
     def loss(parameters):
-        s, b, D = parts(parameters)
+        s, b, D = unpack(parameters)
         log_p = log_softmax(logits(P, s, b, D), axis=1)
         slope, L = (np.exp(log_p) - one_hot) / M, np.log(P + 1e-9)
         penalty = (BIAS_PENALTY * (b**2).sum() + MATRIX_PENALTY * (D**2).sum()) / C
@@ -108,5 +108,5 @@ def dirichlet(P, labels):
         )
         return penalty - (one_hot * log_p).sum() / M, np.concatenate(gradient)
 
-    fitted = parts(minimize(loss, np.zeros(1 + C + C * C), jac=True, method="L-BFGS-B").x)
+    fitted = unpack(minimize(loss, np.zeros(1 + C + C * C), jac=True, method="L-BFGS-B").x)
     return lambda P: softmax(logits(P, *fitted), axis=1)

@@ -37,7 +37,7 @@ def compare(metrics_paths, output_path):
     """
     manifests = [artifacts.read(path, artifacts.METRICS) for path in metrics_paths]
     runs = [json.loads((Path(path) / "metrics.json").read_text()) for path in metrics_paths]
-    summary = collect(runs)
+    summary = collect_runs(runs)
     parents = {
         "{method}_{noise_ratio}_{seed}".format(**run): parent
         for run, parent in zip(runs, manifests, strict=True)
@@ -48,7 +48,7 @@ def compare(metrics_paths, output_path):
     return summary
 
 
-def collect(runs):
+def collect_runs(runs):
     """The content of summary.json from that of metrics.json of each run."""
     return {name: runs[0][name] for name in SHARED} | {
         "runs": sorted(
@@ -64,10 +64,10 @@ def setting_of(run):
 
 def table(summary, style="simple"):
     """The rows of a summary in `style` of the tabulate package."""
-    return tabulate(rows(summary), headers="keys", tablefmt=style, disable_numparse=True)
+    return tabulate(table_rows(summary), headers="keys", tablefmt=style, disable_numparse=True)
 
 
-def rows(summary):
+def table_rows(summary):
     """A row for each noise ratio and method, over seeds: dictionaries of text."""
     rows = []
     for _, group in itertools.groupby(summary["runs"], setting_of):

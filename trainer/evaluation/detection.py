@@ -1,4 +1,4 @@
-"""How well wrong labels are told and corrected, where the truth is known."""
+"""How well wrong labels are found and corrected, where the true labels are known."""
 
 import numpy as np
 from sklearn.metrics import average_precision_score, roc_auc_score
@@ -6,15 +6,15 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 AT = (100, 1000)  # the most suspicious ones that a person may look at
 
 
-def quality(score, wrong):
-    """How well a score ranks wrong labels before right ones.
+def ranking_quality(score, wrong):
+    """How well a score ranks wrong labels before true ones.
 
     Args:
       score: (N,), high where a label is likely wrong.
       wrong: bool (N,).
 
     Returns:
-      auroc, average_precision and precision_at_<k>, all in [0, 1]; empty if all labels are right,
+      auroc, average_precision and precision_at_<k>, all in [0, 1]; empty if all labels are true,
       or all are wrong.
     """
     if not 0 < wrong.sum() < len(wrong):
@@ -27,18 +27,18 @@ def quality(score, wrong):
     }
 
 
-def corrections(given, corrected, clean, issue):
-    """How right the labels are that were taken for wrong, and what was put in their place.
+def correction_quality(given, corrected, clean, issue):
+    """How well label issues match wrong labels, and corrections true ones.
 
     Args:
       given: int (N,) labels.
       corrected: int (N,), those in their place.
       clean: int (N,), the true ones.
-      issue: bool (N,), taken for wrong.
+      issue: bool (N,), label issues.
 
     Returns:
-      f1, precision and recall of `issue`; corrections_right, the share of changed labels that are
-      right now; labels_right and labels_right_before, of all.
+      f1, precision and recall of `issue`; corrections_right, the fraction of changed labels
+      that are true now; labels_right and labels_right_before, of all.
     """
     wrong, changed = given != clean, given != corrected
     hits = (issue & wrong).sum()

@@ -1,9 +1,9 @@
 """Testing a trained run.
 
 <metrics>/
-  metrics.json     flat: test/top1 and test/top5 with averaged weights, test/top1_raw and
+  metrics.json     flat: test/top1 and test/top5 with EMA weights, test/top1_raw and
                    test/top5_raw without; and RUN_FACTS
-  confusion.npy    int64 (C, C): [i, j] counts images of class i taken for class j, with averaged
+  confusion.npy    int64 (C, C): [i, j] counts images of class i predicted as j, with EMA
                    weights
   history.json     of the run, and config.json, see `trainer.training.checkpoints`
   manifest.json    class_names

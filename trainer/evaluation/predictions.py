@@ -1,4 +1,4 @@
-"""What a trained run says of images that are prepared, averaged over their views."""
+"""Predictions of a trained run for prepared images, averaged over their views."""
 
 import keras
 import numpy as np
@@ -9,8 +9,8 @@ from trainer.data import views
 from trainer.training import fit
 
 
-def logits(dataset_path, method, split, ids=None):
-    """Logits of the images of a split, as they are tested, with averaged weights.
+def predict_logits(dataset_path, method, split, ids=None):
+    """Logits of the images of a split, as they are tested, with EMA weights.
 
     Args:
       dataset_path: Directory of a prepared dataset.
@@ -25,11 +25,11 @@ def logits(dataset_path, method, split, ids=None):
     batches = views.test_batches(
         dataset_path, method.config, method.config.val_batch_size, split, ids
     )
-    return over(batches, lambda images: network(images, training=False))
+    return predict_batches(batches, lambda images: network(images, training=False))
 
 
-def probabilities(dataset_path, method, split="train"):
-    """Class probabilities of all images of a split, with averaged weights.
+def predict_probabilities(dataset_path, method, split="train"):
+    """Class probabilities of all images of a split, with EMA weights.
 
     The mean over shifts, and where training mirrors images over mirror images.
 
@@ -44,15 +44,17 @@ def probabilities(dataset_path, method, split="train"):
     config, network = method.config, fit.averaged_network(method)
 
     def predict(images):
-        seen = shifted(images, config.crop_padding)
+        seen = shifted_views(images, config.crop_padding)
         if config.horizontal_flip:
             seen += [tf.reverse(image, [2]) for image in seen]
         return tf.add_n([keras.ops.softmax(network(i, training=False)) for i in seen]) / len(seen)
 
-    return over(views.test_batches(dataset_path, config, config.val_batch_size, split), predict)
+    return predict_batches(
+        views.test_batches(dataset_path, config, config.val_batch_size, split), predict
+    )
 
 
-def shifted(images, padding):
+def shifted_views(images, padding):
     """Images (B, H, W, channels) as they are, and moved to each side as far as in training."""
     _, H, W, _ = images.shape
     black = [[0, 0], [padding, padding], [padding, padding], [0, 0]]
@@ -64,7 +66,7 @@ def shifted(images, padding):
     ]
 
 
-def over(batches, function):
+def predict_batches(batches, function):
     """A function of images (B, H, W, channels) over all batches."""
     function = tf.function(function, reduce_retracing=True)
     shown = tqdm(batches, desc="predict", unit=" batches", total=len(batches), leave=False)

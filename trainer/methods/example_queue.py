@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-STREAM = 3  # keeps these draws apart from others of the same seed
+from trainer.data.streams import Stream, TensorStream
 
 
 class ExampleQueue(tf.Module):
@@ -90,11 +90,13 @@ class RefillQueue(keras.callbacks.Callback):
 
     def choose(self):
         """Chooses the examples, at random among those with equal scores as all have at first."""
-        order = np.random.default_rng((self.config.seed, STREAM)).permutation(len(self.data.labels))
+        rng = np.random.default_rng((self.config.seed, Stream.QUEUE))
+        order = rng.permutation(len(self.data.labels))
         self.queue.ids.assign(self.queue.lowest(self.data.labels, self.model.num_classes, order))
 
     def show(self):
         """Puts the weak views of this epoch into the queue."""
-        seed = tf.random.fold_in([self.config.seed, STREAM], self.step // self.epoch_steps)
+        stream = [self.config.seed, TensorStream.QUEUE_VIEWS]
+        seed = tf.random.fold_in(stream, self.step // self.epoch_steps)
         views = self.data.images.weak(self.queue.ids.read_value(), seed)
         self.queue.images.assign(tf.cast(tf.round((views + 1) * 127.5), tf.uint8))

@@ -21,7 +21,7 @@ INK = "#123456"  # replaced by the page's own colour of text
 NO_METADATA = dict.fromkeys(("Creator", "Date", "Format", "Type"))  # addresses, and the date
 
 
-def svg(figure, salt):
+def svg_element(figure, salt):
     """The SVG element of a figure; `salt` keeps its ids apart from others on the same page."""
     # Text in the reader's fonts, which know more scripts than the one here.
     style = {"svg.fonttype": "none", "svg.hashsalt": salt, "font.family": "sans-serif"}
@@ -54,14 +54,14 @@ def name_values(axes, across, up):
         axes.legend(frameon=False, labelcolor=INK, fontsize=9)
 
 
-def lines(series, across, up, salt=""):
+def line_chart(series, across, up, salt=""):
     """A line for each {name: (x, y)} or {name: (x, y, deviation of y)}."""
     axes = new_axes()
     for i, (name, (x, y, *deviation)) in enumerate(series.items()):
         style = {"color": COLOURS[i % len(COLOURS)], "label": name, "marker": ".", "markersize": 5}
         axes.errorbar(x, y, *deviation, linestyle="-" if i < len(COLOURS) else "--", **style)
     name_values(axes, across, up)
-    return svg(axes.figure, up + salt)
+    return svg_element(axes.figure, up + salt)
 
 
 def histogram(groups, across):
@@ -72,10 +72,10 @@ def histogram(groups, across):
         shares = np.full(len(values), 1 / max(len(values), 1))
         axes.hist(values, bins, weights=shares, color=colour, alpha=0.6, label=name)
     name_values(axes, across, "share")
-    return svg(axes.figure, across)
+    return svg_element(axes.figure, across)
 
 
-def reliability(bins):
+def reliability_diagram(bins):
     """Accuracy over confidence, {name: (confidence, accuracy, count)} of `calibration`."""
     axes = new_axes(height=3.4)
     axes.plot([0, 1], [0, 1], color="#888888", linewidth=1, linestyle="--")
@@ -84,7 +84,7 @@ def reliability(bins):
         style = {"color": colour, "label": name, "marker": "o", "markersize": 4}
         axes.plot(confidence[count > 0], accuracy[count > 0], **style)
     name_values(axes, "confidence", "accuracy")
-    return svg(axes.figure, "reliability")
+    return svg_element(axes.figure, "reliability")
 
 
 def heat_map(matrix, class_names, across, down, salt=""):
@@ -109,7 +109,7 @@ def heat_map(matrix, class_names, across, down, salt=""):
         bar = axes.figure.colorbar(image, cax=place, ticks=[0, 0.01, 0.1, 0.3, 1])
         bar.ax.tick_params(labelsize=8, length=0, colors=INK)
         bar.outline.set_visible(False)
-    return svg(axes.figure, across + down + salt)
+    return svg_element(axes.figure, across + down + salt)
 
 
 def name_classes(axes, class_names, across, down):

@@ -2,13 +2,13 @@
 const content = JSON.parse(document.getElementById("gallery-data").textContent);
 const examples = content.rows.map((row, i) =>
   Object.fromEntries([["picture", content.pictures[i]], ...content.columns.map((name, c) => [name, row[c]])]));
-const decisions = new Map();  // the right label, by id
+const decisions = new Map();  // the true label, by id
 const AT_ONCE = 48;
 const ORDERS = {
-  suspicious: (a, b) => b.score - a.score,
-  trusted: (a, b) => a.score - b.score,
-  given: (a, b) => a.given.localeCompare(b.given) || b.score - a.score,
-  suggested: (a, b) => a.suggested.localeCompare(b.suggested) || b.score - a.score,
+  suspicious: (a, b) => a.label_score - b.label_score,
+  trusted: (a, b) => b.label_score - a.label_score,
+  given: (a, b) => a.given_label.localeCompare(b.given_label) || a.label_score - b.label_score,
+  suggested: (a, b) => a.suggested_label.localeCompare(b.suggested_label) || a.label_score - b.label_score,
 };
 const [given, suggested, search, order, more, count, cards, saved] =
   ["given", "suggested", "search", "order", "more", "count", "cards", "save-decisions"].map((id) => document.getElementById(id));
@@ -29,20 +29,20 @@ function card(example) {
   const item = element("li", "");
   const picture = element("img", "");
   picture.src = example.picture;
-  picture.alt = `given ${example.given}, suggested ${example.suggested}`;
+  picture.alt = `given ${example.given_label}, suggested ${example.suggested_label}`;
   picture.onload = () => picture.classList.toggle("photo", picture.naturalWidth > 64);
   const labels = element("span", "");
-  labels.append(element("span", example.given, "given"), " → ", element("span", example.suggested, "suggested"));
+  labels.append(element("span", example.given_label, "given"), " → ", element("span", example.suggested_label, "suggested"));
   const decision = element("select", "");
   decision.setAttribute("aria-label", `Decision on ${example.path || example.id}`);
-  const others = content.classes.filter((name) => name !== example.given && name !== example.suggested);
-  choices(decision, [["", "decide…"], [example.suggested, `accept suggestion: ${example.suggested}`],
-    [example.given, `keep given: ${example.given}`], ...others.map((name) => [name, `it is ${name}`])],
+  const others = content.classes.filter((name) => name !== example.given_label && name !== example.suggested_label);
+  choices(decision, [["", "decide…"], [example.suggested_label, `accept suggestion: ${example.suggested_label}`],
+    [example.given_label, `keep given: ${example.given_label}`], ...others.map((name) => [name, `it is ${name}`])],
     decisions.get(example.id));
   decision.onchange = () => decide(example.id, decision.value);
   const where = element("span", example.path ? example.path.split("/").pop() : `id ${example.id}`, "where");
   where.title = example.path;
-  item.append(picture, labels, element("span", `score ${example.score.toFixed(3)}`), where, decision);
+  item.append(picture, labels, element("span", `label score ${example.label_score.toFixed(3)}`), where, decision);
   return item;
 }
 
@@ -62,8 +62,8 @@ function showMore() {
 
 function find() {
   const part = search.value.trim().toLowerCase();
-  found = examples.filter((e) => (!given.selectedIndex || e.given === given.value)
-    && (!suggested.selectedIndex || e.suggested === suggested.value)
+  found = examples.filter((e) => (!given.selectedIndex || e.given_label === given.value)
+    && (!suggested.selectedIndex || e.suggested_label === suggested.value)
     && (!part || `${e.id} ${e.path}`.toLowerCase().includes(part))).sort(ORDERS[order.value]);
   shown = 0;
   cards.replaceChildren();
@@ -87,7 +87,7 @@ async function saveIssues() {
 function saveDecisions() {
   const cell = (value) => `"${String(value).replaceAll('"', '""')}"`;
   const rows = [...decisions].map((row) => [...row, content.audit].map(cell).join(","));
-  const lines = ["id,right_label,audit", ...rows];
+  const lines = ["id,true_label,audit", ...rows];
   download("decisions.csv", new Blob([lines.join("\n") + "\n"], { type: "text/csv" }));
 }
 

@@ -1,4 +1,4 @@
-"""The most suspicious examples with their pictures, as data for `gallery.js`.
+"""The examples with the lowest label scores with their pictures, as data for `gallery.js`.
 
 The page has the data of all of them; the browser makes a picture when it is to be seen.
 """
@@ -18,7 +18,7 @@ SIDE = 112  # pixels of a thumbnail
 SMALL_FILE = 4096  # bytes up to which a file is its own thumbnail
 
 
-def data(dataset_path, issues, csv):
+def page_data(dataset_path, issues, csv):
     """What the gallery shows.
 
     Args:
@@ -29,11 +29,11 @@ def data(dataset_path, issues, csv):
     Returns:
       A dictionary for JSON.
     """
-    shown = issues[chosen(issues)]
+    shown = issues[shown_examples(issues)]
     encoded = records.EncodedImages(dataset_path, "train", shown.id.to_numpy())
-    columns = ["id", "path", "given", "suggested", "score", "issue"]
+    columns = ["id", "path", "given_label", "suggested_label", "label_score"]
     return {
-        "classes": sorted(set(issues.given) | set(issues.suggested)),
+        "classes": sorted(set(issues.given_label) | set(issues.suggested_label)),
         "columns": columns,
         "rows": shown[columns].round(4).to_numpy(object).tolist(),
         "pictures": [thumbnail(file) for file in encoded[np.arange(len(encoded))]],
@@ -42,10 +42,10 @@ def data(dataset_path, issues, csv):
     }
 
 
-def chosen(issues):
+def shown_examples(issues):
     """Which examples are shown, bool (N,): the first ones, and the first of each given class."""
-    place = np.arange(len(issues))
-    return (place < PICTURES) | (issues.groupby("given").cumcount() < OF_EACH_CLASS).to_numpy()
+    place, place_in_class = np.arange(len(issues)), issues.groupby("given_label").cumcount()
+    return (place < PICTURES) | (place_in_class < OF_EACH_CLASS).to_numpy()
 
 
 def thumbnail(file):

@@ -1,4 +1,4 @@
-"""The page on label noise: the transition matrix that was wanted, and what came of it."""
+"""The page on label noise: the transition matrix that was requested, and the realised one."""
 
 from pathlib import Path
 
@@ -8,8 +8,8 @@ from trainer import artifacts
 from trainer.data import records
 from trainer.report import charts, page
 
-PICTURES = {"Wanted": "transition.npy", "What came of it": "realised.npy"}
-AXES = {"across": "label given", "down": "label as published"}
+PICTURES = {"Requested": "transition.npy", "Realised": "realised.npy"}
+AXES = {"across": "given label", "down": "published label"}
 
 
 def write(dataset_path, noisy_labels_path, file):
@@ -24,7 +24,7 @@ def write(dataset_path, noisy_labels_path, file):
     noisy = artifacts.read(noisy_labels_path, artifacts.NOISY_LABELS)
     names = dataset["class_names"]
     matrices = {caption: np.load(Path(noisy_labels_path) / f) for caption, f in PICTURES.items()}
-    page.write(
+    page.write_page(
         file,
         "noise.html.jinja",
         title="Label noise",

@@ -1,9 +1,10 @@
 """Pages from templates: what is put into them is text, whatever is in it."""
 
-import os
 from pathlib import Path
 
 import jinja2
+
+from trainer import outputs
 
 PLACE = Path(__file__).parent
 TEMPLATES = jinja2.Environment(
@@ -17,7 +18,7 @@ TEMPLATES.filters["percent"] = lambda share: "unknown" if share is None else f"{
 TEMPLATES.filters["number"] = "{:,}".format
 
 
-def write(file, template, **content):
+def write_page(file, template, **content):
     """Writes a page, so that readers see all of it or none.
 
     Args:
@@ -25,7 +26,4 @@ def write(file, template, **content):
       template: Name of one in this directory.
       **content: What the template asks for.
     """
-    partial = Path(f"{file}.partial")
-    partial.parent.mkdir(parents=True, exist_ok=True)
-    partial.write_text(TEMPLATES.get_template(template).render(content), encoding="utf-8")
-    os.replace(partial, file)
+    outputs.write_text(file, TEMPLATES.get_template(template).render(content))

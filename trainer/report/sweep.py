@@ -22,19 +22,22 @@ def write(metrics_paths, file):
       file: The HTML file to write.
     """
     manifests = [artifacts.read(path, artifacts.METRICS) for path in metrics_paths]
-    runs, setups = read(metrics_paths, "metrics.json"), read(metrics_paths, "config.json")
-    summary = comparison.collect(runs)
+    runs, setups = (
+        read_json_files(metrics_paths, "metrics.json"),
+        read_json_files(metrics_paths, "config.json"),
+    )
+    summary = comparison.collect_runs(runs)
     settings = [setup["config"] for setup in setups]
     common = {k: v for k, v in settings[0].items() if all(s[k] == v for s in settings)}
-    history = histories(runs, read(metrics_paths, "history.json"))
+    history = histories(runs, read_json_files(metrics_paths, "history.json"))
     names = manifests[0]["class_names"]
-    page.write(
+    page.write_page(
         file,
         "sweep.html.jinja",
         title=f"{summary['dataset']}, {summary['noise']} noise",
         sentence=sentence(pd.DataFrame(runs)),
-        rows=comparison.rows(summary),
-        curves=over_noise(history) | over_steps(history),
+        rows=comparison.table_rows(summary),
+        curves=accuracy_over_noise(history) | accuracy_over_steps(history),
         confusion=confusion(runs, metrics_paths, names),
         large=len(names) > charts.MANY,
         runs=summary["runs"],
@@ -46,7 +49,7 @@ def write(metrics_paths, file):
     )
 
 
-def read(paths, name):
+def read_json_files(paths, name):
     """The content of a JSON file in each directory."""
     return [json.loads((Path(path) / name).read_text()) for path in paths]
 
@@ -59,13 +62,13 @@ def histories(runs, rows):
 
 
 def confusion(runs, metrics_paths, names):
-    """Which classes each method takes for which at the highest noise ratio, over all seeds."""
+    """Confusion matrices of each method at the highest noise ratio, over all seeds."""
     noise_ratio, counts = max(run["noise_ratio"] for run in runs), {}
     for run, path in zip(runs, metrics_paths):
         if run["noise_ratio"] == noise_ratio:
             found = np.load(Path(path) / "confusion.npy")
             counts[run["method"]] = counts.get(run["method"], 0) + found
-    axes = {"across": "taken for", "down": "label"}
+    axes = {"across": "predicted label", "down": "test label"}
     return {
         method: charts.heat_map(normalised_rows(found), names, **axes, salt=method)
         for method, found in counts.items()
@@ -80,7 +83,7 @@ def sentence(runs):
     return f"Test accuracy at noise ratio {noise_ratio:g}: {', '.join(said)}."
 
 
-def over_noise(history):
+def accuracy_over_noise(history):
     """Accuracy at the last step over the noise ratio, where there are several."""
     last = history["test/top1"].groupby([*METHOD, "seed"]).last()
     found = last.groupby(METHOD).agg(["mean", "std"]).fillna(0)
@@ -90,10 +93,10 @@ def over_noise(history):
         method: (part.index.get_level_values("noise_ratio"), part["mean"], part["std"])
         for method, part in found.groupby("method")
     }
-    return {"Accuracy over noise": charts.lines(series, "noise ratio", "test accuracy")}
+    return {"Accuracy over noise": charts.line_chart(series, "noise ratio", "test accuracy")}
 
 
-def over_steps(history):
+def accuracy_over_steps(history):
     """Accuracy over the steps, a picture for each noise ratio."""
     found = history.groupby([*METHOD, "step"])["test/top1"].agg(["mean", "std"]).fillna(0)
     pictures = {}
@@ -103,5 +106,5 @@ def over_steps(history):
             for method, part in at_ratio.groupby("method")
         }
         caption = f"Accuracy over steps, noise ratio {noise_ratio:g}"
-        pictures[caption] = charts.lines(series, "step", "test accuracy", salt=caption)
+        pictures[caption] = charts.line_chart(series, "step", "test accuracy", salt=caption)
     return pictures

@@ -66,7 +66,7 @@ def export(dataset_path, probe_split_path, checkpoints_path, output_path):
     dataset = records.read_manifest(dataset_path)
     method, run = fit.restore(checkpoints_path)
     artifacts.check_parent(run, dataset)
-    _, _, split = probe.read(probe_split_path, dataset)
+    _, _, split = probe.read_split(probe_split_path, dataset)
     names = dataset["class_names"]
     facts = {"class_names": names}
     facts |= calibrated(dataset_path, method, probe.held_out(probe_split_path, dataset, method))
@@ -86,12 +86,15 @@ def calibrated(dataset_path, method, held_out):
     temperature, trusted = 1.0, {}
     if len(held_out):
         labels = records.read_clean_labels(dataset_path)[held_out]
-        z = predictions.logits(dataset_path, method, "train", held_out)
-        temperature = calibration.temperature(z, labels)
+        z = predictions.predict_logits(dataset_path, method, "train", held_out)
+        temperature = calibration.fit_temperature(z, labels)
         trusted = {"trusted/top1": float((z.argmax(1) == labels).mean())}
     labels = records.read_labels(dataset_path, "test")
-    z = predictions.logits(dataset_path, method, "test")
-    before, after = calibration.measured(z, labels), calibration.measured(z / temperature, labels)
+    z = predictions.predict_logits(dataset_path, method, "test")
+    before, after = (
+        calibration.ece_and_nll(z, labels),
+        calibration.ece_and_nll(z / temperature, labels),
+    )
     return {
         "temperature": temperature,
         "calibrated_on": len(held_out),
@@ -100,8 +103,10 @@ def calibrated(dataset_path, method, held_out):
         **{f"test/{name}_before": value for name, value in before.items()},
         **{f"test/{name}": value for name, value in after.items()},
         "reliability": {
-            "before calibration": calibration.reliability(softmax(z, axis=1), labels),
-            "after calibration": calibration.reliability(softmax(z / temperature, axis=1), labels),
+            "before calibration": calibration.reliability_bins(softmax(z, axis=1), labels),
+            "after calibration": calibration.reliability_bins(
+                softmax(z / temperature, axis=1), labels
+            ),
         },
     }
 

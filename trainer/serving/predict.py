@@ -1,4 +1,4 @@
-"""What an exported model says of image files."""
+"""Predictions of an exported model for image files."""
 
 import csv
 import json
@@ -28,7 +28,7 @@ def predict(model_path, paths, form="table", out=sys.stdout):
     """
     model = artifacts.read(model_path, artifacts.EXPORTED_MODEL)
     files = image_files(paths)
-    rows = predictions(model_path, model["class_names"], files)
+    rows = predict_files(model_path, model["class_names"], files)
     bad = PRINT[form](rows, model["class_names"], out)
     if bad:
         print(f"error: {bad} of {len(files)} files cannot be read as images", file=sys.stderr)
@@ -55,8 +55,8 @@ def image_files(paths):
     return files
 
 
-def predictions(model_path, class_names, files):
-    """What the model says of each file: a dictionary with class and confidence, or an error."""
+def predict_files(model_path, class_names, files):
+    """The prediction for each file: a dictionary with class and confidence, or an error."""
     import tensorflow as tf
 
     from trainer.data.sources import image_check

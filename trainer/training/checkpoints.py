@@ -1,14 +1,14 @@
-"""Checkpoints of a run: all it takes to go on exactly where it was cut off.
+"""Checkpoints of a run: all it takes to resume exactly where it was cut off.
 
 <checkpoints>/
   config.json      settings, ids of the data, versions
   history.json     a row per test: step, means of the losses since the last one, accuracies, and
-                   how well the coefficients tell right labels from wrong ones
+                   how well the coefficients separate true from wrong labels
   last/ckpt-*      TensorFlow checkpoints, the last two: weights, moving statistics, momentum,
-                   averages, step, running means of the losses, coefficients of each example,
+                   EMA weights, step, running means of the losses, coefficients of each example,
                    seconds so far
   tensorboard/     the history, learning rate and images per second as scalars
-  best/ckpt-*      the one with the highest test accuracy of the averaged weights
+  best/ckpt-*      the one with the highest test accuracy of the EMA weights
   manifest.json    written when the run has finished: method, data, seconds
 """
 
@@ -23,11 +23,13 @@ import keras
 import tensorflow as tf
 
 import trainer
-from trainer import artifacts
-from trainer.errors import InputError, TrainingError
+from trainer import artifacts, outputs
+from trainer.errors import TrainingError
+
+SETTINGS = "config.json"
 
 
-def claim(path, config, parents, chief=True):
+def open_directory(path, config, parents, chief=True):
     """The directory of checkpoints, new, or that of an earlier run with the same settings.
 
     Args:
@@ -43,17 +45,10 @@ def claim(path, config, parents, chief=True):
         "config": dataclasses.asdict(config),
         "parents": {kind: parent["id"] for kind, parent in parents.items()},
     }
-    try:
-        earlier = json.loads((Path(path) / "config.json").read_text())
-    except (FileNotFoundError, NotADirectoryError):
-        if not chief:
-            return Path(path)
-        directory = artifacts.start(path)
-        artifacts.write_json(directory / "config.json", identity | {"versions": versions()})
-        return directory
-    if any(earlier[key] != value for key, value in identity.items()):
-        rule = "holds a run with other settings or data; name another directory, or remove it"
-        raise InputError("checkpoint directory", rule, str(path))
+    there = outputs.check_same_run("checkpoint directory", path, SETTINGS, identity)
+    if chief and not there:
+        artifacts.start(path)
+        artifacts.write_json(Path(path, SETTINGS), identity | {"versions": versions()})
     return Path(path)
 
 
@@ -92,6 +87,7 @@ class Checkpoints:
         self.history_file = directory / "history.json"
         self.history = []
         self.started = self.saved = time.monotonic()
+        self.saved_step = None
         self.spent = tf.Variable(0.0, trainable=False)  # seconds, when it was saved
         checkpoint = tf.train.Checkpoint(**method.state, seconds=self.spent)
         self.last = tf.train.CheckpointManager(checkpoint, str(directory / "last"), max_to_keep=2)
@@ -114,7 +110,7 @@ class Checkpoints:
         return 0 < minutes <= (time.monotonic() - self.saved) / 60
 
     def restore(self):
-        """Takes up the newest checkpoint that can be read, if there are any.
+        """Resumes from the newest checkpoint that can be read, if there are any.
 
         Raises:
           TrainingError: None of them can be read.
@@ -138,11 +134,11 @@ class Checkpoints:
 
     def save(self):
         """Saves the state of this step."""
-        self.write(self.last)
+        self.save_to(self.last)
         self.after_save()
-        self.saved = time.monotonic()
+        self.saved, self.saved_step = time.monotonic(), self.step
 
-    def write(self, manager):
+    def save_to(self, manager):
         """Sums over replicas are collected from all workers; what the chief writes stays."""
         self.spent.assign(self.seconds)
         if self.chief:
@@ -151,11 +147,11 @@ class Checkpoints:
             with tempfile.TemporaryDirectory() as directory:
                 manager.checkpoint.write(f"{directory}/ckpt")
 
-    def add(self, row):
+    def add_row(self, row):
         """Adds a row of the history and saves; as the best one, too, if it is that.
 
-        The history is written first: a run that is cut off in between takes up an earlier step,
-        drops the rows after it, and adds them again.
+        The history is written first: a run that is cut off in between resumes at an earlier
+        step, drops the rows after it, and adds them again.
 
         Raises:
           TrainingError: A weight is not finite; the checkpoints before are kept.
@@ -168,5 +164,5 @@ class Checkpoints:
         if self.chief:
             artifacts.write_json(self.history_file, self.history)
         if row["test/top1"] > best:
-            self.write(self.best)
+            self.save_to(self.best)
         self.save()

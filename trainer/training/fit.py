@@ -2,7 +2,7 @@
 
 <checkpoints>/   see `trainer.training.checkpoints`
 <model>/
-  model.keras        the network with averaged weights
+  model.keras        the network with EMA weights
   manifest.json      method, class_names, image_shape
 """
 
@@ -21,10 +21,12 @@ from trainer.errors import InputError, WorkerLost
 from trainer.methods import METHODS
 from trainer.networks import NETWORKS
 from trainer.training import configuration, workers
-from trainer.training.checkpoints import Checkpoints, claim
-from trainer.training.loop import Loop
+from trainer.training.callbacks import FiniteLosses, Progress, TensorBoardScalars
+from trainer.training.checkpoints import Checkpoints, open_directory
 from trainer.training.optimizer import OPTIMIZERS, LossScale
+from trainer.training.preemption import SaveBetweenTests
 from trainer.training.schedule import learning_rate
+from trainer.training.testing import CollapseWarning, Testing
 
 
 @contextlib.contextmanager
@@ -33,7 +35,7 @@ def one_line_for_a_lost_worker():
         yield
     except (tf.errors.UnavailableError, tf.errors.AbortedError) as error:
         raise WorkerLost(
-            "another worker was lost; the same command in all workers goes on from the last"
+            "another worker was lost; the same command in all workers resumes from the last"
             " checkpoint"
         ) from error
 
@@ -48,8 +50,9 @@ def train(
     checkpoints_path,
     model_path,
     after_save=lambda: None,
+    callbacks=(),
 ):
-    """Trains, or goes on where an earlier call with the same settings was cut off.
+    """Trains, or resumes where an earlier call with the same settings was cut off.
 
     Several workers, named in TF_CONFIG, train one network. All of them read these directories, so
     that they have to be on storage that all see; only the chief writes.
@@ -60,8 +63,9 @@ def train(
       noisy_labels_path: Directory of its noisy labels.
       probe_split_path: Directory of its probe split.
       checkpoints_path: Directory to write checkpoints to.
-      model_path: Directory to write the averaged network to.
+      model_path: Directory to write the network with EMA weights to.
       after_save: Called after each checkpoint.
+      callbacks: Further Keras callbacks, called before a step is checked, tested and saved.
 
     Returns:
       The manifest of the checkpoints; None in a worker that is not the chief.
@@ -73,18 +77,16 @@ def train(
       Preempted: The process, or another worker, was sent SIGTERM or SIGINT.
     """
     strategy = replicas()
-    workers.mean(strategy, 0)  # others wait here while the chief prepares the data
+    workers.mean_over_workers(strategy, 0)  # others wait here while the chief prepares the data
     chief = workers.this_worker()[0] == 0
-    data = load(config, dataset_path, noisy_labels_path, probe_split_path)
-    config = input_pipeline.with_batches_of(data, config, strategy.num_replicas_in_sync)
-    epoch_steps = input_pipeline.steps_per_epoch(data, config, strategy.num_replicas_in_sync)
-    config = configuration.in_steps(config, epoch_steps)
-    directory = claim(checkpoints_path, config, data.manifests, chief)
+    data = load_checked(config, dataset_path, noisy_labels_path, probe_split_path)
+    config, epoch_steps = settled(config, data, strategy)
+    directory = open_directory(checkpoints_path, config, data.manifests, chief)
     finished = (directory / artifacts.MANIFEST).is_file()
     if finished and (Path(model_path) / artifacts.MANIFEST).is_file():
         return artifacts.read(directory, artifacts.CHECKPOINTS)
     if chief:
-        model_directory = artifacts.start(model_path)
+        artifacts.start(model_path)
 
     facts = run_facts(config, data)
     make_repeatable(config)
@@ -92,14 +94,11 @@ def train(
         method = build_method(config, facts, epoch_steps)
     checkpoints = Checkpoints(method, directory, chief, after_save)
     checkpoints.restore()
-    if workers.mean(strategy, checkpoints.step) != checkpoints.step:
-        rule = "must be on storage that all workers see; they find other checkpoints than this one"
-        raise InputError("checkpoint directory", rule, str(directory))
-    take_steps(method, data, checkpoints, epoch_steps, dataset_path)
+    check_same_step(strategy, checkpoints)
+    take_steps(method, data, checkpoints, epoch_steps, dataset_path, callbacks)
     if not chief:
         return None
-    averaged_network(method).save(model_directory / "model.keras")
-    artifacts.finish(model_directory, artifacts.MODEL, data.manifests, **facts)
+    write_model(method, Path(model_path), data, facts)
     if finished:
         return artifacts.read(directory, artifacts.CHECKPOINTS)
     return artifacts.finish(
@@ -107,11 +106,33 @@ def train(
     )
 
 
-def load(config, dataset_path, noisy_labels_path, probe_split_path):
+def settled(config, data, strategy):
+    """The settings with what follows from data and replicas, and the steps of an epoch."""
+    replicas = strategy.num_replicas_in_sync
+    config = input_pipeline.fit_batch_size(data, config, replicas)
+    epoch_steps = input_pipeline.steps_per_epoch(data, config, replicas)
+    return configuration.in_steps(config, epoch_steps), epoch_steps
+
+
+def check_same_step(strategy, checkpoints):
+    """Raises InputError unless all workers resume from the same step."""
+    if workers.mean_over_workers(strategy, checkpoints.step) != checkpoints.step:
+        rule = "must be on storage that all workers see; they find other checkpoints than this one"
+        raise InputError("checkpoint directory", rule, str(checkpoints.directory))
+
+
+def write_model(method, directory, data, facts):
+    averaged_network(method).save(directory / "model.keras")
+    artifacts.finish(directory, artifacts.MODEL, data.manifests, **facts)
+
+
+def load_checked(config, dataset_path, noisy_labels_path, probe_split_path):
     """The training data; InputError if it is not whole, or not what the method needs."""
     dataset, method = records.read_manifest(dataset_path), METHODS[config.method]
     views.check_augmentation(dataset, config, method)
-    data = input_pipeline.load(dataset_path, noisy_labels_path, probe_split_path, config)
+    data = input_pipeline.load_training_data(
+        dataset_path, noisy_labels_path, probe_split_path, config
+    )
     method.check(config, data, len(dataset["class_names"]))
     return data
 
@@ -125,26 +146,45 @@ def make_repeatable(config):
         tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 
 
-def take_steps(method, data, checkpoints, epoch_steps, dataset_path):
+def take_steps(method, data, checkpoints, epoch_steps, dataset_path, callbacks=()):
     """Trains from the step of the checkpoints to the last one."""
     config, strategy, first = method.config, method.distribute_strategy, checkpoints.step
     if first == config.max_iteration:
         return
-    batch_size = config.val_batch_size * strategy.num_replicas_in_sync
-    test_batches = views.test_batches(dataset_path, config, batch_size)
-    clean_labels = records.read_clean_labels(dataset_path)[data.ids]
-    names = data.manifests[artifacts.PREPARED_DATASET]["class_names"]
     if first and checkpoints.chief:
         print(f"resuming at step {first}", file=sys.stderr)
-    loop = Loop(config, checkpoints, test_batches, data.labels, clean_labels, names)
-    with contextlib.closing(loop):
+    with (
+        contextlib.closing(Progress(config, first, hidden=not checkpoints.chief)) as progress,
+        contextlib.closing(SaveBetweenTests(checkpoints)) as save_between_tests,
+    ):
         method.fit(
             input_pipeline.distributed_batches(data, config, method, strategy, first),
             steps_per_epoch=config.max_iteration - first,
-            callbacks=[*method.callbacks(data, epoch_steps), loop],
+            callbacks=[  # in this order: what a test finds out goes to those after it
+                *method.callbacks(data, epoch_steps),
+                *callbacks,
+                FiniteLosses(),
+                *test_callbacks(method, data, checkpoints, dataset_path),
+                progress,
+                save_between_tests,
+            ],
             shuffle=False,
             verbose=0,
         )
+
+
+def test_callbacks(method, data, checkpoints, dataset_path):
+    """Those that test the network, and the chief's that show what a test finds."""
+    config = method.config
+    batch_size = config.val_batch_size * method.distribute_strategy.num_replicas_in_sync
+    test_batches = views.test_batches(dataset_path, config, batch_size)
+    clean_labels = records.read_clean_labels(dataset_path)[data.ids]
+    testing = Testing(config, checkpoints, test_batches, data.labels, clean_labels)
+    if not checkpoints.chief:
+        return [testing]
+    names = data.manifests[artifacts.PREPARED_DATASET]["class_names"]
+    board = TensorBoardScalars(checkpoints.directory / "tensorboard")
+    return [testing, CollapseWarning(testing, names), board]
 
 
 @functools.cache

@@ -1,4 +1,4 @@
-"""Training in a task that may be cut off, and started again on another machine."""
+"""Training in a task that may be preempted, and retried on another machine."""
 
 import contextlib
 import dataclasses
@@ -25,8 +25,9 @@ def train(
     worker=0,
     count=1,
     patience=workers.PATIENCE,
+    callbacks=(),
 ):
-    """Trains as `trainer.training.fit.train`, from checkpoints of earlier attempts if any.
+    """Trains as `trainer.training.fit.train`, from checkpoints of earlier tries if any.
 
     They are in a directory of `root` that is named by settings and data, and in the end in
     `checkpoints_path`. Without `root`, they are there from the start.
@@ -35,11 +36,12 @@ def train(
       config: `trainer.settings.training.TrainSettings`.
       data_paths: Directories of prepared dataset, noisy labels and probe split.
       checkpoints_path: Directory to write checkpoints to.
-      model_path: Directory to write the averaged network to.
+      model_path: Directory to write the network with EMA weights to.
       root: Directory or gs:// path that outlives this process.
       worker: Which of several tasks this is, if TF_CONFIG does not say so.
       count: How many tasks there are.
       patience: Seconds to wait for the other tasks.
+      callbacks: As of `trainer.training.fit.train`.
 
     Returns:
       The manifest of the checkpoints; None in a worker that is not the chief.
@@ -48,7 +50,8 @@ def train(
       InputError, TrainingError, Preempted: As `trainer.training.fit.train`.
     """
     check_writable(root)
-    place = f"{root.rstrip('/')}/{name(config, data_paths)}" if root else checkpoints_path
+    dataset_path, noisy_labels_path, probe_split_path = data_paths
+    place = f"{root.rstrip('/')}/{run_name(config, data_paths)}" if root else checkpoints_path
     finished, group = Path(place, artifacts.MANIFEST), contextlib.nullcontext()
     if count > 1 and not finished.is_file():
         if not root or storage.is_remote(root):
@@ -59,7 +62,16 @@ def train(
         if workers.this_worker()[1] > 1:
             place = place.replace(storage.SCHEME, FUSE)
         with storage.mirrored(place) as (directory, send):
-            run = fit.train(config, *data_paths, directory, model_path, after_save=lambda: send(""))
+            run = fit.train(
+                config,
+                dataset_path=dataset_path,
+                noisy_labels_path=noisy_labels_path,
+                probe_split_path=probe_split_path,
+                checkpoints_path=directory,
+                model_path=model_path,
+                after_save=lambda: send(""),
+                callbacks=callbacks,
+            )
     if run and root:
         shutil.copytree(directory, checkpoints_path, dirs_exist_ok=True)
     return run
@@ -72,8 +84,8 @@ def check_writable(root):
         raise InputError("checkpoint_root", rule, root)
 
 
-def name(config, data_paths):
-    """The same for another attempt at the same training, and for no other training."""
+def run_name(config, data_paths):
+    """The same for each try of the same training, and for no other training."""
     ids = [artifacts.read(path, kind)["id"] for path, kind in zip(data_paths, DATA)]
     content = json.dumps([dataclasses.asdict(config), ids])
     return f"{config.method}-{hashlib.sha256(content.encode()).hexdigest()[:16]}"

@@ -59,7 +59,7 @@ def joined(directory, worker, count, finished, patience=PATIENCE):
       TrainingError: The others did not all come, or one of them has failed.
     """
     directory = Path(directory)
-    join(directory, worker, count, finished, patience)
+    find_others(directory, worker, count, finished, patience)
     try:
         yield
     except (WorkerLost, Preempted) as error:
@@ -73,7 +73,7 @@ def joined(directory, worker, count, finished, patience=PATIENCE):
         raise
 
 
-def join(directory, worker, count, finished, patience):
+def find_others(directory, worker, count, finished, patience):
     """Names the workers to each other: sets TF_CONFIG.
 
     Each writes its address, again and again, as workers of an earlier attempt do not; the chief
@@ -91,7 +91,7 @@ def join(directory, worker, count, finished, patience):
     for beat in range(patience // SECONDS):
         mine = {"address": address, "started": started, "beat": beat}
         artifacts.write_json(directory / f"{worker}.json", mine)
-        signs = {other: content(directory / f"{other}.json") for other in range(count)}
+        signs = {other: read_json(directory / f"{other}.json") for other in range(count)}
         failed = [other for other, seen in signs.items() if seen and "failed" in seen]
         restart = restart + 1 if failed else 0
         if restart * SECONDS > RESTART:
@@ -104,7 +104,7 @@ def join(directory, worker, count, finished, patience):
                     changed[other] = [seen["address"], seen["started"]]
             if len(changed) == count:
                 artifacts.write_json(listed, [changed[i] for i in range(count)])
-        workers = content(listed) or []
+        workers = read_json(listed) or []
         if Path(finished).is_file():
             return
         if [address, started] in workers:
@@ -118,13 +118,13 @@ def join(directory, worker, count, finished, patience):
     raise TrainingError(f"worker {worker} of {count} waited {patience} s for worker {names}")
 
 
-def content(file):
+def read_json(file):
     """What a JSON file holds; None if it is not there, or not all of it."""
     with contextlib.suppress(OSError, ValueError):
         return json.loads(file.read_text())
 
 
-def mean(strategy, values):
+def mean_over_workers(strategy, values):
     """Means of numbers, one or an array of them, over the workers; each has to call this."""
     if this_worker()[1] == 1:
         return values

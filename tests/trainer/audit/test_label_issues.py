@@ -13,6 +13,9 @@ from sklearn.metrics.pairwise import rbf_kernel
 from tests.conftest import HOSTILE
 from trainer import artifacts
 from trainer.audit import label_issues, leave_one_out, noise_estimation, out_of_sample, review
+from trainer.audit.evidence import Evidence, coefficient_captions, contradictions
+from trainer.audit.leave_one_out import OTHER_EXAMPLES
+from trainer.audit.run_predictions import THE_RUN
 from trainer.data import folds, probe, records
 from trainer.data.noise import injection
 from trainer.errors import InputError
@@ -37,13 +40,13 @@ def simulated(N=4000, C=4, sharpness=2.0):
 
 def test_the_posterior_knows_the_noise():
     P, given, true, T = simulated()
-    Q, found = noise_estimation.posterior(P, given)
+    Q, found = noise_estimation.true_label_posterior(P, given)
     np.testing.assert_allclose(Q.sum(1), 1)
     np.testing.assert_allclose(found.sum(1), 1)
     assert np.abs(found - T).mean() < 0.06
     rows, wrong = np.arange(len(given)), given != true
-    by_image = detection.quality(1 - P[rows, given], wrong)
-    by_both = detection.quality(1 - Q[rows, given], wrong)
+    by_image = detection.ranking_quality(1 - P[rows, given], wrong)
+    by_both = detection.ranking_quality(1 - Q[rows, given], wrong)
     assert by_both["average_precision"] > by_image["average_precision"]
 
 
@@ -52,7 +55,7 @@ def test_calibration_finds_scale_biases_and_confusions():
     confusion = np.eye(4) + 0.5 * np.eye(4)[[1, 0, 2, 3]]
     distorted = (P**3 * [1.0, 4.0, 0.5, 1.0]) @ confusion
     distorted /= distorted.sum(1, keepdims=True)
-    fitted = calibration.dirichlet(distorted[:1000], true[:1000])(distorted)
+    fitted = calibration.fit_dirichlet(distorted[:1000], true[:1000])(distorted)
     rest = np.arange(1000, len(true))
     loss = [-np.log(p[rest, true[rest]]).mean() for p in (P, distorted, fitted)]
     assert loss[0] < loss[2] < loss[1] - 0.1
@@ -64,26 +67,30 @@ def test_a_temperature_found_with_the_noise(rate):
     others = (true + RNG.integers(1, 4, size=len(true))) % 4
     given = np.where(RNG.random(len(true)) < rate, others, true)
     none = np.zeros(len(true), bool)
-    t, found = calibration.temperature_under_noise(3 * np.log(P), given, none)
+    t, found = calibration.fit_temperature_under_noise(3 * np.log(P), given, none)
     assert t == pytest.approx(3, rel=0.15)
     assert found == pytest.approx(rate, abs=0.04)
     few = np.arange(len(true)) < 400
-    t, found = calibration.temperature_under_noise(3 * np.log(P), np.where(few, true, given), few)
+    t, found = calibration.fit_temperature_under_noise(
+        3 * np.log(P), np.where(few, true, given), few
+    )
     assert t == pytest.approx(3, rel=0.15)
     assert found == pytest.approx(rate, abs=0.04)
 
 
 def test_quality_by_hand():
-    found = detection.quality(np.array([0.9, 0.8, 0.2, 0.1]), np.array([True, False, True, False]))
+    found = detection.ranking_quality(
+        np.array([0.9, 0.8, 0.2, 0.1]), np.array([True, False, True, False])
+    )
     assert found["auroc"] == 0.75
     assert found["average_precision"] == pytest.approx((1 + 2 / 3) / 2)
-    assert detection.quality(np.zeros(3), np.zeros(3, bool)) == {}
+    assert detection.ranking_quality(np.zeros(3), np.zeros(3, bool)) == {}
 
 
 def test_corrections_by_hand():
     given, clean = np.array([0, 0, 1, 1]), np.array([0, 1, 1, 0])
     corrected, issue = np.array([0, 1, 0, 1]), np.array([False, True, True, False])
-    assert detection.corrections(given, corrected, clean, issue) == {
+    assert detection.correction_quality(given, corrected, clean, issue) == {
         "f1": 0.5,
         "precision": 0.5,
         "recall": 0.5,
@@ -119,17 +126,18 @@ def test_files_of_an_audit(audit, data):
     rows = pd.read_csv(path / "label_issues.csv")
     assert list(rows.audit.unique()) == [written["audit"]]
     assert {"prepared_dataset", "noisy_labels", "probe_split"} < set(written["parents"])
-    assert list(rows) == list(label_issues.COLUMNS)
-    assert (rows.score.diff().dropna() <= 1e-6).all()
+    assert list(rows) == label_issues.columns(["weight"])
+    assert (rows.label_score.diff().dropna() >= -1e-6).all()
     assert len(rows) == 1337
     parquet = pd.read_parquet(path / "label_issues.parquet")
     np.testing.assert_array_equal(parquet.id, rows.id)
     labels = np.load(data[1] / "labels.npy")
-    np.testing.assert_array_equal(labels[rows.id], rows.given)
-    assert rows.issue.sum() == written["num_issues"] == rows.issue[: rows.issue.sum()].sum()
-    assert (rows.suggested != rows.given).all()
+    np.testing.assert_array_equal(labels[rows.id], rows.given_label)
+    count = rows.is_label_issue.sum()
+    assert count == written["num_issues"] == rows.is_label_issue[:count].sum()
+    assert (rows.suggested_label != rows.given_label).all()
     corrected = np.load(path / "corrected_labels.npy")
-    expected = np.where(rows.corrected, rows.suggested, rows.given)
+    expected = np.where(rows.corrected, rows.suggested_label, rows.given_label)
     np.testing.assert_array_equal(corrected[rows.id], expected)
     probe_ids = np.load(data[2] / "probe_ids.npy")
     truth = records.read_clean_labels(data[0])
@@ -147,7 +155,7 @@ def test_wrong_digits_are_found(audit):
     assert metrics["audit/labels_right"] > metrics["audit/labels_right_before"] + 0.3
 
 
-def test_folds_judge_what_they_have_not_seen(data, tmp_path):
+def test_folds_predict_what_they_have_not_seen(data, tmp_path):
     paths = []
     for fold in range(2):
         settings = configuration.resolve(
@@ -162,9 +170,9 @@ def test_folds_judge_what_they_have_not_seen(data, tmp_path):
     assert not (tmp_path / "a").exists()
     metrics = label_issues.audit(*data, paths, tmp_path / "a")
     assert metrics["audit/auroc"] > 0.5
-    _, train_ids, _ = probe.read(data[2], records.read_manifest(data[0]))
-    of = folds.of(train_ids, settings)
-    assert sizes == [int((of != 0).sum()), int((of != 1).sum())]
+    _, train_ids, _ = probe.read_split(data[2], records.read_manifest(data[0]))
+    fold = folds.fold_of(train_ids, settings)
+    assert sizes == [int((fold != 0).sum()), int((fold != 1).sum())]
 
 
 def table_of(path):
@@ -175,7 +183,7 @@ def test_the_loop_closes(hostile_run, tmp_path):
     """The audit's table, and a reviewer's, are datasets to train on."""
     audit, data = hostile_run / "label_audit", hostile_run / "prepared_dataset"
     audited = pd.read_csv(audit / "label_issues.csv", dtype=str)
-    classes = sorted(set(audited.given) | set(audited.suggested))
+    classes = sorted(set(audited.given_label) | set(audited.suggested_label))
     assert classes == HOSTILE
     decisions = ["accept", "reject", *classes]
     audited["decision"] = decisions + [""] * (len(audited) - len(decisions))
@@ -187,7 +195,7 @@ def test_the_loop_closes(hostile_run, tmp_path):
         tmp_path / "review",
     )
     labels = table_of(tmp_path / "review").set_index("path").label
-    expected = [audited.suggested[0], audited.given[1], *classes]
+    expected = [audited.suggested_label[0], audited.given_label[1], *classes]
     assert list(labels[audited.path[:4]]) == expected
     untouched = table_of(audit).set_index("path").label
     assert (labels[audited.path[4:]] == untouched[audited.path[4:]]).all()
@@ -199,15 +207,15 @@ def test_the_loop_closes(hostile_run, tmp_path):
     assert len(records.read_trusted_ids(tmp_path / "again")) == 4
 
 
-OF_AUDIT = "must (have|be a table with) columns id, audit, and decision or right_label"
+OF_AUDIT = "must (have|be a table with) columns id, audit, and decision or true_label"
 
 
 @pytest.mark.parametrize(
     ("content", "said"),
     [
         ("id,decision,audit\n{id},yes,{audit}\n", "decision must be accept, reject or one of the"),
-        ("id,right_label,audit\n{id},accept,{audit}\n", "right_label must be one of the classes"),
-        ("id,right_label,audit\n{id},1,{audit}\n{id},2,{audit}\n", "must decide once on each id"),
+        ("id,true_label,audit\n{id},accept,{audit}\n", "true_label must be one of the classes"),
+        ("id,true_label,audit\n{id},1,{audit}\n{id},2,{audit}\n", "must decide once on each id"),
         ("id,decision,audit\n99999,accept,{audit}\n", "must be of this audit, {audit}; .*id 99999"),
         ("id,decision,audit\n{id},accept,a123\n", "must be of this audit, {audit}; .*audit a123"),
         ("id,decision,audit\n{id},,a123\n", "must be of this audit, {audit}; .*audit a123"),
@@ -228,12 +236,12 @@ def test_wrong_reviews(audit, data, tmp_path, content, said):
 
 
 def test_classes_called_as_decisions():
-    audited = pd.Series({"given": "reject", "suggested": "accept"})
+    audited = pd.Series({"given_label": "reject", "suggested_label": "accept"})
     classes = {"accept": 0, "reject": 1}
 
-    def decided(decision, right_label):
-        row = pd.Series({"id": 3, "decision": decision, "right_label": right_label})
-        return review.decided(row, audited, classes)
+    def decided(decision, true_label):
+        row = pd.Series({"id": 3, "decision": decision, "true_label": true_label})
+        return review.decided_label(row, audited, classes)
 
     assert decided("", "accept") == decided("reject", "accept") == "accept"
     assert decided("", "reject") == "reject"
@@ -274,10 +282,12 @@ def rare(tmp_path_factory):
 
 def wrong_of(rows):
     """Which rows of label_issues.csv are of files whose name says another class, bool."""
-    return [not Path(path).name.startswith(given) for path, given in zip(rows.path, rows.given)]
+    return [
+        not Path(path).name.startswith(given) for path, given in zip(rows.path, rows.given_label)
+    ]
 
 
-def test_a_small_set_that_is_known_by_heart(rare):
+def test_a_small_set_whose_labels_are_memorised(rare):
     """Supervised training repeats all labels; the audit finds the wrong ones all the same."""
     root, paths = rare
     settings = configuration.resolve(
@@ -291,57 +301,54 @@ def test_a_small_set_that_is_known_by_heart(rare):
     )
     fit.train(settings, *paths, root / "checkpoints", root / "model")
     metrics = label_issues.audit(*paths, [root / "checkpoints"], root / "audit")
-    assert artifacts.read(root / "audit", artifacts.LABEL_AUDIT)["judge"] == out_of_sample.OTHERS
+    assert artifacts.read(root / "audit", artifacts.LABEL_AUDIT)["predicted_by"] == OTHER_EXAMPLES
     rows = pd.read_csv(root / "audit" / "label_issues.csv")
     wrong = np.array(wrong_of(rows))
-    assert detection.quality(rows.score.to_numpy(), wrong)["auroc"] > 0.95
+    assert detection.ranking_quality(1 - rows.label_score.to_numpy(), wrong)["auroc"] > 0.95
     assert metrics["audit/noise_rate_low"] < wrong.mean() < metrics["audit/noise_rate_high"]
     assert "audit/noise_rate" not in metrics
 
 
-def test_others_judge_without_trusted_images_and_without_peers(tmp_path):
+def test_others_predict_without_trusted_images_and_without_peers(tmp_path):
     """Nothing calibrates but the labels, and one image is the only one of its class."""
     counts = {"good": 60, "defect": 30, "odd": 1}
     root = drawings(tmp_path / "photos", counts, {"good": 6, "defect": 3})
     records.prepare("image_folder", tmp_path / "a", DataSettings(data=str(root)))
     labels = records.read_labels(tmp_path / "a", "train")
     paths, ids = records.read_paths(tmp_path / "a", "train"), np.arange(len(labels))
-    run = out_of_sample.Judged(np.zeros((len(ids), 3)), [], out_of_sample.THE_RUN, {})
-    others, tested = out_of_sample.by_others(tmp_path / "a", labels, ids, run)
+    run = Evidence(np.zeros((len(ids), 3)), [], THE_RUN)
+    others, tested = leave_one_out.evidence_from_others(tmp_path / "a", labels, ids, run)
     names = records.read_manifest(tmp_path / "a")["class_names"]
     wrong = np.array([not Path(p).name.startswith(names[k]) for p, k in zip(paths, labels)])
     p_given = others.P[ids, labels]
-    assert detection.quality(-p_given, wrong)["auroc"] > 0.95
+    assert detection.ranking_quality(-p_given, wrong)["auroc"] > 0.95
     assert p_given[labels == names.index("odd")] == 1
-    assert others.warnings == ["class odd has one image, which nobody can judge"]
+    assert others.warnings == ["class odd has one image, which no other image can check"]
     assert tested.shape == (len(records.read_labels(tmp_path / "a", "test")), 3)
-    rate, low, high = noise_estimation.rate_range(others.P, labels)
+    rate, low, high = noise_estimation.noise_rate_range(others.P, labels)
     assert low < wrong.mean() < high
     assert rate == pytest.approx(wrong.mean(), abs=0.05)
 
 
 @pytest.mark.parametrize(
-    ("by_heart", "recalls", "judge", "warnings"),
+    ("memorised", "recalls", "predicted_by", "warnings"),
     [
-        (False, (0.9, 0.8), out_of_sample.THE_RUN, []),
-        (True, (0.9, 0.8), out_of_sample.OTHERS, []),
-        (False, (0.5, 0.8), out_of_sample.OTHERS, []),
-        (True, (1.0, 0.55), out_of_sample.OTHERS, [out_of_sample.CANNOT_TELL]),
+        (False, (0.9, 0.8), THE_RUN, []),
+        (True, (0.9, 0.8), OTHER_EXAMPLES, []),
+        (False, (0.5, 0.8), OTHER_EXAMPLES, []),
+        (True, (1.0, 0.55), OTHER_EXAMPLES, [out_of_sample.CANNOT_TELL]),
     ],
 )
-def test_who_judges_a_small_set(by_heart, recalls, judge, warnings):
-    run, others = (
-        out_of_sample.Judged(np.zeros((1, 2)), [], name, {})
-        for name in (out_of_sample.THE_RUN, out_of_sample.OTHERS)
-    )
-    found = out_of_sample.better(run, others, by_heart, *recalls)
-    assert (found.judge, found.warnings) == (judge, warnings)
+def test_what_predicts_in_a_small_set(memorised, recalls, predicted_by, warnings):
+    run, others = (Evidence(np.zeros((1, 2)), [], name) for name in (THE_RUN, OTHER_EXAMPLES))
+    found = out_of_sample.better_evidence(run, others, memorised, *recalls)
+    assert (found.predicted_by, found.warnings) == (predicted_by, warnings)
 
 
 def test_scores_leave_the_example_out():
     Z, Y = RNG.normal(size=(30, 5)), np.eye(3)[RNG.integers(3, size=30)]
     Y -= Y.mean(axis=0)
-    found, _ = leave_one_out.regress(Z, Y, Z)
+    found, _ = leave_one_out.kernel_regression(Z, Y, Z)
     for i in (0, 7):
         others = np.arange(30) != i
         kernel = rbf_kernel(Z[others], gamma=leave_one_out.WIDTH / 5)
@@ -351,40 +358,48 @@ def test_scores_leave_the_example_out():
 
 
 def test_a_rate_that_contradicts_what_is_known():
-    judged = out_of_sample.Judged(np.zeros((1, 2)), [], out_of_sample.THE_RUN, {}, 0.6, 0.9)
-    assert out_of_sample.contradictions(judged, 0.3, 0.4) == []
-    (said,) = out_of_sample.contradictions(judged, 0.0, 0.01)
-    assert "right on 90.0% of trusted images and agrees with 60.0%" in said
-    assert "as if 33.3% of these were wrong" in said
-    judged.accuracy = None
-    assert out_of_sample.contradictions(judged, 0.0, 0.01) == []
+    evidence = Evidence(np.zeros((1, 2)), [], THE_RUN, agreement=0.6, accuracy=0.9)
+    assert contradictions(evidence, 0.3, 0.4) == []
+    (said,) = contradictions(evidence, 0.0, 0.01)
+    assert "90.0% accuracy on trusted images and agree with 60.0% of noisy labels" in said
+    assert "implies a noise rate of 33.3%" in said
+    evidence.accuracy = None
+    assert contradictions(evidence, 0.0, 0.01) == []
 
 
 def test_the_range_of_the_noise_rate():
     P, given, true, _ = simulated()
-    rate, low, high = noise_estimation.rate_range(P, given)
+    rate, low, high = noise_estimation.noise_rate_range(P, given)
     assert low < rate < high
     assert low - 0.01 < np.mean(given != true) < high + 0.01  # how sure it is, not how right
-    _, *few = noise_estimation.rate_range(P[:200], given[:200])
+    _, *few = noise_estimation.noise_rate_range(P[:200], given[:200])
     assert few[1] - few[0] > high - low
     absent = np.where(given == 3, 2, given)  # a class that no label names
-    assert 0 <= noise_estimation.rate_range(P, absent)[1] < 1
+    assert 0 <= noise_estimation.noise_rate_range(P, absent)[1] < 1
 
 
 @pytest.mark.parametrize(("count", "most"), [(50, 0.06), (1000, 0.003)])
 def test_few_labels_that_are_all_right_leave_room_for_doubt(count, most):
     given = np.arange(count) % 2
-    rate, low, high = noise_estimation.rate_range(np.eye(2)[given] * 0.999 + 0.0005, given)
+    rate, low, high = noise_estimation.noise_rate_range(np.eye(2)[given] * 0.999 + 0.0005, given)
     assert (round(rate, 3), round(low, 3)) == (0, 0)
     assert high == pytest.approx(most, rel=0.1)
 
 
 def test_calibration_keeps_some_of_the_probe(data):
     settings = configuration.resolve("digits", calibration_per_class=2)
-    probe_ids, _, _ = probe.read(data[2], records.read_manifest(data[0]))
-    training, held_out = probe.parts(probe_ids, settings, 10)
+    probe_ids, _, _ = probe.read_split(data[2], records.read_manifest(data[0]))
+    training, held_out = probe.split_for_calibration(probe_ids, settings, 10)
     labels = records.read_clean_labels(data[0])
     np.testing.assert_array_equal(np.bincount(labels[training]), [8] * 10)
     np.testing.assert_array_equal(np.bincount(labels[held_out]), [2] * 10)
     with pytest.raises(InputError, match="--calibration_per_class: must be at most the 10"):
-        probe.parts(probe_ids, configuration.resolve("digits", calibration_per_class=11), 10)
+        probe.split_for_calibration(
+            probe_ids, configuration.resolve("digits", calibration_per_class=11), 10
+        )
+
+
+def test_captions_of_coefficients():
+    captions = {"p_clean": ("Clean", "probability")}
+    assert coefficient_captions(captions) == captions
+    assert coefficient_captions(("a",)) == {"a": ("a", "mean a over training")}

@@ -19,7 +19,7 @@ QUEUE = configuration.resolve("digits", method="fsr", seed=3, crop_padding=0)
 
 @pytest.fixture(scope="module")
 def data(digits, noisy_labels, probe_split):
-    return input_pipeline.load(digits, noisy_labels, probe_split, SETTINGS)
+    return input_pipeline.load_training_data(digits, noisy_labels, probe_split, SETTINGS)
 
 
 def take(data, method, count, first_step=0, settings=SETTINGS):
@@ -144,7 +144,7 @@ def test_images_that_do_not_fit_are_decoded_for_each_batch(digits, noisy_labels,
     batches = []
     for size in (8.0, 1e-5):
         settings = dataclasses.replace(SETTINGS, image_cache_gb=size)
-        data = input_pipeline.load(digits, noisy_labels, probe_split, settings)
+        data = input_pipeline.load_training_data(digits, noisy_labels, probe_split, settings)
         assert isinstance(data.images.images, partial) == (size == 8)
         assert len(data.labels) == 1337
         batches.append(take(data, IEG, 3, settings=settings))
@@ -181,9 +181,9 @@ def test_a_batch_larger_than_the_training_set(data):
 
 def test_a_run_takes_the_largest_batch_that_there_is(data):
     large = dataclasses.replace(SETTINGS, batch_size=1338)
-    assert input_pipeline.with_batches_of(data, large).batch_size == 1337
-    assert input_pipeline.with_batches_of(data, large, replicas=2).batch_size == 668
-    assert input_pipeline.with_batches_of(data, SETTINGS) == SETTINGS
+    assert input_pipeline.fit_batch_size(data, large).batch_size == 1337
+    assert input_pipeline.fit_batch_size(data, large, replicas=2).batch_size == 668
+    assert input_pipeline.fit_batch_size(data, SETTINGS) == SETTINGS
 
 
 def test_artifacts_of_different_datasets_are_refused(digits, noisy_labels, tmp_path, monkeypatch):
@@ -197,11 +197,13 @@ def test_artifacts_of_different_datasets_are_refused(digits, noisy_labels, tmp_p
     records.prepare("digits", tmp_path / "fewer")
     probe.split(tmp_path / "fewer", tmp_path / "probe", per_class=5, seed=0)
     with pytest.raises(InputError, match="noisy_labels: must be made from"):
-        input_pipeline.load(tmp_path / "fewer", noisy_labels, tmp_path / "probe", SETTINGS)
+        input_pipeline.load_training_data(
+            tmp_path / "fewer", noisy_labels, tmp_path / "probe", SETTINGS
+        )
     with pytest.raises(InputError, match="probe_split: must be made from"):
-        input_pipeline.load(digits, noisy_labels, tmp_path / "probe", SETTINGS)
+        input_pipeline.load_training_data(digits, noisy_labels, tmp_path / "probe", SETTINGS)
     injection.inject(tmp_path / "fewer", tmp_path / "noise", "uniform", 0.5, seed=0)
-    loaded = input_pipeline.load(
+    loaded = input_pipeline.load_training_data(
         tmp_path / "fewer", tmp_path / "noise", tmp_path / "probe", SETTINGS
     )
     assert len(loaded.labels) == 150

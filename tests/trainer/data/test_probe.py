@@ -10,7 +10,7 @@ from trainer.training import configuration
 
 def test_artifact_is_balanced_interleaved_and_out_of_training(digits, tmp_path):
     probe.split(digits, tmp_path / "a", per_class=7, seed=0)
-    ids, train_ids, _ = probe.read(tmp_path / "a", records.read_manifest(digits))
+    ids, train_ids, _ = probe.read_split(tmp_path / "a", records.read_manifest(digits))
     labels = records.read_labels(digits, "train")
     assert ids.dtype == np.int64
     np.testing.assert_array_equal(labels[ids], np.tile(np.arange(10), 7))
@@ -51,7 +51,7 @@ def test_classes_that_are_too_small_are_named(digits, tmp_path):
 def test_a_share_of_the_training_examples(digits, tmp_path):
     made = probe.split(digits, tmp_path / "a", per_class=10, seed=0, hold_ratio=0.02)
     assert (made["per_class"], made["hold_ratio"]) == (2, 0.02)
-    ids, _, _ = probe.read(tmp_path / "a", records.read_manifest(digits))
+    ids, _, _ = probe.read_split(tmp_path / "a", records.read_manifest(digits))
     assert len(ids) == 20
     message = "--probe_dataset_hold_ratio: must leave one of 1437 examples or more to each of 10"
     with pytest.raises(InputError, match=message):
@@ -60,7 +60,7 @@ def test_a_share_of_the_training_examples(digits, tmp_path):
 
 def test_no_probe_at_all(digits, tmp_path):
     probe.split(digits, tmp_path / "a", per_class=0, seed=0)
-    ids, train_ids, _ = probe.read(tmp_path / "a", records.read_manifest(digits))
+    ids, train_ids, _ = probe.read_split(tmp_path / "a", records.read_manifest(digits))
     assert (len(ids), len(train_ids)) == (0, 1437)
 
 
@@ -82,7 +82,7 @@ def test_trusted_examples_beyond_the_probe_are_neither_noisy_nor_probe(
     settings = DataSettings(data=write_images(tmp_path / "images", 20), trusted=trusted)
     dataset = records.prepare("image_folder", tmp_path / "a", settings)
     probe.split(tmp_path / "a", tmp_path / "probe", per_class, seed=0)
-    ids, train_ids, _ = probe.read(tmp_path / "probe", dataset)
+    ids, train_ids, _ = probe.read_split(tmp_path / "probe", dataset)
     assert (len(ids), len(train_ids)) == (2 * per_class, 32)
     assert not set(train_ids) & set(records.read_trusted_ids(tmp_path / "a"))
 
@@ -97,5 +97,5 @@ def test_trusted_examples_beyond_the_probe_are_neither_noisy_nor_probe(
 
 def test_what_is_known_but_not_trusted_stays_in_training(digits, tmp_path):
     probe.split(digits, tmp_path / "a", per_class=10, seed=0)
-    ids, train_ids, _ = probe.read(tmp_path / "a", records.read_manifest(digits))
+    ids, train_ids, _ = probe.read_split(tmp_path / "a", records.read_manifest(digits))
     assert len(ids) + len(train_ids) == 1437

@@ -15,7 +15,7 @@ def test_a_row_for_each_ratio_and_method_over_its_seeds():
         run("ieg", 0.4, 0, 0.8, seconds=4.0),
         run("supervised", 0.4, 0, 0.6),
     ]
-    summary = comparison.collect(runs)
+    summary = comparison.collect_runs(runs)
     assert summary["dataset"] == "digits"
     assert [run["seed"] for run in summary["runs"]] == [0, 0, 1, 0]
     _, _, *rows = comparison.table(summary, "github").splitlines()

@@ -45,7 +45,7 @@ class Opened:
         return [item.split("\n") for item in self.page.locator("#cards li").all_inner_texts()]
 
     def scores(self):
-        return [float(lines[1].removeprefix("score ")) for lines in self.cards()]
+        return [float(lines[1].removeprefix("label score ")) for lines in self.cards()]
 
 
 @pytest.fixture
@@ -101,11 +101,11 @@ def test_order_filter_and_search(opened, hostile_run):
     report = opened(hostile_run / "report.html")
     issues = pd.read_parquet(hostile_run / "label_audit" / label_issues.TABLE)
     assert len(report.cards()) == len(issues)
-    assert report.scores() == sorted(report.scores(), reverse=True)
-    report.page.select_option("#order", "trusted")
     assert report.scores() == sorted(report.scores())
+    report.page.select_option("#order", "trusted")
+    assert report.scores() == sorted(report.scores(), reverse=True)
     report.page.select_option("#given", HOSTILE[1])
-    expected = (issues.given == HOSTILE[1]).sum()
+    expected = (issues.given_label == HOSTILE[1]).sum()
     assert [card[0].split(" → ")[0] for card in report.cards()] == [HOSTILE[1]] * expected
     report.page.select_option("#suggested", HOSTILE[1])
     assert report.cards() == []
@@ -153,7 +153,7 @@ def test_the_table_and_decisions_are_a_click_away(opened, hostile_run, tmp_path)
     corrected = np.load(tmp_path / "review" / "corrected_labels.npy")
     names = artifacts.read(data, artifacts.PREPARED_DATASET)["class_names"]
     decided = [names[corrected[id]] for id in issues.id[:2]]
-    assert decided == [issues.suggested[0], HOSTILE[0]]
+    assert decided == [issues.suggested_label[0], HOSTILE[0]]
 
 
 def test_print(opened, hostile_run):
@@ -172,24 +172,24 @@ def test_a_hundred_thousand_labels(opened, digits, tmp_path):
         {
             "id": rng.integers(1437, size=N),
             "path": [f"photos/{i:06d}.jpg" for i in range(N)],
-            "given": rng.integers(C, size=N).astype(str),
-            "suggested": rng.integers(C, size=N).astype(str),
-            "score": np.linspace(1, 0, N),
-            "issue": 0,
+            "given_label": rng.integers(C, size=N).astype(str),
+            "suggested_label": rng.integers(C, size=N).astype(str),
+            "label_score": np.linspace(0, 1, N),
             "audit": "a1",
         }
     )
-    data = gallery.data(digits, issues, issues.to_csv(index=False).encode())
+    data = gallery.page_data(digits, issues, issues.to_csv(index=False).encode())
     assert len(data["rows"]) == len(data["pictures"]) < 1500
     given = collections.Counter(row[2] for row in data["rows"])
     assert len(given) == C
     assert min(given.values()) >= gallery.OF_EACH_CLASS
-    page.write(
+    page.write_page(
         tmp_path / "report.html",
         "training.html.jinja",
         **{"title": "many", "sentence": "", "shown": len(data["rows"]), "audited": N},
         **{
-            "judge": "",
+            "predicted_by": "",
+            "published": "",
             "warnings": [],
             "large": True,
             "gallery": data,

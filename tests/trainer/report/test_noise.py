@@ -38,7 +38,7 @@ def test_names_and_shares(page):
     made = page(["cat", "dog"], np.array([[0.7, 0.3], [0, 1]]), np.array([[0.68, 0.32], [0, 1]]))
     assert "Noise pair, ratio 0.3: 25.0% of the 4,000 labels are wrong.</p>" in made
     wanted, realised = texts(made)
-    axes = ["cat", "dog", "label given", "cat", "dog", "label as published"]
+    axes = ["cat", "dog", "given label", "cat", "dog", "published label"]
     assert wanted == [*axes, "0.70", "0.30", "1.00"]
     assert realised == [*axes, "0.68", "0.32", "1.00"]
 

@@ -7,13 +7,17 @@ import re
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from trainer import artifacts
 from trainer.audit import label_issues
+from trainer.audit.evidence import coefficient_captions
 from trainer.errors import InputError
 from trainer.evaluation import evaluate
+from trainer.methods import METHODS
 from trainer.report import gallery, training
+from trainer.report.published import published_result
 from trainer.serving import export
 
 
@@ -26,15 +30,19 @@ def test_what_it_says(hostile_run):
     made = (hostile_run / "report.html").read_text()
     metrics = json.loads((hostile_run / "metrics" / "metrics.json").read_text())
     audit = artifacts.read(hostile_run / "label_audit", artifacts.LABEL_AUDIT)
-    assert f"supervised is right on {metrics['test/top1']:.1%} of 4 test images" in made
-    assert f"about {audit['audit/noise_rate_estimated']:.1%} look wrong" in made
+    assert f"Test accuracy of supervised: {metrics['test/top1']:.1%} on 4 images." in made
+    rate = audit["audit/noise_rate_estimated"]
+    assert f"Estimated noise rate of the training labels: {rate:.1%} (between" in made
     captions = re.findall("<figcaption>(.*)</figcaption>", made)
     assert captions == [
-        *("As the model believes", "Which classes are taken for which"),
-        *("Is it as sure as it is right?", "Accuracy", "Loss", "Suspicion"),
+        *("Estimated transition matrix", "Confusion matrix", "Reliability diagram"),
+        *("Accuracy", "Loss", "Label scores"),
     ]
-    for said in ("max_iteration", "network_name", "tensorflow", audit["id"]):
-        assert f'<th scope="row">{said}</th>' in made or said in made
+    rows = dict(re.findall(r'<th scope="row">(.*?)</th><td>(.*?)</td>', made))
+    assert rows["max_iteration"] == "2"
+    assert rows["network_name"] == "convnet"
+    assert rows["tensorflow"] == tf.__version__
+    assert rows["label_audit"] == audit["id"]
 
 
 def test_where_the_truth_is_known(digits, noisy_labels, probe_split, trained, tmp_path):
@@ -47,11 +55,12 @@ def test_where_the_truth_is_known(digits, noisy_labels, probe_split, trained, tm
     training.write(*paths, tmp_path / "report.html")
     made = (tmp_path / "report.html").read_text()
     captions = re.findall("<figcaption>(.*)</figcaption>", made)
-    assert captions[:2] == ["In the data", "As the model believes"]
-    assert captions[-1] == "Learned weights"
-    assert made.count("labels that are wrong") >= 2
+    assert captions[:2] == ["True transition matrix", "Estimated transition matrix"]
+    weight, _ = coefficient_captions(METHODS["l2r"].coefficients)["weight"]
+    assert captions[-2:] == ["Label scores", weight]
+    assert made.count("wrong labels") >= 2
     assert "after calibration on 20 trusted images" in made
-    assert "although 81" in made
+    assert "Noise rate of the training labels: 81" in made
 
 
 def test_artifacts_of_another_dataset(hostile_run, digits, noisy_labels, tmp_path):
@@ -70,3 +79,17 @@ def test_thumbnails(size, kind):
     assert address == f"data:image/{kind};base64"
     made = Image.open(io.BytesIO(base64.b64decode(content)))
     assert made.size == (size if kind == "png" else (shown, round(shown * size[1] / size[0])))
+
+
+def test_the_published_result_of_the_same_experiment():
+    config = {"network_name": "wrn28-10", "max_iteration": 200_000, "batch_size": 100}
+    run = {"dataset": "cifar100", "noise": "uniform", "noise_ratio": 0.8, "method": "ieg"}
+    said = published_result(run | {"config": config}, {"test/top1": 0.74})
+    assert said.endswith("(Zhang et al., CVPR 2020): 75.5%; this run: 74.0%.")
+    short = run | {"config": config | {"max_iteration": 2000}}
+    said = published_result(short, {"test/top1": 0.4})
+    assert said.endswith("75.5%; this run: 40.0% with another budget (2,000 steps, not 200,000).")
+    for other in ({"noise_ratio": 0.6}, {"method": "robust"}, {"dataset": "digits"}):
+        assert published_result(run | other | {"config": config}, {"test/top1": 0.4}) == ""
+    other = config | {"network_name": "convnet"}
+    assert published_result(run | {"config": other}, {"test/top1": 0.4}) == ""

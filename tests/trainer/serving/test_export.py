@@ -69,7 +69,7 @@ def test_the_same_answer_as_in_evaluation(exported, supervised_run, digits, tmp_
     files = write_files(digits, tmp_path, "png")
     found, classes = in_a_fresh_process(exported, files, tmp_path)
     method, _ = fit.restore(supervised_run / "checkpoints")
-    z = predictions.logits(digits, method, "test")[: len(files)]
+    z = predictions.predict_logits(digits, method, "test")[: len(files)]
     written = artifacts.read(exported, artifacts.EXPORTED_MODEL)
     np.testing.assert_allclose(found, softmax(z / written["temperature"], axis=1), atol=1e-5)
     assert classes == [written["class_names"][i] for i in z.argmax(1)]
@@ -97,7 +97,7 @@ def test_crops_of_photographs_of_any_size(tmp_path):
     fit.train(settings, *data, tmp_path / "checkpoints", tmp_path / "model")
     export.export(data[0], data[2], tmp_path / "checkpoints", tmp_path / "exported")
     method, _ = fit.restore(tmp_path / "checkpoints")
-    expected = softmax(predictions.logits(data[0], method, "test"), axis=1)
+    expected = softmax(predictions.predict_logits(data[0], method, "test"), axis=1)
     files = write_files(data[0], tmp_path, "jpg")
     found, _ = in_a_fresh_process(tmp_path / "exported", files, tmp_path)
     np.testing.assert_allclose(found, expected, atol=1e-5)

@@ -1,6 +1,7 @@
 import json
 import os
 import signal
+import time
 from functools import partial
 
 import keras
@@ -9,12 +10,13 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.util import event_pb2
 
+from tests.trainer.training.at_step import AtStep, stop
 from trainer import artifacts
 from trainer.data import probe
 from trainer.data.noise import injection
 from trainer.errors import InputError, Preempted, TrainingError
 from trainer.methods import METHODS, example_record
-from trainer.training import configuration, fit, loop
+from trainer.training import configuration, fit, testing
 from trainer.training.optimizer import LossScale
 
 
@@ -55,12 +57,12 @@ def test_the_same_seed_gives_the_same_weights(trained, method):
 def run(digits, noisy_labels, probe_split, tmp_path):
     """A function that trains in a directory of a name. Returns its weights and history."""
 
-    def run(name, **settings):
+    def run(name, callbacks=(), **settings):
         settings = configuration.resolve(
             "digits", **{"max_iteration": 25, "eval_freq": 10} | settings
         )
         paths = tmp_path / name / "checkpoints", tmp_path / name / "model"
-        fit.train(settings, digits, noisy_labels, probe_split, *paths)
+        fit.train(settings, digits, noisy_labels, probe_split, *paths, callbacks=callbacks)
         return weights(paths[0]), json.loads((paths[0] / "history.json").read_text())
 
     return run
@@ -72,33 +74,17 @@ def assert_same(first, second):
     assert first[1] == second[1]
 
 
-def at_step(step, do):
-    """A replacement of the loop's method that does something more after one step."""
-    original = loop.Loop.on_train_batch_end
-
-    def on_train_batch_end(self, batch, logs=None):
-        if self.step + 1 == step:
-            do(self, logs)
-        original(self, batch, logs)
-
-    return on_train_batch_end
-
-
-def stop(*_):
-    raise KeyboardInterrupt
-
-
 @pytest.mark.parametrize(("method", "image_cache_gb"), [("ieg", 8.0), ("ieg", 0.0), ("fsr", 8.0)])
-def test_a_run_that_was_cut_off_goes_on_as_if_nothing_had_happened(
-    run, tmp_path, monkeypatch, method, image_cache_gb
+def test_a_run_that_was_cut_off_resumes_as_if_nothing_had_happened(
+    run, tmp_path, method, image_cache_gb
 ):
-    settings = {"method": method, "meta_start_epoch": 1, "image_cache_gb": image_cache_gb}
+    settings = {"method": method, "image_cache_gb": image_cache_gb}
+    settings |= configuration.those_of(method, {"meta_start_epoch": 1})
     whole = run("whole", **settings)
     assert [row["step"] for row in whole[1]] == [10, 20, 25]
     for step in (3, 14, 25):
-        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-            patch.setattr(loop.Loop, "on_train_batch_end", at_step(step, stop))
-            run("cut", **settings)
+        with pytest.raises(KeyboardInterrupt):
+            run("cut", [AtStep(step, stop)], **settings)
         with pytest.raises(InputError, match="half-written"):
             fit.restore(tmp_path / "cut" / "checkpoints")
     assert_same(run("cut", **settings), whole)
@@ -120,13 +106,15 @@ def test_a_checkpoint_also_by_time(digits, noisy_labels, probe_split, tmp_path):
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_saves_and_says_so(run, tmp_path, monkeypatch, capsys, number, status):
-    def terminate(loop, _):
-        loop.checkpoints.started -= 1000
-        os.kill(os.getpid(), number)
+    now = time.monotonic
 
     with monkeypatch.context() as patch, pytest.raises(Preempted) as ended:
-        patch.setattr(loop.Loop, "on_train_batch_end", at_step(13, terminate))
-        run("cut")
+
+        def terminate(logs):
+            patch.setattr(time, "monotonic", lambda: now() + 1000)
+            os.kill(os.getpid(), number)
+
+        run("cut", [AtStep(13, terminate)])
     assert ended.value.code == status
     assert str(ended.value) == "interrupted at step 13; the same command resumes"
     assert (tmp_path / "cut" / "checkpoints" / "last" / "ckpt-13.index").is_file()
@@ -141,13 +129,10 @@ def test_a_signal_saves_and_says_so(run, tmp_path, monkeypatch, capsys, number, 
 
 
 @pytest.mark.parametrize(("part", "bytes_left"), [("data*", 1000), ("data*", 0), ("index", 0)])
-def test_a_truncated_checkpoint_is_passed_over(
-    run, tmp_path, monkeypatch, capsys, part, bytes_left
-):
+def test_a_truncated_checkpoint_is_passed_over(run, tmp_path, capsys, part, bytes_left):
     settings = {"method": "supervised", "max_iteration": 6, "eval_freq": 2}
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(loop.Loop, "on_train_batch_end", at_step(5, stop))
-        run("cut", **settings)
+    with pytest.raises(KeyboardInterrupt):
+        run("cut", [AtStep(5, stop)], **settings)
     (newest,) = (tmp_path / "cut" / "checkpoints" / "last").glob(f"ckpt-4.{part}")
     os.truncate(newest, bytes_left)
     assert_same(run("cut", **settings), run("whole", **settings))
@@ -155,15 +140,14 @@ def test_a_truncated_checkpoint_is_passed_over(
 
 
 @pytest.mark.parametrize("method", ["ieg", "fsr"])
-def test_two_replicas_train_and_go_on(run, two_replicas, tmp_path, monkeypatch, method):
+def test_two_replicas_train_and_resume(run, two_replicas, tmp_path, monkeypatch, method):
     """Through `fit`, with a mirrored strategy over two devices of this machine."""
     monkeypatch.setattr(fit, "replicas", lambda: two_replicas)
     settings = {"method": method, "max_iteration": 8, "eval_freq": 4, "batch_size": 50}
-    settings |= {"meta_start_epoch": 0}
+    settings |= configuration.those_of(method, {"meta_start_epoch": 0})
     whole = run("whole", **settings)
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(loop.Loop, "on_train_batch_end", at_step(7, stop))
-        run("cut", **settings)
+    with pytest.raises(KeyboardInterrupt):
+        run("cut", [AtStep(7, stop)], **settings)
     assert_same(run("cut", **settings), whole)
     monkeypatch.undo()
     one = run("one", **settings)
@@ -184,7 +168,7 @@ def test_each_precision_reaches_the_loss_of_float32(run, tmp_path, method):
     assert losses == pytest.approx(dict.fromkeys(losses, losses["float32"]), rel=0.01)
 
 
-def test_float16_goes_on_across_skipped_steps(run, tmp_path, monkeypatch):
+def test_float16_resumes_across_skipped_steps(run, tmp_path, monkeypatch):
     """From a scale so high that the gradients of the first steps overflow; cut off among them."""
     monkeypatch.setattr(fit, "LossScale", partial(LossScale, initial_scale=2.0**28))
     settings = {"method": "supervised", "mixed_precision": "float16"}
@@ -193,19 +177,17 @@ def test_float16_goes_on_across_skipped_steps(run, tmp_path, monkeypatch):
     optimizer = fit.restore(tmp_path / "whole" / "checkpoints")[0].optimizer
     assert optimizer.iterations == 18
     assert 0 < optimizer.step_counter < 12  # steps since the last that was skipped
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(loop.Loop, "on_train_batch_end", at_step(6, stop))
-        run("cut", **settings)
+    with pytest.raises(KeyboardInterrupt):
+        run("cut", [AtStep(6, stop)], **settings)
     assert_same(run("cut", **settings), whole)
 
 
-def test_a_loss_that_is_not_finite_stops_the_run(run, tmp_path, monkeypatch):
-    def spoil(_, logs):
+def test_a_loss_that_is_not_finite_stops_the_run(run, tmp_path):
+    def spoil(logs):
         logs["loss_mixup"] = float("nan")
 
-    monkeypatch.setattr(loop.Loop, "on_train_batch_end", at_step(14, spoil))
     with pytest.raises(TrainingError, match="loss_mixup is nan at step 14"):
-        run("spoilt")
+        run("spoilt", [AtStep(14, spoil)])
     names = {p.name for p in (tmp_path / "spoilt" / "checkpoints" / "last").glob("*.index")}
     assert names == {"ckpt-10.index"}
 
@@ -265,15 +247,15 @@ def test_noise_detection_by_hand():
     record.add(tf.constant([0, 1, 2, 3]), {"weight": tf.constant([0.2, 0.1, 0.0, 0.0])})
     wrong = np.array([False, True, False, True, True])
     known = np.ones(5, bool)
-    assert loop.noise_detection(record, wrong, known) == pytest.approx(
+    assert testing.noise_detection(record, wrong, known) == pytest.approx(
         {
             "train/weight_right": 0.2,
             "train/weight_wrong": 0.05,
             "train/weight_auroc": 0.875,  # of four pairs three are in order, and one is a tie
         }
     )
-    assert loop.noise_detection(record, np.zeros(5, bool), known) == {}
-    assert loop.noise_detection(record, wrong, np.arange(5) == 1) == {}
+    assert testing.noise_detection(record, np.zeros(5, bool), known) == {}
+    assert testing.noise_detection(record, wrong, np.arange(5) == 1) == {}
 
 
 def test_versions_stand_beside_the_checkpoints(supervised_run):
@@ -286,7 +268,7 @@ def test_a_directory_of_another_run_is_refused(supervised_run, digits, noisy_lab
     settings = configuration.resolve("digits", method="supervised", max_iteration=21, eval_freq=20)
     paths = supervised_run / "checkpoints", supervised_run / "model"
     before = (paths[0] / "manifest.json").read_bytes()
-    with pytest.raises(InputError, match="checkpoint directory: holds a run with other settings"):
+    with pytest.raises(InputError, match=r"directory: holds another run .max_iteration=20.; name"):
         fit.train(settings, digits, noisy_labels, probe_split, *paths)
     assert (paths[0] / "manifest.json").read_bytes() == before
 

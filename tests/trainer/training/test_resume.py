@@ -10,9 +10,10 @@ import keras
 import pytest
 
 from tests.trainer.training import test_fit
+from tests.trainer.training.at_step import AtStep, stop
 from trainer import artifacts
 from trainer.errors import InputError, TrainingError
-from trainer.training import configuration, fit, loop, resume, workers
+from trainer.training import configuration, fit, resume, workers
 
 SETTINGS = {"method": "ieg", "max_iteration": 25, "eval_freq": 10}
 
@@ -47,31 +48,24 @@ def test_a_volume_that_cannot_be_written_is_named(attempt, tmp_path):
 
 @pytest.mark.parametrize("remote", [False, True], ids=["directory", "gs"])
 @pytest.mark.usefixtures("bucket")
-def test_another_machine_goes_on(attempt, tmp_path, monkeypatch, remote):
+def test_another_machine_resumes(attempt, tmp_path, remote):
     root = "gs://photos/checkpoints" if remote else str(tmp_path / "root")
     whole = attempt("whole", "")
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(loop.Loop, "on_train_batch_end", test_fit.at_step(14, test_fit.stop))
-        attempt("lost", root)
+    with pytest.raises(KeyboardInterrupt):
+        attempt("lost", root, callbacks=[AtStep(14, stop)])
     assert not (tmp_path / "lost" / "checkpoints" / artifacts.MANIFEST).exists()
 
-    first_steps = []
-    take_steps = fit.take_steps
-
-    def taken(method, data, checkpoints, *others):
-        first_steps.append(checkpoints.step)
-        take_steps(method, data, checkpoints, *others)
-
-    monkeypatch.setattr(fit, "take_steps", taken)
-    run = attempt("second", root)
-    assert first_steps == [10]
+    steps = []
+    count = keras.callbacks.LambdaCallback(on_train_batch_end=lambda i, _: steps.append(i))
+    run = attempt("second", root, callbacks=[count])
+    assert len(steps) == 15  # from step 10 on
     assert run["method"] == whole["method"] == "ieg"
     for a, b in zip(
         *(test_fit.weights(tmp_path / name / "checkpoints") for name in ("second", "whole"))
     ):
         assert (a == b).all()
-    attempt("third", root)
-    assert first_steps[1:] in ([], [25])  # what was finished is not trained again
+    attempt("third", root, callbacks=[count])
+    assert len(steps) == 15  # what was finished is not trained again
     for name in ("checkpoints", "model"):
         assert artifacts.read(tmp_path / "third" / name, name)["num_examples"] == 1337
 
@@ -93,7 +87,7 @@ def test_a_lost_model_is_made_from_finished_checkpoints(
 def test_the_name_is_that_of_settings_and_data(digits, noisy_labels, probe_split):
     data = digits, noisy_labels, probe_split
     names = [
-        resume.name(configuration.resolve("digits", method=method, seed=seed), data)
+        resume.run_name(configuration.resolve("digits", method=method, seed=seed), data)
         for method, seed in (("ieg", 1), ("ieg", 1), ("ieg", 2), ("l2r", 1))
     ]
     assert names[0] == names[1]
@@ -108,9 +102,9 @@ def test_several_tasks_need_a_directory_that_all_see(attempt, root):
 
 JOIN = """
 import os, pathlib, sys
-from trainer import workers
+from trainer.training import workers
 directory, worker = sys.argv[1], int(sys.argv[2])
-workers.join(pathlib.Path(directory), worker, 2, "finished", patience=30)
+workers.find_others(pathlib.Path(directory), worker, 2, "finished", patience=30)
 print(os.environ["TF_CONFIG"])
 """
 
@@ -121,7 +115,7 @@ def test_workers_find_each_other_but_not_those_of_an_earlier_attempt(tmp_path, m
     artifacts.write_json(tmp_path / "workers.json", [["10.0.0.8:3000", 1], ["10.0.0.9:3001", 1]])
     monkeypatch.delenv("TF_CONFIG", raising=False)
     with pytest.raises(TrainingError, match="worker 0 of 2 waited 2 s for worker 1"):
-        workers.join(tmp_path, 0, 2, "finished", patience=2)
+        workers.find_others(tmp_path, 0, 2, "finished", patience=2)
     assert "TF_CONFIG" not in os.environ
     started = [
         subprocess.Popen(

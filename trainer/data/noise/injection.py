@@ -16,10 +16,10 @@ from trainer import artifacts, storage
 from trainer.data import records
 from trainer.data.noise import noise_models
 from trainer.data.noise.transition import realised
+from trainer.data.streams import Stream
 from trainer.settings.data import NOISES
 from trainer.settings.fields import check_choice, check_range
 
-STREAM = 1  # keeps these draws apart from others of the same seed
 FEATURE_SIDE = 32  # of the images that noise of kind "instance" looks at
 
 
@@ -44,7 +44,7 @@ def inject(dataset_path, output_path, noise, noise_ratio, seed, noise_file="", l
     noise_file = storage.fetched(noise_file, "--noise_file")
     dataset = records.read_manifest(dataset_path)
     labels, num_classes = records.read_labels(dataset_path, "train"), len(dataset["class_names"])
-    rng = np.random.default_rng((seed, STREAM))
+    rng = np.random.default_rng((seed, Stream.NOISE))
     basics = labels, num_classes, noise_ratio, rng
     match noise:
         case "none":
@@ -78,7 +78,7 @@ def inject(dataset_path, output_path, noise, noise_ratio, seed, noise_file="", l
         )
 
 
-def read(path, dataset):
+def read_noisy_labels(path, dataset):
     """Given labels, int32 (N,), and the manifest.
 
     Raises:

@@ -181,8 +181,8 @@ def test_wrong_input_leaves_nothing_behind(digits, tmp_path, kind, ratio, messag
 
 def test_labels_of_another_dataset_are_refused(digits, noisy_labels, tmp_path):
     dataset = records.read_manifest(digits)
-    assert len(injection.read(noisy_labels, dataset)[0]) == 1437
+    assert len(injection.read_noisy_labels(noisy_labels, dataset)[0]) == 1437
     with pytest.raises(InputError, match="noisy_labels: must be made from the prepared_dataset"):
-        injection.read(noisy_labels, dataset | {"id": "0" * 64})
+        injection.read_noisy_labels(noisy_labels, dataset | {"id": "0" * 64})
     with pytest.raises(InputError, match="must be of kind noisy_labels"):
-        injection.read(digits, dataset)
+        injection.read_noisy_labels(digits, dataset)

@@ -73,7 +73,7 @@ def test_trusted_images_are_the_probe(folder, tmp_path):
     assert written["num_examples"] == {"train": 46, "test": 4}
     assert written["image_shape"] == (None, None, 3)
     probe.split(tmp_path / "a", tmp_path / "probe", per_class=2, seed=0)
-    ids, train_ids, _ = probe.read(tmp_path / "probe", written)
+    ids, train_ids, _ = probe.read_split(tmp_path / "probe", written)
     files = {file.read_bytes() for file in trusted.rglob("*.jpg")}
     assert set(records.EncodedImages(tmp_path / "a", "train", ids)[np.arange(4)]) <= files
     np.testing.assert_array_equal(records.read_clean_labels(tmp_path / "a")[ids], [0, 1, 0, 1])
@@ -84,7 +84,9 @@ def test_noise_none_leaves_labels_and_says_nothing_of_the_truth(folder, tmp_path
     records.prepare("image_folder", tmp_path / "a", DataSettings(data=folder))
     written = injection.inject(tmp_path / "a", tmp_path / "noise", "none", 0, seed=0)
     assert written["wrong_labels"] is None
-    given, _ = injection.read(tmp_path / "noise", records.read_manifest(tmp_path / "a"))
+    given, _ = injection.read_noisy_labels(
+        tmp_path / "noise", records.read_manifest(tmp_path / "a")
+    )
     np.testing.assert_array_equal(given, records.read_labels(tmp_path / "a", "train"))
 
 

@@ -34,7 +34,7 @@ def test_crawled_images_and_a_trusted_probe(dataset_dir, tmp_path):
     clean = records.read_clean_labels(tmp_path / "a")
     np.testing.assert_array_equal(clean, [-1] * 100 + [i % 50 for i in range(100)])
     probe.split(tmp_path / "a", tmp_path / "probe", per_class=2, seed=0)
-    ids, train_ids, _ = probe.read(tmp_path / "probe", written)
+    ids, train_ids, _ = probe.read_split(tmp_path / "probe", written)
     assert (set(ids), set(train_ids)) == (set(range(100, 200)), set(range(100)))
 
 

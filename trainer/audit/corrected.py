@@ -1,0 +1,31 @@
+"""Files of corrected labels, by an audit or by a reviewer."""
+
+import numpy as np
+import pandas as pd
+
+from trainer.data import records
+from trainer.data.sources.tables import NOISY
+
+
+def write_labels(directory, dataset_path, corrected, trusted_ids):
+    """Corrected labels, and the table that trains on them."""
+    np.save(directory / "corrected_labels.npy", corrected)
+    paths = records.read_paths(dataset_path, "train")
+    if paths is None:
+        return
+    dataset = records.read_manifest(dataset_path)
+    names = np.array(dataset["class_names"], object)
+    trusted = np.zeros(len(paths), int)
+    trusted[trusted_ids] = 1
+    train = pd.DataFrame({"path": paths, "label": names[corrected], "split": "train"})
+    train = train.assign(trusted=trusted, label_status=np.where(trusted, "trusted", "audited"))
+    test = pd.DataFrame(
+        {
+            "path": records.read_paths(dataset_path, "test"),
+            "label": names[records.read_labels(dataset_path, "test")],
+            "split": "test",
+            "trusted": 0,
+            "label_status": "clean" if dataset["test_labels_are_clean"] else NOISY,
+        }
+    )
+    pd.concat([train, test]).to_csv(directory / "clean_manifest.csv", index=False)

@@ -1,0 +1,65 @@
+"""What each audited image shows by itself, without its label: class probabilities, and who says so.
+
+N audited examples, C classes.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+TRUSTED, TOLERANCE = 20, 0.1  # fewest images, and least difference of rates, to contradict
+
+
+@dataclass
+class Evidence:
+    """Class probabilities of the audited images.
+
+    Attributes:
+      P: float64 (N, C), class probabilities by the image.
+      runs: Manifests of the runs.
+      predicted_by: Who predicts, as a noun phrase.
+      coefficients: Means over training by name, (N,).
+      captions: {name: (caption, axis label)} of the coefficients.
+      agreement: With noisy labels of images that were not trained on; None if not known.
+      accuracy: On TRUSTED such images or more, whose labels are true; None if not known.
+      warnings: Sentences without a full stop.
+    """
+
+    P: np.ndarray
+    runs: list
+    predicted_by: str
+    coefficients: dict = field(default_factory=dict)
+    captions: dict = field(default_factory=dict)
+    agreement: float | None = None
+    accuracy: float | None = None
+    warnings: list = field(default_factory=list)
+
+
+def coefficient_captions(coefficients):
+    """{name: (caption, axis label)} of what a method records; names without captions keep theirs.
+
+    Args:
+      coefficients: `trainer.methods.method.Method.coefficients`.
+    """
+    if isinstance(coefficients, dict):
+        return coefficients
+    return {name: (name, f"mean {name} over training") for name in coefficients}
+
+
+def contradictions(evidence, low, high):
+    """Warnings where the noise rate cannot be between `low` and `high`, by what else is known.
+
+    Predictions of accuracy a that agree with a share g of noisy labels have met a noise rate of
+    about 1 - g / a.
+    """
+    if not evidence.accuracy or evidence.agreement is None:
+        return []
+    rate = max(0.0, 1 - evidence.agreement / evidence.accuracy)
+    if low - TOLERANCE <= rate <= high + TOLERANCE:
+        return []
+    return [
+        f"the estimated noise rate, {low:.1%} to {high:.1%}, contradicts what else is known:"
+        f" predictions by {evidence.predicted_by} have {evidence.accuracy:.1%} accuracy on trusted"
+        f" images and agree with {evidence.agreement:.1%} of noisy labels, which implies a noise"
+        f" rate of {rate:.1%}"
+    ]

@@ -1,0 +1,95 @@
+"""Evidence from trained runs: out of sample where each example was left out by one of them.
+
+N audited examples, C classes, T test images.
+"""
+
+import numpy as np
+
+from trainer import artifacts
+from trainer.audit.evidence import TRUSTED, Evidence, coefficient_captions
+from trainer.data import folds, probe, records
+from trainer.errors import InputError
+from trainer.evaluation import calibration
+
+THE_RUN = "the run itself, which was trained on these labels"
+OTHER_RUNS = "runs that were not trained on the example"
+
+
+def evidence_from_runs(dataset_path, probe_split_path, checkpoints_paths, labels, ids):
+    """Predictions of the runs for examples that they left out, or of the only one for all.
+
+    They are calibrated where trusted images were held out.
+
+    Args:
+      dataset_path: Directory of the prepared dataset.
+      probe_split_path: Directory of the probe split.
+      checkpoints_paths: Directories of the checkpoints of one run, or of those of all folds.
+      labels: int32, given labels by id.
+      ids: int64 (N,), of the audited examples.
+
+    Returns:
+      `Evidence`, and logits of the last run for test images, (T, C).
+
+    Raises:
+      InputError: Runs of another dataset, or not of all folds.
+    """
+    from trainer.evaluation import predictions  # imports TensorFlow
+    from trainer.training import fit  # imports TensorFlow
+
+    dataset = records.read_manifest(dataset_path)
+    P = np.zeros((len(ids), len(dataset["class_names"])))
+    times_predicted, sums, runs, hits = np.zeros(len(ids)), {}, [], []
+    for path in checkpoints_paths:
+        run = artifacts.read(path, artifacts.CHECKPOINTS)
+        artifacts.check_parent(run, dataset)
+        method, run = fit.restore(path)
+        left_out = folds.fold_of(ids, method.config) == method.config.audit_fold
+        predicted = left_out if left_out.any() else np.full(len(ids), True)
+        by_id, hits_of_run = calibrated_probabilities(dataset_path, probe_split_path, method)
+        hits.extend(hits_of_run)
+        P[predicted] += by_id[ids[predicted]]
+        times_predicted[predicted] += 1
+        means, _ = method.record.means()
+        for name, values in means.items():
+            sums.setdefault(name, np.zeros(len(ids)))[~left_out] += values
+        runs.append(run)
+    if not times_predicted.all():
+        rule = "must be those of all folds: some examples were left out by none of the runs"
+        raise InputError("checkpoints", rule, f"{len(runs)} runs")
+    P /= times_predicted[:, np.newaxis]
+    tested = predictions.predict_logits(dataset_path, method, "test")
+    evidence = Evidence(
+        P,
+        runs,
+        predicted_by=OTHER_RUNS if len(runs) > 1 else THE_RUN,
+        coefficients={name: total / max(len(runs) - 1, 1) for name, total in sums.items()},
+        captions=coefficient_captions(method.coefficients),
+        agreement=agreement_with_noisy_labels(P, labels[ids], tested, dataset_path, len(runs)),
+        accuracy=np.mean(hits) if len(hits) >= TRUSTED else None,
+    )
+    return evidence, tested
+
+
+def calibrated_probabilities(dataset_path, probe_split_path, method):
+    """Probabilities of a run by id, (number of training images, C), and its hits, bool.
+
+    The hits are on trusted images that were held out, which calibrate the probabilities.
+    """
+    from trainer.evaluation import predictions  # imports TensorFlow
+
+    P = predictions.predict_probabilities(dataset_path, method)
+    dataset = records.read_manifest(dataset_path)
+    held_out = probe.held_out(probe_split_path, dataset, method)
+    if not len(held_out):
+        return P, []
+    true = records.read_clean_labels(dataset_path)[held_out]
+    return calibration.fit_dirichlet(P[held_out], true)(P), P[held_out].argmax(axis=1) == true
+
+
+def agreement_with_noisy_labels(P, given, tested, dataset_path, runs):
+    """Share of noisy labels of images not trained on that are predicted; None if not known."""
+    if runs > 1:
+        return np.mean(P.argmax(axis=1) == given)
+    if records.read_manifest(dataset_path)["test_labels_are_clean"]:
+        return None
+    return np.mean(tested.argmax(axis=1) == records.read_labels(dataset_path, "test"))

@@ -1,0 +1,27 @@
+"""Random streams: draws of the same seed for different ends are apart by the number of a stream.
+
+A number is never given to another stream, nor changed: the draws of published runs follow from it.
+"""
+
+import enum
+
+
+@enum.unique
+class Stream(enum.IntEnum):
+    """Of NumPy's generators, `numpy.random.default_rng((seed, stream))`."""
+
+    NOISE = 1  # which labels are wrong
+    PROBE = 2  # which trusted examples are in the probe
+    QUEUE = 3  # which examples come first in the queue of FSR
+    FOLDS = 4  # which fold an example is in
+
+
+@enum.unique
+class TensorStream(enum.IntEnum):
+    """Of TensorFlow's stateless draws, `tf.random.fold_in([seed, stream], ...)`.
+
+    They have nothing in common with those of NumPy.
+    """
+
+    BATCHES = 1  # views and random numbers of a step
+    QUEUE_VIEWS = 3  # views of the images in the queue of FSR

@@ -1,0 +1,80 @@
+"""The charts of a training run: noise, tests, curves, and what it recorded of its examples.
+
+C classes, N audited examples.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from trainer.data.noise.transition import normalised_rows, realised
+from trainer.report import charts
+
+NOISE_AXES = {"across": "given label", "down": "true label"}
+TEST_AXES = {"across": "predicted label", "down": "test label"}
+SCORE = {"label_score": ("Label scores", "label score")}
+
+
+def transitions(given, clean, names, estimated):
+    """Heat maps of the transition matrix as it is, where it is known, and as estimated.
+
+    Args:
+      given: int (N,), given labels.
+      clean: int (N,), true ones, -1 where not known.
+      names: C names.
+      estimated: (C, C).
+    """
+    found = {}
+    if (clean >= 0).all():
+        found["True transition matrix"] = realised(clean, given, len(names))
+    found["Estimated transition matrix"] = estimated
+    return {c: charts.heat_map(T, names, **NOISE_AXES, salt=c) for c, T in found.items()}
+
+
+def confusion_matrix(counts, names):
+    """Of test images, as shares of each class."""
+    return charts.heat_map(normalised_rows(counts), names, **TEST_AXES)
+
+
+def reliability_diagram(exported):
+    """That of the model, and of the network before calibration if there was one."""
+    diagrams = dict(exported["reliability"])
+    if not exported["calibrated_on"]:
+        diagrams = {"not calibrated": diagrams["before calibration"]}
+    return charts.reliability_diagram(diagrams)
+
+
+def learning_curves(checkpoints_path):
+    """Accuracy and losses over the steps."""
+    history = pd.DataFrame(json.loads((Path(checkpoints_path) / "history.json").read_text()))
+    accuracy = {"EMA weights": "test/top1", "raw weights": "test/top1_raw"}
+    losses = [name for name in history if name.startswith("train/loss")]
+    losses = {name.removeprefix("train/").replace("_", ", "): name for name in losses}
+
+    def by_step(columns):
+        return {name: (history.step, history[column]) for name, column in columns.items()}
+
+    return {
+        "Accuracy": charts.line_chart(by_step(accuracy), "step", "test accuracy"),
+        "Loss": charts.line_chart(by_step(losses), "step", "loss, mean since the last test"),
+    }
+
+
+def histograms(issues, given, clean, coefficients):
+    """Histograms of the label score, and of each coefficient that training recorded.
+
+    Args:
+      issues: The table of the audit.
+      given: int (N,), given labels.
+      clean: int (N,), true ones, -1 where not known.
+      coefficients: {name: (caption, axis label)}.
+    """
+    groups = {"true labels": given == clean, "wrong labels": given != clean}
+    if (clean < 0).any() or not all(mask.any() for mask in groups.values()):
+        groups = {"all labels": np.full(len(issues), True)}
+    return {
+        caption: charts.histogram({g: issues[name][mask] for g, mask in groups.items()}, across)
+        for name, (caption, across) in (SCORE | coefficients).items()
+    }
