@@ -8,7 +8,7 @@ import tensorflow_datasets as tfds
 
 import docker
 from components import images
-from tests.trainer.data.sources.test_files import write_images
+from tests.image_files import write_images
 from trainer import config, local_run
 from trainer.audit import label_issues
 from trainer.config import DataConfig

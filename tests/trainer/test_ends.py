@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tests.trainer.data.sources.test_files import write_images
+from tests.image_files import write_images
 from trainer.config import DataConfig
 from trainer.data import probe, records
 from trainer.data.noise import injection

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tests.trainer.data.sources.test_files import CLASSES, write_images
+from tests.image_files import CLASSES, write_images
 from trainer import config
 from trainer.config import DataConfig
 from trainer.data import probe, records

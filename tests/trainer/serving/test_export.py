@@ -12,7 +12,7 @@ import pytest
 from PIL import Image, ImageOps
 from scipy.special import softmax
 
-from tests.trainer.data.sources.test_files import write_images
+from tests.image_files import write_images
 from trainer import artifacts, config
 from trainer.config import DataConfig
 from trainer.data import probe, records
