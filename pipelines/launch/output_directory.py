@@ -69,12 +69,12 @@ class OutputDirectory:
         self.record |= facts
         artifacts.write_json(self.root / RECORD, self.record)
 
-    def finish(self, results, artifacts):
+    def finish(self, results, made_artifacts):
         """Puts the results in their place; those of before that were edited stay beside them.
 
         Args:
           results: Path of each result by its name in this directory.
-          artifacts: Path of each artifact by its kind.
+          made_artifacts: Path of each artifact by its kind.
         """
         for name, made in results.items():
             place = self.root / name
@@ -84,7 +84,7 @@ class OutputDirectory:
                 (shutil.copytree if made.is_dir() else shutil.copy)(made, partial)
                 if partial.is_file():
                     self.record["files"][name] = artifacts.fingerprint(partial)
-        places = {kind: str(path.relative_to(self.root)) for kind, path in artifacts.items()}
+        places = {kind: str(path.relative_to(self.root)) for kind, path in made_artifacts.items()}
         self.write(artifacts=places, state="finished")
 
     def edited(self, place):
