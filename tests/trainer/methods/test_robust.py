@@ -15,8 +15,6 @@ from trainer.data.noise.transition import uniform_noise
 from trainer.methods.robust import Robust, forward_cross_entropy, guess_cross_entropy, turned
 from trainer.networks import convnet
 
-RNG = np.random.default_rng(0)
-
 
 def without_probe(arrays):
     """The golden batch of supervised, with which the strong view is the weak one."""
@@ -50,18 +48,18 @@ def test_the_strong_view_is_that_of_the_first_part_of_the_batch(share):
     assert share == 0 or loss(first) != loss(np.full(B, False))
 
 
-def test_the_given_label_has_the_probability_that_the_noise_gives_it():
-    z, y = RNG.normal(size=(6, 4)).astype(np.float32), np.array([0, 1, 2, 3, 3, 0])
-    T = RNG.dirichlet(np.ones(4), size=4).astype(np.float32)
+def test_the_given_label_has_the_probability_that_the_noise_gives_it(rng):
+    z, y = rng.normal(size=(6, 4)).astype(np.float32), np.array([0, 1, 2, 3, 3, 0])
+    T = rng.dirichlet(np.ones(4), size=4).astype(np.float32)
     p = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
     expected = -np.log((p @ T)[range(6), y])
     np.testing.assert_allclose(forward_cross_entropy(np.log(p), T.T[y]), expected, rtol=1e-5)
 
 
-def test_the_loss_is_lowest_at_the_true_class_though_labels_are_noisy():
+def test_the_loss_is_lowest_at_the_true_class_though_labels_are_noisy(rng):
     """Minimised over one distribution for many noisy labels of one class, it finds the class."""
     T = tf.constant(0.5 * np.eye(3, k=1) + 0.5 * np.eye(3) + 0.5 * np.eye(3, k=-2), tf.float32)
-    y = RNG.choice(3, p=T[0].numpy(), size=400)
+    y = rng.choice(3, p=T[0].numpy(), size=400)
     z = tf.Variable(tf.zeros([3]))
     for _ in range(300):
         with tf.GradientTape() as tape:
@@ -71,8 +69,8 @@ def test_the_loss_is_lowest_at_the_true_class_though_labels_are_noisy():
     assert tf.nn.softmax(z)[0] > 0.9
 
 
-def test_only_sure_guesses_count():
-    z = RNG.normal(size=(3, 3)).astype(np.float32)
+def test_only_sure_guesses_count(rng):
+    z = rng.normal(size=(3, 3)).astype(np.float32)
     q = np.float32([[0.1, 0.85, 0.05], [0.75, 0.25, 0], [0, 0, 1]])
     log_p = np.log(np.exp(z) / np.exp(z).sum(axis=1, keepdims=True))
     expected = [-log_p[0, 1], 0, -log_p[2, 2]]
@@ -110,7 +108,7 @@ def test_guesses_count_beside_trusted_images_only(trusted, monkeypatch):
 
 
 @pytest.mark.parametrize("kind", ["uniform", "pair"])
-def test_the_noise_is_found_from_the_labels(kind):
+def test_the_noise_is_found_from_the_labels(kind, rng):
     """Of an image that the network knows, up to one in ten, the noise follows from its labels."""
     C, B = 5, 200
     T = (
@@ -120,8 +118,8 @@ def test_the_noise_is_found_from_the_labels(kind):
     )
     method = robust(C, steps_per_epoch=20)
     for _ in range(200):
-        true = RNG.integers(C, size=B)
-        given = np.array([RNG.choice(C, p=T[j]) for j in true])
+        true = rng.integers(C, size=B)
+        given = np.array([rng.choice(C, p=T[j]) for j in true])
         log_p = np.log(uniform_noise(0.1, C))[true].astype(np.float32)
         T_given = tf.gather(tf.transpose(method.transition()), given)
         method.learn_noise(tf.constant(given), tf.constant(log_p), T_given)
@@ -154,41 +152,41 @@ def test_the_predicted_class_sizes_are_compared_with_those_that_the_labels_tell(
     assert np.isclose(method.imbalance(np.log(q), tf.constant(T, tf.float32)), expected, rtol=1e-4)
 
 
-def test_right_is_the_posterior_of_the_given_label():
+def test_right_is_the_posterior_of_the_given_label(rng):
     method = robust(3)
     T = method.transition().numpy()
-    p, y = RNG.dirichlet(np.ones(3), size=4).astype(np.float32), np.array([0, 1, 2, 0])
+    p, y = rng.dirichlet(np.ones(3), size=4).astype(np.float32), np.array([0, 1, 2, 0])
     expected = p[range(4), y] * T[y, y] / (p @ T)[range(4), y]
     right = method.learn_noise(tf.constant(y), tf.math.log(p), tf.gather(tf.transpose(T), y))
     np.testing.assert_allclose(right, expected, rtol=1e-4)
 
 
 @pytest.mark.parametrize(("shape", "quarters"), [((4, 4, 1), {0, 1, 2, 3}), ((4, 6, 1), {0, 2})])
-def test_images_are_turned_as_said(shape, quarters):
-    images = RNG.normal(size=(10, *shape)).astype(np.float32)
+def test_images_are_turned_as_said(shape, quarters, rng):
+    images = rng.normal(size=(10, *shape)).astype(np.float32)
     x, turns = turned(tf.constant(images))
     assert set(turns.numpy()) == quarters
     back = [np.rot90(image, -k) for image, k in zip(x.numpy(), turns.numpy(), strict=True)]
     np.testing.assert_array_equal(back, images)
 
 
-def test_the_second_head_tells_class_and_turn_together():
+def test_the_second_head_tells_class_and_turn_together(rng):
     method = robust(3)
-    features = tf.constant(RNG.normal(size=(4, 64)), tf.float32)
+    features = tf.constant(rng.normal(size=(4, 64)), tf.float32)
     p = [np.exp(method.class_and_turn(features, np.full(4, r))) for r in range(4)]
     np.testing.assert_allclose(np.sum(p, axis=(0, 2)), 1, rtol=1e-5)
     each = np.exp(method.class_and_turn(features, np.arange(4)))
     np.testing.assert_allclose(each, np.stack(p)[np.arange(4), np.arange(4)], rtol=1e-5)
 
 
-def test_turned_images_teach_class_and_turn():
+def test_turned_images_teach_class_and_turn(rng):
     """On ramps of two colours, which are the classes, the loss of turned images goes to zero."""
     arrays = read_golden("step_ieg")
     method = golden_method("robust", arrays, turn_factor=3.0)
     ramp = np.tile(np.linspace(-1, 1, 12)[None, :, None, None], (16, 1, 12, 3))
     y = np.arange(16) % 2
     ramp[y == 1, :, :, 0] = -1
-    images = tf.constant(ramp + 0.1 * RNG.normal(size=ramp.shape), tf.float32)
+    images = tf.constant(ramp + 0.1 * rng.normal(size=ramp.shape), tf.float32)
     batch = without_probe(arrays) | {"image": images, "strong_image": images}
     batch |= {"label": tf.constant(y), "id": tf.range(16, dtype=tf.int64) % len(arrays["y"])}
     step = tf.function(method.train_step)
