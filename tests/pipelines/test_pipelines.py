@@ -119,6 +119,7 @@ def test_the_trainer_alone_gives_the_same_numbers(sweep):
     assert json.loads(again.stdout[: again.stdout.rindex("}") + 1]) == metrics
 
 
+@pytest.mark.slow
 def test_a_training_run_leaves_metrics(tmp_path):
     done = command(
         "pipelines",
@@ -158,6 +159,7 @@ def test_wrong_input_found_by_a_task(tmp_path):
     assert {file.name for file in tmp_path.glob("runs/training/[!.]*.*")} == {"log.txt", "run.json"}
 
 
+@pytest.mark.slow
 def test_folds_judge_labels_they_have_not_seen(tmp_path):
     done = command("pipelines", "run", "--method=l2r", "--audit_folds=2", *FEW_STEPS, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -167,6 +169,7 @@ def test_folds_judge_labels_they_have_not_seen(tmp_path):
     assert len(list(tmp_path.glob("**/checkpoints/manifest.json"))) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("runner", ON_EACH_RUNNER)
 def test_a_signal_ends_all_tasks(runner, request, tmp_path):
     """Also those of a loop, which kfp would wait for, and try again."""
@@ -230,7 +233,11 @@ def test_compile_writes_yaml(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "pipeline", ["--pipeline=webvision", "--dataset=webvisionmini --use_imagenet_as_eval"]
+    "pipeline",
+    [
+        "--pipeline=webvision",
+        pytest.param("--dataset=webvisionmini --use_imagenet_as_eval", marks=pytest.mark.slow),
+    ],
 )
 def test_webvision_is_tested_on_imagenet_too(pipeline, tmp_path):
     release = write_release(tmp_path / "release")

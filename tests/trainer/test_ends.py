@@ -50,6 +50,7 @@ for i in range(times):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("failing", ["input", "loop"])
 def test_a_training_that_fails_ends(tmp_path, failing):
     photos = write_images(tmp_path / "photos", 20, size=(20, 16))

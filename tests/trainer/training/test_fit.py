@@ -177,6 +177,7 @@ def test_two_replicas_train_and_go_on(run, two_replicas, tmp_path, monkeypatch, 
     assert any(not np.array_equal(a, b) for a, b in zip(whole[0], one[0], strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["supervised", "ieg"])
 def test_each_precision_reaches_the_loss_of_float32(run, tmp_path, method):
     losses, steps = {}, {"max_iteration": 60, "eval_freq": 60, "batch_size": 25}
