@@ -33,8 +33,9 @@ def test_what_it_says(hostile_run):
         *("As the model believes", "Which classes are taken for which"),
         *("Is it as sure as it is right?", "Accuracy", "Loss", "Suspicion"),
     ]
-    for said in ("max_iteration", "network_name", "tensorflow", audit["id"]):
-        assert f'<th scope="row">{said}</th>' in made or said in made
+    for row in ("max_iteration", "network_name", "tensorflow"):
+        assert f'<th scope="row">{row}</th>' in made
+    assert audit["id"] in made
 
 
 def test_where_the_truth_is_known(digits, noisy_labels, probe_split, trained, tmp_path):
