@@ -161,7 +161,9 @@ def test_wrong_input_found_by_a_task(tmp_path):
 
 @pytest.mark.slow
 def test_folds_judge_labels_they_have_not_seen(tmp_path):
-    done = command("pipelines", "run", "--method=l2r", "--audit_folds=2", *FEW_STEPS, cwd=tmp_path)
+    done = command(
+        "pipelines", "run", "--method=supervised", "--audit_folds=2", *FEW_STEPS, cwd=tmp_path
+    )
     assert done.returncode == 0, done.stderr
     (audit,) = (tmp_path / "runs" / "training").glob("training-*/**/label_audit/manifest.json")
     parents = json.loads(audit.read_text())["parents"]
