@@ -19,6 +19,7 @@ from trainer.networks import NETWORKS
 from trainer.training import fit, loop
 from trainer.training.optimizer import LossScale
 
+SLOW = pytest.mark.slow
 CHOICES = {f.name: f.metadata["choices"] for f in dataclasses.fields(config.TrainConfig)}
 
 
@@ -49,7 +50,9 @@ def test_outputs(supervised_run):
         np.testing.assert_array_equal(variable, average)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    "method", [m if m in ("ieg", "robust") else pytest.param(m, marks=SLOW) for m in METHODS]
+)
 def test_the_same_seed_gives_the_same_weights(trained, method):
     first, second, other = (
         weights(trained(method, max_iteration=6, eval_freq=6, seed=seed) / "checkpoints")
@@ -95,7 +98,14 @@ def stop(*_):
     raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize(("method", "image_cache_gb"), [("ieg", 8.0), ("ieg", 0.0), ("fsr", 8.0)])
+@pytest.mark.parametrize(
+    ("method", "image_cache_gb"),
+    [
+        ("ieg", 8.0),
+        pytest.param("ieg", 0.0, marks=SLOW),
+        pytest.param("fsr", 8.0, marks=SLOW),
+    ],
+)
 def test_a_run_that_was_cut_off_goes_on_as_if_nothing_had_happened(
     run, tmp_path, monkeypatch, method, image_cache_gb
 ):
@@ -125,7 +135,10 @@ def test_a_checkpoint_also_by_time(digits, noisy_labels, probe_split, tmp_path):
     assert histories[0] == histories[1]
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    ("number", "status"),
+    [(signal.SIGTERM, 143), pytest.param(signal.SIGINT, 130, marks=SLOW)],
+)
 def test_a_signal_saves_and_says_so(run, tmp_path, monkeypatch, capsys, number, status):
     def terminate(loop, _):
         loop.checkpoints.started -= 1000
@@ -177,7 +190,7 @@ def test_two_replicas_train_and_go_on(run, two_replicas, tmp_path, monkeypatch, 
     assert any(not np.array_equal(a, b) for a, b in zip(whole[0], one[0], strict=True))
 
 
-@pytest.mark.slow
+@SLOW
 @pytest.mark.parametrize("method", ["supervised", "ieg"])
 def test_each_precision_reaches_the_loss_of_float32(run, tmp_path, method):
     losses, steps = {}, {"max_iteration": 60, "eval_freq": 60, "batch_size": 25}
