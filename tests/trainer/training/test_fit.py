@@ -174,7 +174,7 @@ def test_a_truncated_checkpoint_is_passed_over(
     assert "ckpt-4 cannot be read" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("method", ["ieg", "fsr"])
+@pytest.mark.parametrize("method", ["ieg", pytest.param("fsr", marks=SLOW)])
 def test_two_replicas_train_and_go_on(run, two_replicas, tmp_path, monkeypatch, method):
     """Through `fit`, with a mirrored strategy over two devices of this machine."""
     monkeypatch.setattr(fit, "replicas", lambda: two_replicas)
@@ -205,6 +205,7 @@ def test_each_precision_reaches_the_loss_of_float32(run, tmp_path, method):
     assert losses == pytest.approx(dict.fromkeys(losses, losses["float32"]), rel=0.01)
 
 
+@SLOW
 def test_float16_goes_on_across_skipped_steps(run, tmp_path, monkeypatch):
     """From a scale so high that the gradients of the first steps overflow; cut off among them."""
     monkeypatch.setattr(fit, "LossScale", partial(LossScale, initial_scale=2.0**28))
