@@ -275,6 +275,7 @@ def wrong_of(rows):
     return [not Path(path).name.startswith(given) for path, given in zip(rows.path, rows.given)]
 
 
+@pytest.mark.slow
 def test_a_small_set_that_is_known_by_heart(rare):
     """Supervised training repeats all labels; the audit finds the wrong ones all the same."""
     root, paths = rare

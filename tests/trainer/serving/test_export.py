@@ -124,6 +124,7 @@ def test_the_network_alone(exported, supervised_run):
     assert all((x == y).all() for x, y in zip(a, b, strict=True))
 
 
+@pytest.mark.slow
 def test_calibration_uses_what_training_has_not_seen(trained, digits, probe_split, tmp_path):
     counts = {}
     for name, settings in {
