@@ -98,6 +98,7 @@ def test_sweep_keeps_artifacts_log_and_yaml(sweep):
     assert "<h1>digits, uniform noise</h1>" in (out / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_the_trainer_alone_gives_the_same_numbers(sweep):
     _, cwd = sweep
     alone = command(
@@ -195,6 +196,7 @@ def test_a_signal_ends_all_tasks(runner, request, tmp_path):
         assert not [source for source in sources if source.startswith(str(tmp_path))]
 
 
+@pytest.mark.slow
 def test_what_was_killed_is_resumed(tmp_path):
     """Also while a task of it, which nobody ended, still writes."""
     arguments = ("run", "--pipeline=sweep", "--methods=supervised", "--max_iteration=150")

@@ -9,8 +9,13 @@ from trainer.data import probe, records
 from trainer.data.noise import injection
 from trainer.training import fit
 
+SLOW = pytest.mark.slow
 
-@pytest.fixture(scope="module", params=[(20, 16), (16, 16)], ids=["crops", "whole"])
+
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param((20, 16), id="crops"), pytest.param((16, 16), id="whole", marks=SLOW)],
+)
 def data(request, tmp_path_factory):
     """A dataset with trusted images, its labels as they are, and its root."""
     root = tmp_path_factory.mktemp("data")
@@ -26,10 +31,10 @@ def data(request, tmp_path_factory):
     ("trusted", "settings"),
     [
         (0, {}),
-        (3, {"batch_size": 2}),
+        pytest.param(3, {"batch_size": 2}, marks=SLOW),
         (3, {"batch_size": 1}),
-        (3, {"calibration_per_class": 3}),
-        (3, {"trusted_share": 0.0}),
+        pytest.param(3, {"calibration_per_class": 3}, marks=SLOW),
+        pytest.param(3, {"trusted_share": 0.0}, marks=SLOW),
         (0, {"method": "supervised"}),
     ],
     ids=str,

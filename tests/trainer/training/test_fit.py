@@ -51,7 +51,7 @@ def test_outputs(supervised_run):
 
 
 @pytest.mark.parametrize(
-    "method", [m if m in ("ieg", "robust") else pytest.param(m, marks=SLOW) for m in METHODS]
+    "method", [m if m == "ieg" else pytest.param(m, marks=SLOW) for m in METHODS]
 )
 def test_the_same_seed_gives_the_same_weights(trained, method):
     first, second, other = (
@@ -160,7 +160,14 @@ def test_a_signal_saves_and_says_so(run, tmp_path, monkeypatch, capsys, number, 
     assert whole["seconds"] < 1000 < cut["seconds"]
 
 
-@pytest.mark.parametrize(("part", "bytes_left"), [("data*", 1000), ("data*", 0), ("index", 0)])
+@pytest.mark.parametrize(
+    ("part", "bytes_left"),
+    [
+        ("data*", 1000),
+        pytest.param("data*", 0, marks=SLOW),
+        pytest.param("index", 0, marks=SLOW),
+    ],
+)
 def test_a_truncated_checkpoint_is_passed_over(
     run, tmp_path, monkeypatch, capsys, part, bytes_left
 ):
@@ -174,7 +181,9 @@ def test_a_truncated_checkpoint_is_passed_over(
     assert "ckpt-4 cannot be read" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("method", ["ieg", pytest.param("fsr", marks=SLOW)])
+@pytest.mark.parametrize(
+    "method", ["supervised", pytest.param("ieg", marks=SLOW), pytest.param("fsr", marks=SLOW)]
+)
 def test_two_replicas_train_and_go_on(run, two_replicas, tmp_path, monkeypatch, method):
     """Through `fit`, with a mirrored strategy over two devices of this machine."""
     monkeypatch.setattr(fit, "replicas", lambda: two_replicas)
