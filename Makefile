@@ -40,9 +40,15 @@ compile: $(READY)  ## the YAML of every pipeline for every target, into compiled
 	  $(BIN)/python -m pipelines compile --pipeline=$$name --target=$$target \
 	    --output=compiled/$$name-$$target.yaml || exit; done; done
 
+TESTS := $(BIN)/python -m pytest -n 2 --dist=worksteal
+
 .PHONY: test
-test: $(READY)  ## all tests that need no containers
-	$(BIN)/python -m pytest -n 2 --dist=loadfile -m "not docker" $(ARGS)
+test: $(READY)  ## the essential tests, before a commit; 5 minutes on two cores
+	$(TESTS) -m "not docker and not slow" $(ARGS)
+
+.PHONY: test-all
+test-all: $(READY)  ## all tests that need no containers; 15 minutes on two cores
+	$(TESTS) -m "not docker" $(ARGS)
 
 .PHONY: test-components
 test-components: $(READY)  ## each component alone, as a subprocess

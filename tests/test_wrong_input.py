@@ -8,6 +8,7 @@ import pytest
 from absl import flags
 
 from pipelines.launch import parameters, training_flags
+from tests import commands
 from trainer.errors import InputError
 
 WRONG = [
@@ -172,27 +173,34 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("command", "message"), WRONG, ids=[command for command, _ in WRONG])
-def test_wrong_input(command, message, tmp_path):
-    (tmp_path / "file").touch()
-    done = subprocess.run(
-        [sys.executable, "-m", *command.split()], cwd=tmp_path, capture_output=True, text=True
-    )
+def assert_is_wrong(done, message):
     assert done.returncode == 2
     assert done.stderr.startswith(f"error: {message}")
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(("command", "message"), WRONG, ids=[command for command, _ in WRONG])
+def test_wrong_input(command, message, tmp_path):
+    (tmp_path / "file").touch()
+    assert_is_wrong(commands.run(*command.split(), cwd=tmp_path), message)
     assert os.listdir(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["trainer --method=iegg", "trainer --max_iterations=3", "pipelines run --output_dir=."],
+)
+def test_wrong_input_of_a_process(command, tmp_path):
+    (tmp_path / "file").touch()
+    command_line = [sys.executable, "-m", *command.split()]
+    done = subprocess.run(command_line, cwd=tmp_path, capture_output=True, text=True)
+    assert_is_wrong(done, dict(WRONG)[command])
 
 
 def test_a_run_in_the_directory_of_another_one(tmp_path):
     (tmp_path / "run.json").write_text('{"dataset": "digits_uniform_0.5"}')
-    done = subprocess.run(
-        [sys.executable, "-m", "trainer", f"--checkpoint_path={tmp_path}"],
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 2
-    assert done.stderr.startswith("error: --checkpoint_path: holds another run (dataset=digits_un")
+    done = commands.run("trainer", f"--checkpoint_path={tmp_path}", cwd=tmp_path)
+    assert_is_wrong(done, "--checkpoint_path: holds another run (dataset=digits_un")
     assert os.listdir(tmp_path) == ["run.json"]
 
 

@@ -18,7 +18,7 @@ def compiled(name, profile):
     with tempfile.TemporaryDirectory() as directory:
         file = Path(directory) / "pipeline.yaml"
         compile_pipeline(name, profile, file)
-        return list(yaml.safe_load_all(file.read_text()))
+        return list(yaml.load_all(file.read_text(), yaml.CSafeLoader))
 
 
 def of_default_profile(name, target):

@@ -75,6 +75,7 @@ def test_the_end_says_what_came_of_it_and_the_next_commands(out, shapes):
     assert (out / "review" / "clean_manifest.csv").is_file()
 
 
+@pytest.mark.slow
 def test_a_table_without_trusted_images(shapes, tmp_path):
     files = sorted((shapes / "noisy").rglob("*.jpg"))
     rows = pd.DataFrame({"path": files, "label": [file.parent.name for file in files]})
@@ -109,6 +110,7 @@ def test_the_model_serves(out, shapes):
     assert "may be as wrong as those of training" in (model / "model_card.md").read_text()
 
 
+@pytest.mark.slow
 def test_corrected_labels_train_again(out, shapes, tmp_path):
     table = f"--data={out}/clean_manifest.csv"
     arguments = ("run", "--source=csv", table, *FEW, f"--output_dir={tmp_path}/again")

@@ -87,6 +87,7 @@ def test_sweep_keeps_artifacts_log_and_yaml(sweep):
     assert "<h1>digits, uniform noise</h1>" in (out / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_the_trainer_alone_gives_the_same_numbers(sweep):
     _, cwd = sweep
     alone = command(
@@ -110,6 +111,7 @@ def test_the_trainer_alone_gives_the_same_numbers(sweep):
     assert json.loads(again.stdout[: again.stdout.rindex("}") + 1]) == metrics
 
 
+@pytest.mark.slow
 def test_a_training_run_leaves_metrics(tmp_path):
     done = command(
         "pipelines",
@@ -149,8 +151,11 @@ def test_wrong_input_found_by_a_task(tmp_path):
     assert {file.name for file in tmp_path.glob("runs/training/[!.]*.*")} == {"log.txt", "run.json"}
 
 
+@pytest.mark.slow
 def test_folds_judge_labels_they_have_not_seen(tmp_path):
-    done = command("pipelines", "run", "--method=l2r", "--audit_folds=2", *FEW_STEPS, cwd=tmp_path)
+    done = command(
+        "pipelines", "run", "--method=supervised", "--audit_folds=2", *FEW_STEPS, cwd=tmp_path
+    )
     assert done.returncode == 0, done.stderr
     (audit,) = (tmp_path / "runs" / "training").glob("training-*/**/label_audit/manifest.json")
     parents = json.loads(audit.read_text())["parents"]
@@ -158,6 +163,7 @@ def test_folds_judge_labels_they_have_not_seen(tmp_path):
     assert len(list(tmp_path.glob("**/checkpoints/manifest.json"))) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("runner", ON_EACH_RUNNER)
 def test_a_signal_ends_all_tasks(runner, request, tmp_path):
     """Also those of a loop, which kfp would wait for, and try again."""
@@ -181,6 +187,7 @@ def test_a_signal_ends_all_tasks(runner, request, tmp_path):
         assert not [source for source in sources if source.startswith(str(tmp_path))]
 
 
+@pytest.mark.slow
 def test_what_was_killed_is_resumed(tmp_path):
     """Also while a task of it, which nobody ended, still writes."""
     arguments = ("run", "--pipeline=sweep", "--methods=supervised", "--max_iteration=150")

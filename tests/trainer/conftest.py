@@ -6,9 +6,16 @@ import time
 import urllib.request
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from trainer import storage
+
+
+@pytest.fixture
+def rng():
+    """Random numbers that follow from no other test."""
+    return np.random.default_rng(0)
 
 
 class Server:

@@ -2,15 +2,20 @@
 
 import pytest
 
-from tests.trainer.data.sources.test_files import write_images
+from tests.image_files import write_images
 from trainer import artifacts
 from trainer.data import probe, records
 from trainer.data.noise import injection
 from trainer.settings.data import DataSettings
 from trainer.training import configuration, fit
 
+SLOW = pytest.mark.slow
 
-@pytest.fixture(scope="module", params=[(20, 16), (16, 16)], ids=["crops", "whole"])
+
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param((20, 16), id="crops"), pytest.param((16, 16), id="whole", marks=SLOW)],
+)
 def data(request, tmp_path_factory):
     """A dataset with trusted images, its labels as they are, and its root."""
     root = tmp_path_factory.mktemp("data")
@@ -26,10 +31,10 @@ def data(request, tmp_path_factory):
     ("trusted", "settings"),
     [
         (0, {}),
-        (3, {"batch_size": 2}),
+        pytest.param(3, {"batch_size": 2}, marks=SLOW),
         (3, {"batch_size": 1}),
-        (3, {"calibration_per_class": 3}),
-        (3, {"trusted_fraction": 0.0}),
+        pytest.param(3, {"calibration_per_class": 3}, marks=SLOW),
+        pytest.param(3, {"trusted_fraction": 0.0}, marks=SLOW),
         (0, {"method": "supervised"}),
     ],
     ids=str,

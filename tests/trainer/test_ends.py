@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tests.trainer.data.sources.test_files import write_images
+from tests.image_files import write_images
 from trainer.data import probe, records
 from trainer.data.noise import injection
 from trainer.settings.data import DataSettings
@@ -52,6 +52,7 @@ for i in range(times):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("failing", ["input", "loop"])
 def test_a_training_that_fails_ends(tmp_path, failing):
     photos = write_images(tmp_path / "photos", 20, size=(20, 16))

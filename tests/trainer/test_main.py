@@ -5,14 +5,19 @@ import subprocess
 import sys
 import time
 
+import pytest
+
 from trainer import interrupts
 
 
-def test_cifar10_from_prepared_records_to_accuracy(tfds_data_dir, tmp_path):
+@pytest.mark.parametrize(
+    "network_name", ["convnet", pytest.param("resnet29", marks=pytest.mark.slow)]
+)
+def test_cifar10_from_prepared_records_to_accuracy(tfds_data_dir, tmp_path, network_name):
     """The command of the IEG release, on a small set in the same form."""
     flags = {
         "dataset": "cifar10_uniform_0.4",
-        "network_name": "resnet29",
+        "network_name": network_name,
         "method": "ieg",
         "probe_dataset_hold_ratio": 0.2,
         "batch_size": 10,

@@ -92,6 +92,7 @@ def sums_as_written():
     tf.config.optimizer.set_experimental_options({"arithmetic_optimization": True})
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("sums_as_written")
 def test_two_workers_end_as_two_replicas_of_one_process(
     run, digits, noisy_labels, probe_split, tmp_path, monkeypatch, two_replicas
@@ -121,6 +122,7 @@ def test_two_workers_end_as_two_replicas_of_one_process(
     assert histories[0].read_text() == histories[1].read_text()
 
 
+@pytest.mark.slow
 def test_a_lost_worker_ends_the_others(run):
     statuses, errors = run(signal.SIGKILL, at_step=3, method="supervised", max_iteration=1000)
     assert statuses == [1, -signal.SIGKILL]
@@ -168,6 +170,7 @@ def wait_for(found, seconds=PATIENCE):
     return result
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_a_task_joins_again_a_worker_that_was_lost(started, tmp_path, number):
     """Only the lost task is started again, as an orchestrator does with a pod that was deleted."""

@@ -182,6 +182,7 @@ def trainer(*flags, cwd):
     return subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
+@pytest.mark.slow
 def test_a_run_in_storage_goes_on_on_another_machine(tmp_path):
     flags = ("--max_iteration=60", "--checkpoint_path=gs://photos/runs/1")
     killed = trainer(*flags, cwd=tmp_path)

@@ -12,7 +12,7 @@ from kfp import dsl, local
 
 from components import images
 from pipelines.launch import docker_runner
-from tests.trainer.data.sources.test_files import write_images
+from tests.image_files import write_images
 from trainer.errors import InputError
 
 pytestmark = pytest.mark.docker

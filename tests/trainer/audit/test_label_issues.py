@@ -23,23 +23,21 @@ from trainer.evaluation import calibration, detection
 from trainer.settings.data import DataSettings
 from trainer.training import configuration, fit
 
-RNG = np.random.default_rng(0)
 
-
-def simulated(N=4000, C=4, sharpness=2.0):
+def simulated(rng, N=4000, C=4, sharpness=2.0):
     """Predictions of a good network, and labels with asymmetric noise: P, given, true, T."""
-    true = RNG.integers(C, size=N)
-    z = RNG.normal(size=(N, C)) + sharpness * np.eye(C)[true]
+    true = rng.integers(C, size=N)
+    z = rng.normal(size=(N, C)) + sharpness * np.eye(C)[true]
     P = softmax(sharpness * z, axis=1)  # the true posterior of such z
     T = np.eye(C)
     T[0, 0], T[0, 1] = 0.6, 0.4
     T[2, 2], T[2, 3] = 0.7, 0.3
-    given = np.array([RNG.choice(C, p=T[t]) for t in true])
+    given = np.array([rng.choice(C, p=T[t]) for t in true])
     return P, given, true, T
 
 
-def test_the_posterior_knows_the_noise():
-    P, given, true, T = simulated()
+def test_the_posterior_knows_the_noise(rng):
+    P, given, true, T = simulated(rng)
     Q, found = noise_estimation.true_label_posterior(P, given)
     np.testing.assert_allclose(Q.sum(1), 1)
     np.testing.assert_allclose(found.sum(1), 1)
@@ -50,8 +48,8 @@ def test_the_posterior_knows_the_noise():
     assert by_both["average_precision"] > by_image["average_precision"]
 
 
-def test_calibration_finds_scale_biases_and_confusions():
-    P, _, true, _ = simulated()
+def test_calibration_finds_scale_biases_and_confusions(rng):
+    P, _, true, _ = simulated(rng)
     confusion = np.eye(4) + 0.5 * np.eye(4)[[1, 0, 2, 3]]
     distorted = (P**3 * [1.0, 4.0, 0.5, 1.0]) @ confusion
     distorted /= distorted.sum(1, keepdims=True)
@@ -62,10 +60,10 @@ def test_calibration_finds_scale_biases_and_confusions():
 
 
 @pytest.mark.parametrize("rate", [0.05, 0.4])
-def test_a_temperature_found_with_the_noise(rate):
-    P, _, true, _ = simulated()
-    others = (true + RNG.integers(1, 4, size=len(true))) % 4
-    given = np.where(RNG.random(len(true)) < rate, others, true)
+def test_a_temperature_found_with_the_noise(rate, rng):
+    P, _, true, _ = simulated(rng)
+    others = (true + rng.integers(1, 4, size=len(true))) % 4
+    given = np.where(rng.random(len(true)) < rate, others, true)
     none = np.zeros(len(true), bool)
     t, found = calibration.fit_temperature_under_noise(3 * np.log(P), given, none)
     assert t == pytest.approx(3, rel=0.15)
@@ -287,6 +285,7 @@ def wrong_of(rows):
     ]
 
 
+@pytest.mark.slow
 def test_a_small_set_whose_labels_are_memorised(rare):
     """Supervised training repeats all labels; the audit finds the wrong ones all the same."""
     root, paths = rare
@@ -345,8 +344,8 @@ def test_what_predicts_in_a_small_set(memorised, recalls, predicted_by, warnings
     assert (found.predicted_by, found.warnings) == (predicted_by, warnings)
 
 
-def test_scores_leave_the_example_out():
-    Z, Y = RNG.normal(size=(30, 5)), np.eye(3)[RNG.integers(3, size=30)]
+def test_scores_leave_the_example_out(rng):
+    Z, Y = rng.normal(size=(30, 5)), np.eye(3)[rng.integers(3, size=30)]
     Y -= Y.mean(axis=0)
     found, _ = leave_one_out.kernel_regression(Z, Y, Z)
     for i in (0, 7):
@@ -367,8 +366,8 @@ def test_a_rate_that_contradicts_what_is_known():
     assert contradictions(evidence, 0.0, 0.01) == []
 
 
-def test_the_range_of_the_noise_rate():
-    P, given, true, _ = simulated()
+def test_the_range_of_the_noise_rate(rng):
+    P, given, true, _ = simulated(rng)
     rate, low, high = noise_estimation.noise_rate_range(P, given)
     assert low < rate < high
     assert low - 0.01 < np.mean(given != true) < high + 0.01  # how sure it is, not how right

@@ -6,7 +6,7 @@ import time
 import pandas as pd
 import pytest
 
-from tests.trainer.data.sources.test_files import write_images
+from tests.image_files import write_images
 from trainer.data import inputs
 from trainer.errors import InputError
 from trainer.settings.data import DataSettings

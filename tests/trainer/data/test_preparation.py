@@ -91,6 +91,7 @@ def test_a_full_disk(small_disk, tmp_path):
     assert not list(small_disk.iterdir())
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_full_in_training_is_no_end(small_disk):
     """The command says so; with more room, it goes on."""
     command = [sys.executable, "-m", "trainer", "--method=supervised", "--max_iteration=4"]

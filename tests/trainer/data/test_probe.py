@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tests.trainer.data.sources.test_files import CLASSES, write_images
+from tests.image_files import CLASSES, write_images
 from trainer.data import probe, records
 from trainer.errors import InputError
 from trainer.settings.data import DataSettings

@@ -10,25 +10,23 @@ from trainer.methods.forward_correction import (
     true_label_posterior,
 )
 
-RNG = np.random.default_rng(0)
-
 
 def transition_matrix(C, em_rate=0.5):
     return TransitionMatrix(C, initial_noise_rate=0.5, prior=0.04, em_rate=em_rate)
 
 
-def test_the_given_label_has_the_probability_that_the_noise_gives_it():
-    z, y = RNG.normal(size=(6, 4)).astype(np.float32), np.array([0, 1, 2, 3, 3, 0])
-    T = RNG.dirichlet(np.ones(4), size=4).astype(np.float32)
+def test_the_given_label_has_the_probability_that_the_noise_gives_it(rng):
+    z, y = rng.normal(size=(6, 4)).astype(np.float32), np.array([0, 1, 2, 3, 3, 0])
+    T = rng.dirichlet(np.ones(4), size=4).astype(np.float32)
     p = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
     expected = -np.log((p @ T)[range(6), y])
     np.testing.assert_allclose(forward_cross_entropy(np.log(p), T.T[y]), expected, rtol=1e-5)
 
 
-def test_the_loss_is_lowest_at_the_true_class_though_labels_are_noisy():
+def test_the_loss_is_lowest_at_the_true_class_though_labels_are_noisy(rng):
     """Minimised over one distribution for many noisy labels of one class, it finds the class."""
     T = tf.constant(0.5 * np.eye(3, k=1) + 0.5 * np.eye(3) + 0.5 * np.eye(3, k=-2), tf.float32)
-    y = RNG.choice(3, p=T[0].numpy(), size=400)
+    y = rng.choice(3, p=T[0].numpy(), size=400)
     z = tf.Variable(tf.zeros([3]))
     for _ in range(300):
         with tf.GradientTape() as tape:
@@ -38,16 +36,16 @@ def test_the_loss_is_lowest_at_the_true_class_though_labels_are_noisy():
     assert tf.nn.softmax(z)[0] > 0.9
 
 
-def test_the_posterior_is_that_of_bayes():
+def test_the_posterior_is_that_of_bayes(rng):
     T = transition_matrix(3).matrix().numpy()
-    p, y = RNG.dirichlet(np.ones(3), size=4).astype(np.float32), np.array([0, 1, 2, 0])
+    p, y = rng.dirichlet(np.ones(3), size=4).astype(np.float32), np.array([0, 1, 2, 0])
     expected = p * T[:, y].T
     expected /= expected.sum(axis=1, keepdims=True)
     np.testing.assert_allclose(true_label_posterior(np.log(p), T.T[y]), expected, rtol=1e-4)
 
 
 @pytest.mark.parametrize("kind", ["uniform", "pair"])
-def test_em_finds_the_noise_from_the_labels(kind):
+def test_em_finds_the_noise_from_the_labels(kind, rng):
     """Of an image that the network knows, up to one in ten, the noise follows from its labels."""
     C, B = 5, 200
     T = (
@@ -57,8 +55,8 @@ def test_em_finds_the_noise_from_the_labels(kind):
     )
     noise = transition_matrix(C, em_rate=1 / 20)
     for _ in range(200):
-        true = RNG.integers(C, size=B)
-        given = np.array([RNG.choice(C, p=T[j]) for j in true])
+        true = rng.integers(C, size=B)
+        given = np.array([rng.choice(C, p=T[j]) for j in true])
         log_p = np.log(uniform_noise(0.1, C))[true].astype(np.float32)
         T_given = tf.gather(tf.transpose(noise.matrix()), given)
         noise.update(tf.constant(given), true_label_posterior(log_p, T_given))

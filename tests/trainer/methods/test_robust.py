@@ -10,7 +10,6 @@ from tests.trainer.methods.golden_step import (
     read_golden,
 )
 
-RNG = np.random.default_rng(0)
 OFF = {"rotation_weight": 0.0, "pseudo_label_weight": 0.0, "class_prior_weight": 0.0}
 
 
@@ -100,14 +99,14 @@ def test_p_clean_is_recorded_of_each_example():
     assert_close(np.mean(means["p_clean"]), logs["p_clean"])
 
 
-def test_rotated_images_teach_class_and_rotation():
+def test_rotated_images_teach_class_and_rotation(rng):
     """On ramps of two colours, which are the classes, the rotation loss goes to zero."""
     arrays = read_golden("step_ieg")
     method = golden_method("robust", arrays, rotation_weight=3.0)
     ramp = np.tile(np.linspace(-1, 1, 12)[None, :, None, None], (16, 1, 12, 3))
     y = np.arange(16) % 2
     ramp[y == 1, :, :, 0] = -1
-    images = tf.constant(ramp + 0.1 * RNG.normal(size=ramp.shape), tf.float32)
+    images = tf.constant(ramp + 0.1 * rng.normal(size=ramp.shape), tf.float32)
     batch = without_probe(arrays) | {"image": images, "strong_image": images[:8]}
     batch |= {"label": tf.constant(y), "id": tf.range(16, dtype=tf.int64) % len(arrays["y"])}
     step = tf.function(method.train_step)

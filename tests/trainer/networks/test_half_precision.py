@@ -6,10 +6,14 @@ from trainer.methods.method import in_precision
 from trainer.networks import NETWORKS
 
 SIZES = {"convnet": 8, "resnet29": 16, "wrn28-10": 8, "resnet50": 64}
+LARGE = ("wrn28-10", "resnet50")
 EPSILONS = {"bfloat16": 2.0**-7, "float16": 2.0**-10}
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.slow] if name in LARGE else []) for name in NETWORKS],
+)
 def test_logits_are_float32_and_close_to_those_of_full_precision(name):
     """By moving statistics: by those of a batch, resnet50 magnifies any rounding 30 times."""
     shape = (SIZES[name], SIZES[name], 3)

@@ -71,6 +71,7 @@ def opened(chromium):
         context.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_nothing_leaves_the_page_and_nothing_sticks_out(opened, hostile_run, width, scheme):
@@ -88,6 +89,7 @@ def test_nothing_leaves_the_page_and_nothing_sticks_out(opened, hostile_run, wid
     assert report.page.evaluate(broken) == 0
 
 
+@pytest.mark.slow
 def test_names_are_text(opened, hostile_run):
     report = opened(hostile_run / "report.html")
     cards = report.cards()
@@ -97,6 +99,7 @@ def test_names_are_text(opened, hostile_run):
     assert report.complaints == []
 
 
+@pytest.mark.slow
 def test_order_filter_and_search(opened, hostile_run):
     report = opened(hostile_run / "report.html")
     issues = pd.read_parquet(hostile_run / "label_audit" / label_issues.TABLE)
@@ -116,6 +119,7 @@ def test_order_filter_and_search(opened, hostile_run):
     assert report.page.locator("#count").inner_text() == "1 of 1 shown"
 
 
+@pytest.mark.slow
 def test_the_keyboard_suffices(opened, hostile_run):
     report = opened(hostile_run / "report.html")
     report.page.locator("#given").focus()
@@ -154,8 +158,10 @@ def test_the_table_and_decisions_are_a_click_away(opened, hostile_run, tmp_path)
     names = artifacts.read(data, artifacts.PREPARED_DATASET)["class_names"]
     decided = [names[corrected[id]] for id in issues.id[:2]]
     assert decided == [issues.suggested_label[0], HOSTILE[0]]
+    assert report.complaints == []
 
 
+@pytest.mark.slow
 def test_print(opened, hostile_run):
     report = opened(hostile_run / "report.html")
     report.page.emulate_media(media="print")
@@ -164,6 +170,7 @@ def test_print(opened, hostile_run):
     assert report.page.pdf().startswith(b"%PDF")
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_labels(opened, digits, tmp_path):
     """The browser makes the pictures that are to be seen, and no others."""
     N, C = 100_000, 100

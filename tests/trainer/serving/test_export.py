@@ -12,7 +12,7 @@ import pytest
 from PIL import Image, ImageOps
 from scipy.special import softmax
 
-from tests.trainer.data.sources.test_files import write_images
+from tests.image_files import write_images
 from trainer import artifacts
 from trainer.data import probe, records
 from trainer.data.noise import injection
@@ -75,6 +75,7 @@ def test_the_same_answer_as_in_evaluation(exported, supervised_run, digits, tmp_
     assert classes == [written["class_names"][i] for i in z.argmax(1)]
 
 
+@pytest.mark.slow
 def test_crops_of_photographs_of_any_size(tmp_path):
     rng = np.random.default_rng(0)
     for name in ("a", "b"):
@@ -106,6 +107,7 @@ def test_crops_of_photographs_of_any_size(tmp_path):
     assert "Not calibrated" in (tmp_path / "exported" / "model_card.md").read_text()
 
 
+@pytest.mark.slow
 def test_images_of_other_sizes_and_modes(exported, tmp_path):
     paths = []
     for name, mode, size in (("large", "RGB", (31, 17)), ("alpha", "RGBA", (8, 8))):
@@ -124,6 +126,7 @@ def test_the_network_alone(exported, supervised_run):
     assert all((x == y).all() for x, y in zip(a, b, strict=True))
 
 
+@pytest.mark.slow
 def test_calibration_uses_what_training_has_not_seen(trained, digits, probe_split, tmp_path):
     counts = {}
     for name, settings in {

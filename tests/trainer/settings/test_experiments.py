@@ -1,8 +1,6 @@
-import subprocess
-import sys
-
 import pytest
 
+from tests import commands
 from trainer.errors import InputError
 from trainer.settings import experiments
 
@@ -11,8 +9,8 @@ from trainer.settings import experiments
 def test_the_flags_of_each_are_accepted(name, tmp_path):
     """What is wrong is found last: there is nothing to evaluate."""
     flags = f"--experiment={name}", "--mode=evaluation", f"--checkpoint_path={tmp_path}/out"
-    command = [sys.executable, "-m", "trainer", *flags]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = commands.run("trainer", *flags, cwd=tmp_path)
+    assert done.returncode == 2
     assert done.stderr.startswith("error: checkpoints: must hold a manifest.json"), done.stderr
 
 

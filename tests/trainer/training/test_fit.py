@@ -19,6 +19,8 @@ from trainer.methods import METHODS, example_record
 from trainer.training import configuration, fit, testing
 from trainer.training.optimizer import LossScale
 
+SLOW = pytest.mark.slow
+
 
 def weights(checkpoints_path):
     method, _ = fit.restore(checkpoints_path)
@@ -42,7 +44,9 @@ def test_outputs(supervised_run):
         np.testing.assert_array_equal(variable, average)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    "method", [m if m == "ieg" else pytest.param(m, marks=SLOW) for m in METHODS]
+)
 def test_the_same_seed_gives_the_same_weights(trained, method):
     first, second, other = (
         weights(trained(method, max_iteration=6, eval_freq=6, seed=seed) / "checkpoints")
@@ -74,7 +78,14 @@ def assert_same(first, second):
     assert first[1] == second[1]
 
 
-@pytest.mark.parametrize(("method", "image_cache_gb"), [("ieg", 8.0), ("ieg", 0.0), ("fsr", 8.0)])
+@pytest.mark.parametrize(
+    ("method", "image_cache_gb"),
+    [
+        ("ieg", 8.0),
+        pytest.param("ieg", 0.0, marks=SLOW),
+        pytest.param("fsr", 8.0, marks=SLOW),
+    ],
+)
 def test_a_run_that_was_cut_off_resumes_as_if_nothing_had_happened(
     run, tmp_path, method, image_cache_gb
 ):
@@ -104,7 +115,10 @@ def test_a_checkpoint_also_by_time(digits, noisy_labels, probe_split, tmp_path):
     assert histories[0] == histories[1]
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    ("number", "status"),
+    [(signal.SIGTERM, 143), pytest.param(signal.SIGINT, 130, marks=SLOW)],
+)
 def test_a_signal_saves_and_says_so(run, tmp_path, monkeypatch, capsys, number, status):
     now = time.monotonic
 
@@ -128,7 +142,14 @@ def test_a_signal_saves_and_says_so(run, tmp_path, monkeypatch, capsys, number, 
     assert whole["seconds"] < 1000 < cut["seconds"]
 
 
-@pytest.mark.parametrize(("part", "bytes_left"), [("data*", 1000), ("data*", 0), ("index", 0)])
+@pytest.mark.parametrize(
+    ("part", "bytes_left"),
+    [
+        ("data*", 1000),
+        pytest.param("data*", 0, marks=SLOW),
+        pytest.param("index", 0, marks=SLOW),
+    ],
+)
 def test_a_truncated_checkpoint_is_passed_over(run, tmp_path, capsys, part, bytes_left):
     settings = {"method": "supervised", "max_iteration": 6, "eval_freq": 2}
     with pytest.raises(KeyboardInterrupt):
@@ -139,7 +160,9 @@ def test_a_truncated_checkpoint_is_passed_over(run, tmp_path, capsys, part, byte
     assert "ckpt-4 cannot be read" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("method", ["ieg", "fsr"])
+@pytest.mark.parametrize(
+    "method", ["supervised", pytest.param("ieg", marks=SLOW), pytest.param("fsr", marks=SLOW)]
+)
 def test_two_replicas_train_and_resume(run, two_replicas, tmp_path, monkeypatch, method):
     """Through `fit`, with a mirrored strategy over two devices of this machine."""
     monkeypatch.setattr(fit, "replicas", lambda: two_replicas)
@@ -154,6 +177,7 @@ def test_two_replicas_train_and_resume(run, two_replicas, tmp_path, monkeypatch,
     assert any(not np.array_equal(a, b) for a, b in zip(whole[0], one[0], strict=True))
 
 
+@SLOW
 @pytest.mark.parametrize("method", ["supervised", "ieg"])
 def test_each_precision_reaches_the_loss_of_float32(run, tmp_path, method):
     losses, steps = {}, {"max_iteration": 60, "eval_freq": 60, "batch_size": 25}
@@ -168,6 +192,7 @@ def test_each_precision_reaches_the_loss_of_float32(run, tmp_path, method):
     assert losses == pytest.approx(dict.fromkeys(losses, losses["float32"]), rel=0.01)
 
 
+@SLOW
 def test_float16_resumes_across_skipped_steps(run, tmp_path, monkeypatch):
     """From a scale so high that the gradients of the first steps overflow; cut off among them."""
     monkeypatch.setattr(fit, "LossScale", partial(LossScale, initial_scale=2.0**28))

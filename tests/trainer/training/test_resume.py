@@ -46,7 +46,10 @@ def test_a_volume_that_cannot_be_written_is_named(attempt, tmp_path):
         subprocess.run(["umount", volume], check=True)
 
 
-@pytest.mark.parametrize("remote", [False, True], ids=["directory", "gs"])
+@pytest.mark.parametrize(
+    "remote",
+    [pytest.param(False, id="directory"), pytest.param(True, id="gs", marks=pytest.mark.slow)],
+)
 @pytest.mark.usefixtures("bucket")
 def test_another_machine_resumes(attempt, tmp_path, remote):
     root = "gs://photos/checkpoints" if remote else str(tmp_path / "root")

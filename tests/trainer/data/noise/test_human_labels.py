@@ -98,6 +98,7 @@ def test_the_order_of_publication(tfds_data_dir, tmp_path, digits):
         records.read_published_order(digits)
 
 
+@pytest.mark.slow
 def test_human_noise_through_the_command(tfds_data_dir, tmp_path):
     records.prepare("cifar10", tmp_path / "a", DataSettings(tfds_data_dir=tfds_data_dir))
     clean = records.read_labels(tmp_path / "a", "train")

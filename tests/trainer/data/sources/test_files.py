@@ -9,23 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.image_files import CLASSES, write_images
 from trainer.data import probe, records, sources
 from trainer.data.noise import injection
 from trainer.errors import InputError
 from trainer.settings.data import DataSettings
-
-CLASSES = ("tabby cat", "ölfass")
-
-
-def write_images(root, count, size=(40, 30), seed=0, suffix="jpg"):
-    """`count` files in the folder of each class."""
-    rng = np.random.default_rng(seed)
-    for name in CLASSES:
-        (root / name).mkdir(parents=True)
-        for i in range(count):
-            pixels = rng.integers(256, size=(size[1], size[0], 3)).astype(np.uint8)
-            Image.fromarray(pixels).save(root / name / f"{i:03d}.{suffix}")
-    return root
 
 
 @pytest.fixture

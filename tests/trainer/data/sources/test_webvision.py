@@ -79,6 +79,7 @@ def trainer(cwd, **flags):
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True)
 
 
+@pytest.mark.slow
 def test_the_command_of_the_release_tests_on_imagenet_too(dataset_dir, imagenet_val, tmp_path):
     """With a small network and small crops, since 2,500 images are tested."""
     flags = {
