@@ -3,7 +3,7 @@
 <exported_model>/
   saved_model/     needs TensorFlow alone; image_bytes string (B,), JPEG or PNG, to probabilities
                    float32 (B, C), class string (B,) and confidence (B,), its probability; JPEG is
-                   turned as its EXIF says
+                   turned as its EXIF says, transparent PNG laid on white
   model.keras      the network with averaged weights, without preprocessing and calibration
   model_card.md    what it was made from and what it can do
   artifacts.json    class_names, temperature, accuracy, calibration before and after
@@ -42,7 +42,7 @@ class Served(tf.Module):
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "image_bytes")])
     def __call__(self, image_bytes):
         with tf.device("CPU"):
-            files = tf.map_fn(orientation.upright, image_bytes)
+            files = tf.map_fn(orientation.as_seen, image_bytes)
             images = views.as_tested(files, self.shape, self.side)
         p = tf.nn.softmax(self.network(images, training=False) / self.temperature)
         best = tf.argmax(p, axis=1)
