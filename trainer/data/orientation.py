@@ -32,14 +32,17 @@ def as_seen(encoded):
 
 def on_white(encoded):
     """A PNG file as it is, or if it is transparent, one that shows it on white."""
-    pixels = tf.io.decode_png(encoded, channels=4)
-    colour, alpha = (tf.cast(part, tf.float32) for part in tf.split(pixels, [3, 1], axis=2))
+    pixels = tf.io.decode_png(encoded)  # with more channels it would make up the transparency
+    last = tf.shape(pixels)[2] - 1
 
     def laid():
+        colour, alpha = (
+            tf.cast(part, tf.float32) for part in (pixels[..., :last], pixels[..., last:])
+        )
         seen = tf.round((colour * alpha + 255 * (255 - alpha)) / 255)
         return tf.io.encode_png(tf.cast(seen, tf.uint8), compression=1)
 
-    return tf.cond(tf.reduce_min(alpha) < 255, laid, lambda: encoded)
+    return tf.cond(last % 2 == 1, laid, lambda: encoded)
 
 
 def turn(image, orientation):

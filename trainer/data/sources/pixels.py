@@ -62,7 +62,7 @@ def used_bits(image, content, values):
         tags = [np.max(image.tag_v2.get(tag, 0)) for tag in HIGHEST]
         full = [n for n in range(8, 16) if (1 << n) - 1 in tags]
         said = min([*image.tag_v2.get(BITS, (16,)), *full])
-    return said if 8 <= said and not colours(values).max() >> said else 16
+    return said if said >= 8 and not colours(values).max() >> said else 16
 
 
 def significant_bits(content):

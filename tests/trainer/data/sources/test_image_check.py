@@ -138,7 +138,9 @@ def test_samples_of_more_bits_are_scaled_by_the_range_they_use(name):
     stored, what = image_check.converted(content)
     assert what == said
     found = tf.io.decode_png(stored, channels=3).numpy()
-    np.testing.assert_array_equal(found, PIXELS if "colours" in name else PIXELS[..., :1].repeat(3, 2))
+    np.testing.assert_array_equal(
+        found, PIXELS if "colours" in name else PIXELS[..., :1].repeat(3, 2)
+    )
 
 
 def test_what_comes_out_dark_is_said():

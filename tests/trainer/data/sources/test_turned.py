@@ -1,4 +1,4 @@
-"""Images of published sets are turned as their EXIF says, and pass through as they are otherwise."""
+"""Images of published sets are turned as their EXIF says, and else stay as they are."""
 
 import csv
 import io
