@@ -7,6 +7,7 @@ The same command again resumes where it stopped.
 
 import dataclasses
 import json
+import os
 from pathlib import Path
 
 from absl import flags
@@ -47,6 +48,7 @@ FOR_MODES = {
     "review": ("review",),
     "use_imagenet_as_eval": ("train", "evaluation"),
 }
+PATHS = ("data", "trusted", "test", "noise_file", "imagenet_val", "tfds_data_dir")
 OF_MODE = {  # what may differ from the run that the mode works on
     "evaluation": ("data", "imagenet_val", "tfds_data_dir"),
     "audit": ("audit_folds",),
@@ -101,7 +103,7 @@ def main(arguments):
     if mode == "train":
         config.check_trusted(settings.method, files)
     if mode == "train" and not worker:
-        seen = check_before(place, dataset, noise, files)
+        seen = check_before(place, dataset, noise, files, settings)
     if worker:
         print(f"worker {worker} of {count}; worker 0 shows the progress and writes to {place}")
     with storage.mirrored(place) as (root, send):
@@ -130,11 +132,11 @@ def main(arguments):
     print(f"outputs: {place}")
 
 
-def check_before(place, dataset, noise, files):
+def check_before(place, dataset, noise, files, settings):
     """Raises InputError for what the run would find wrong later; returns a hash of its inputs."""
     from trainer.data import inputs
 
-    seen = inputs.check(dataset, files, noise)
+    seen = inputs.check(dataset, files, noise, [settings])
     if not storage.is_remote(place):
         read = {name: getattr(files, name) for name in inputs.READ}
         outputs.check_apart("--checkpoint_path", place, read)
@@ -170,11 +172,19 @@ def check_same(root, given, earlier=None):
             "--checkpoint_path", f"has an unreadable run.json, {error}", str(root)
         ) from error
     free = OF_MODE.get(MODE.value, ())
-    names = [k for k in given if k not in free and earlier.get(k) != given[k]]
+    names = [k for k in given if k not in free and same(k, earlier.get(k)) != same(k, given[k])]
     if names:
         differing = ", ".join(f"{name}={earlier.get(name)}" for name in names)
         rule = f"holds another run ({differing}); name another directory"
         raise InputError("--checkpoint_path", rule, str(root))
+
+
+def same(name, value):
+    """What two ways to write the value of a setting have in common."""
+    if name == "dataset" and value:
+        return config.parse_dataset(value)
+    is_path = name in PATHS and value and not storage.is_remote(value)
+    return os.path.abspath(value) if is_path else value
 
 
 if __name__ == "__main__":

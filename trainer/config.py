@@ -150,6 +150,7 @@ class TrainConfig:
         "side of the crops that the network sees of larger images, or of those that differ in size;"
         " 0: images of up to 64 pixels whole, and crops of 224",
         low=0,
+        high=4096,
     )
     image_cache_gb: float = setting(
         8.0,

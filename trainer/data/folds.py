@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from trainer.errors import InputError
+
 STREAM = 3  # keeps these draws apart from others of the same seed
 
 
@@ -14,5 +16,13 @@ def of(ids, config):
     """
     if not config.audit_folds:
         return np.full(len(ids), -2)
+    check(config, len(ids))
     rng = np.random.default_rng((config.seed, STREAM))
     return rng.permutation(len(ids)) % config.audit_folds
+
+
+def check(config, examples):
+    """Raises InputError unless each fold has one of this number of examples."""
+    if config.audit_folds > examples:
+        rule = f"must be at most the number of training images, {examples}; 3 to 10 are usual"
+        raise InputError("--audit_folds", rule, config.audit_folds)
