@@ -11,6 +11,11 @@ NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]{1,3})?", re.IG
 BETWEEN_WORDS = re.compile(r"(?<=\w)[\s_-]+(?=\w)")
 # What programs write for a value that is not there; in a table they are no classes.
 NO_VALUE = ("nan", "NaN", "-nan", "<NA>", "NaT", "N/A", "n/a", "#N/A", "NULL", "null", "None")
+# What people write for it, and for classes as well.
+MAY_BE_NO_VALUE = {
+    *("na", "n/a", "#n/a", "<na>", "nan", "-nan", "nat", "null", "none", "nil", "-", "--", "?"),
+    *("unknown", "undefined", "missing", "unlabeled", "unlabelled", "no label", "not labeled"),
+}
 SHOWN = 3  # groups of names in a message
 
 
@@ -66,6 +71,16 @@ def need_keeping(names):
         or any(name in NO_VALUE for name in names)
         or any(written(name, "fail") != name for name in names)
     )
+
+
+def doubtful(counts):
+    """A note for each name that may stand for no label, of counts by name."""
+    return [
+        f"'{name}' is taken for a class of {count} images; if it stands for no label, leave these"
+        " out"
+        for name, count in counts.items()
+        if look(name).strip() in MAY_BE_NO_VALUE
+    ]
 
 
 def counted(names):

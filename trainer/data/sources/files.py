@@ -51,6 +51,8 @@ def from_files(parts, settings, noisy_test=False, left_out=(), facts=None):
         files, again = without_repeated_images(files)
         repeated += again
     check_trained(every, files, names, settings)
+    counts = dict(zip(names, files.label.value_counts().reindex(range(len(names)), fill_value=0)))
+    notes = (*notes, *class_names.doubtful(counts))
     train, test, changed = files[~files.test], files[files.test], files[files.converted != ""]
     known = test.clean_label >= 0
     trusted, clean = np.flatnonzero(train.trusted), train.clean_label.to_numpy(np.int32)

@@ -243,10 +243,20 @@ def json_rows(content, file):
 
 def decoded(content, file, line=None):
     try:
-        return json.loads(content)
+        return json.loads(content, object_pairs_hook=once_each)
     except (ValueError, RecursionError) as error:
         rule = f"must be JSON lines or a JSON array, of objects with path and label ({error})"
         raise InputError("--data", rule, f"line {line} of {file}" if line else str(file)) from None
+
+
+def once_each(pairs):
+    """A JSON object; ValueError if it has a name twice, as nothing says which value counts."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"one has {twice} twice")
+    return found
 
 
 def as_text(value, column):

@@ -140,6 +140,11 @@ MORE = "must have 2 values in each row, as in its header; it has 3.* Received: '
         ("lists.jsonl", encoded(json_of("label", lambda i, x: [x])), "must have one value in each"),
         ("numbers.json", b"[1, 2]", "must be JSON lines or a JSON array, of objects"),
         ("broken.jsonl", encoded([json_of("a")[0][:-1]]), "must be JSON lines .*line 1 of"),
+        (
+            "twice.jsonl",
+            encoded([row[:-1] + ', "label": "dog"}' for row in json_of("a")]),
+            "must be JSON lines .*one has label twice.*line 1 of",
+        ),
         ("broken.json", b'[{"path": "a"', "must be JSON lines or a JSON array"),
         ("deep.json", b"[" * 100_000, "must be JSON lines or a JSON array"),
         (
