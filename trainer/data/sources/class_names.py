@@ -11,6 +11,7 @@ NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]{1,3})?", re.IG
 BETWEEN_WORDS = re.compile(r"(?<=\w)[\s_-]+(?=\w)")
 # What programs write for a value that is not there; in a table they are no classes.
 NO_VALUE = ("nan", "NaN", "-nan", "<NA>", "NaT", "N/A", "n/a", "#N/A", "NULL", "null", "None")
+NO_VALUE += ("#REF!", "#VALUE!", "#NAME?", "#DIV/0!", "#NULL!", "#NUM!")
 # What people write for it, and for classes as well.
 MAY_BE_NO_VALUE = {
     *("na", "n/a", "#n/a", "<na>", "nan", "-nan", "nat", "null", "none", "nil", "-", "--", "?"),
@@ -53,14 +54,19 @@ def written(name, label_case):
     return whole[1] if whole and label_case != "keep" else name
 
 
+def visible(text):
+    """Without spaces around it, and characters that nobody sees, such as a zero-width space."""
+    return "".join(c for c in text if unicodedata.category(c) != "Cf").strip()
+
+
 def look(name):
     """The same for names that differ in case, in how words are joined or in writing a number.
 
-    Characters that nobody sees, such as a zero-width space, make no difference either.
+    What is not `visible` makes no difference either.
     """
     if NUMBER.fullmatch(name):
         return str(Decimal(name).normalize())
-    name = "".join(c for c in name if unicodedata.category(c) != "Cf")
+    name = visible(name)
     return BETWEEN_WORDS.sub(" ", unicodedata.normalize("NFKC", name)).casefold()
 
 
@@ -79,7 +85,7 @@ def doubtful(counts):
         f"'{name}' is taken for a class of {count} images; if it stands for no label, leave these"
         " out"
         for name, count in counts.items()
-        if look(name).strip() in MAY_BE_NO_VALUE
+        if look(name) in MAY_BE_NO_VALUE
     ]
 
 

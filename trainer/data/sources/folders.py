@@ -5,6 +5,7 @@ the class. What systems hide or leave behind is passed over, links are followed.
 """
 
 import os
+import re
 import unicodedata
 from dataclasses import dataclass, field, replace
 
@@ -102,11 +103,13 @@ def data_folder(settings):
     tops = sorted({names[0] for names, _, reason in rows if names[1:] and not reason})
     splits = {name: SPLITS[name.casefold()] for name in tops if name.casefold() in SPLITS}
     if not splits:
+        check_like_splits(root, tops)
         labelled = found.add(rows, 0, root)
         check_classes(root, tops, rows, labelled)
         return found
     check_splits(root, tops, splits)
-    tested = {"test", "val"} if "test" not in splits.values() and not settings.test else {"test"}
+    labelled = {splits.get(names[0]) for names, _, reason in rows if names[2:] and not reason}
+    tested = {"test", "val"} if "test" not in labelled and not settings.test else {"test"}
     for name, split in splits.items():
         add_split(found, root, name, split, tested, [row for row in rows if row[0][0] == name])
     others = [row for row in rows if row[0][0] not in splits]
@@ -124,7 +127,8 @@ def with_splits_first(rows, root, notes):
     inner = [names for names in images if names[2:] and names[1].casefold() in SPLITS]
     found = {SPLITS[names[1].casefold()] for names in inner}
     everywhere = {names[0] for names in inner} == {names[0] for names in images}
-    if not found - {"train"} or not ("train" in found or everywhere):
+    several = len({names[0] for names in images}) > 1
+    if not several or not found - {"train"} or not ("train" in found or everywhere):
         return rows
     if len(inner) < len(images):
         outside = min({*images} - {*inner})
@@ -178,6 +182,19 @@ def check_splits(root, tops, splits):
         raise InputError("--data", "must hold one folder of each split", f"{named} in {root}")
     if "train" not in splits.values():
         raise InputError("--data", "must hold train beside other splits", f"{named} in {root}")
+
+
+def check_like_splits(root, tops):
+    """Raises InputError where folders are named like splits, such as train2017 and val2017."""
+    alike = {}
+    for top in tops:
+        words = [word for word in re.split("[^a-z]+", top.casefold()) if word in SPLITS]
+        if words:
+            alike[top] = SPLITS[words[0]]
+    if "train" in alike.values() and len({*alike.values()}) > 1 and len(tops) - len(alike) < 2:
+        names = " and ".join(f"{top} to {split}" for top, split in alike.items())
+        rule = f"must name splits train, val and test, and classes otherwise; rename {names}"
+        raise InputError("--data", rule, root)
 
 
 def check_classes(root, tops, rows, labelled):

@@ -172,7 +172,7 @@ def upright(content):
 
 def check_header(image):
     """Raises UnfitError if an opened image is none to train on."""
-    if image.mode in ("I", "F"):
+    if image.mode in ("I", "F") and not pixels.is_scaled(image):
         raise UnfitError(f"is of 32 bits ({image.format} of mode {image.mode}); save it with 8")
     if not SMALLEST <= min(image.size) <= max(image.size) <= LARGEST:
         sides = "{} x {}".format(*image.size)

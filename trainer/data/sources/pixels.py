@@ -9,7 +9,8 @@ import struct
 import numpy as np
 
 DEEP_MODES = ("I;16", "I;16L", "I;16B")  # grey of 16 bits; Pillow reads 8 bits of other images
-BITS, HIGHEST = 258, (281, 341)  # tags of TIFF: bits a sample, largest sample
+# Tags of TIFF: bits a sample, largest sample, and what is 0, white (0) or black.
+BITS, HIGHEST, PHOTOMETRIC = 258, (281, 341), 262
 DARK = 1 << 14  # what stays below it comes out in the darkest quarter
 
 
@@ -34,6 +35,11 @@ def is_deep_png(image, content):
     return image.format == "PNG" and content[24:25] == b"\x10"
 
 
+def is_scaled(image):
+    """Whether a file is one that Pillow scales to 16 bits of the 32 that it keeps them in."""
+    return image.format == "PPM" and image.mode == "I"
+
+
 def samples(image, content):
     """Samples of 16 bits, uint16 (H, W) or (H, W, channels); None if the file has others.
 
@@ -42,6 +48,9 @@ def samples(image, content):
       content: The file it was read from.
     """
     if image.mode in DEEP_MODES:
+        values = np.asarray(image).astype(np.uint16)
+        return ~values if image.format == "TIFF" and image.tag_v2.get(PHOTOMETRIC) == 0 else values
+    if is_scaled(image):
         return np.asarray(image).astype(np.uint16)
     if is_deep_png(image, content):
         import tensorflow as tf
@@ -88,10 +97,20 @@ def depth(image, content):
     if bits == 16 and highest < DARK:
         what += f" that comes out dark (no value above {highest}; scale them to 65535)"
     seen = (colours(values) >> bits - 8).astype(np.uint8)
-    if values.ndim == 3 and values.shape[2] in (2, 4):
-        alpha = (values[..., -1:] >> 8).astype(np.uint8)
+    alpha = opacity(image, values)
+    if alpha is not None:
         seen = np.concatenate([seen.reshape(*values.shape[:2], -1), alpha], axis=2)
     return what, Image.fromarray(seen.squeeze(2) if seen.shape[2:] == (1,) else seen)
+
+
+def opacity(image, values):
+    """uint8 (H, W, 1) of samples that have it, or where one colour is transparent; else None."""
+    if values.ndim == 3 and values.shape[2] in (2, 4):
+        return (values[..., -1:] >> 8).astype(np.uint8)
+    if image.format == "PNG" and (clear := image.info.get("transparency")) is not None:
+        flat = values.reshape(*values.shape[:2], -1)
+        return np.uint8(255) * (flat != np.array(clear)).any(axis=2, keepdims=True)
+    return None
 
 
 def colours(values):

@@ -10,6 +10,7 @@ import io
 import json
 import os
 from pathlib import Path
+from urllib.parse import unquote
 
 import pandas as pd
 
@@ -92,6 +93,8 @@ def places(paths, root):
 
 
 def on_disk(path, root):
+    if path.startswith("file://"):
+        path = unquote(path.removeprefix("file://"))
     if "://" in path:
         rule = "must name files on this machine or in gs://; download these"
         raise InputError("column path", rule, path)
@@ -155,7 +158,7 @@ def check_values(table, wanted, file, label_case):
     if table.empty:
         raise InputError("--data", "must have rows below the header", str(file))
     for name in ("path", "label"):
-        empty = table[name].str.strip() == ""
+        empty = table[name].map(class_names.visible) == ""
         if empty.any():
             rule = f"must have path and {wanted['label']} in each row"
             raise InputError("--data", rule, f"row {empty.idxmax() + 1} of {file}")

@@ -328,3 +328,29 @@ def test_a_class_that_may_stand_for_no_label_is_said(photos, prepare):
         )
         assert said in notes
     assert not any("'cat'" in note for note in notes)
+
+
+def test_a_test_without_classes_leaves_the_validation_to_test_on(tmp_path, prepare):
+    """As competitions have it: the labels of their test images are not published."""
+    classes(tmp_path / "photos" / "train")
+    classes(tmp_path / "photos" / "val", count=2)
+    draw(*(tmp_path / "photos" / "test" / f"{i}.png" for i in range(3)))
+    written, left_out = prepare(tmp_path / "photos")
+    assert written["images"] == {"train": {"cat": 5, "dog": 5}, "test": {"cat": 2, "dog": 2}}
+    assert left_out == {f"test/{i}.png": "lies in no class folder" for i in range(3)}
+
+
+@pytest.mark.parametrize("names", [("train2017", "val2017"), ("seg_train", "seg_test", "seg_pred")])
+def test_what_is_named_like_splits_is_no_class(tmp_path, names):
+    rule = f"rename {names[0]} to train and |rename .* and {names[0]} to train"
+    with pytest.raises(InputError, match=rule):
+        folders.data_folder(DataConfig(data=str(classes(tmp_path / "photos", names))))
+    many = classes(tmp_path / "many", ("train station", "test tube", "bus", "car"))
+    assert len(folders.data_folder(DataConfig(data=str(many))).parts[0]) == 20
+
+
+def test_splits_one_folder_lower_are_named(tmp_path):
+    classes(tmp_path / "photos" / "images" / "train")
+    classes(tmp_path / "photos" / "images" / "val")
+    with pytest.raises(InputError, match=r"photos/images may be the one to name"):
+        folders.data_folder(DataConfig(data=str(tmp_path / "photos")))

@@ -92,6 +92,10 @@ SEEN = {
 }
 
 
+def pgm(values):
+    return b"P5 %d %d 4095\n" % values.shape[::-1] + values.astype(">u2").tobytes()
+
+
 HIDING = IMAGE.copy()
 HIDING.putalpha(Image.fromarray(np.tile(np.uint8([0, 255, 128]), (20, 10))))
 ON_WHITE = np.where(np.tile([0, 1, 1], 10)[:, np.newaxis], PIXELS, 255)
@@ -123,11 +127,30 @@ def test_a_transparent_colour_of_a_palette_or_of_grey():
         assert clear.any() and not clear.all()
 
 
+def test_a_transparent_colour_of_16_bits():
+    values = np.full((10, 12, 3), 40_000, np.uint16)
+    values[:, :6] = 513
+    for shown in (values, values[..., 0]):
+        png = deep_png(shown)
+        clear = chunk(b"tRNS", b"\x02\x01" * (3 if shown.ndim == 3 else 1))
+        stored, what = image_check.converted(png[:33] + clear + png[33:])
+        assert what.endswith("transparent parts, laid on white")
+        found = tf.io.decode_png(stored, channels=3).numpy()
+        assert (found[:, :6] == 255).all() and (found[:, 6:] == 156).all()
+
+
+def test_a_tiff_whose_zero_is_white():
+    values = PIXELS[..., 0].astype(np.uint16) << 8
+    stored = image_check.fitted(deep_tiff(values, (262, 0)))
+    np.testing.assert_array_equal(tf.io.decode_png(stored)[..., 0], 255 - PIXELS[..., 0])
+
+
 TWELVE = (PIXELS[..., 0].astype(np.uint16) << 4) + 3
 USED = {
     "PNG that says 12 bits": (deep_png(TWELVE, 12), "PNG of 12 bits"),
     "colours of 12 bits": (deep_png((PIXELS.astype(np.uint16) << 4) + 3, 12), "PNG of 12 bits"),
     "12 bits scaled to 16": (deep_png(TWELVE << 4, 12), "PNG of 16 bits"),
+    "PGM of 12 bits": (pgm(TWELVE), "PPM of 16 bits"),
     "TIFF that says 12 bits": (deep_tiff(TWELVE, (281, 4095)), "TIFF of 12 bits"),
 }
 
