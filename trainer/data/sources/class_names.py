@@ -32,6 +32,10 @@ def unified(files, label_case):
     """
     counts = files.label.value_counts()
     counts = counts.reindex(counts.index.union(files.clean_label.unique()), fill_value=0)
+    unseen = counts[[bool(name) and not visible(name) for name in counts.index]]
+    if len(unseen):
+        rule = "must have names of classes that can be seen; rename this one"
+        raise InputError("--data", rule, counted(unseen.rename(ascii)))
     names = {name: written(name, label_case) for name in counts.index}
     counts = counts.groupby(names).sum().drop("", errors="ignore")
     if label_case != "keep":

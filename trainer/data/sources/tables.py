@@ -18,7 +18,7 @@ from trainer import storage
 from trainer.data.sources import annotators, class_names
 from trainer.data.sources.files import from_files
 from trainer.data.sources.folders import more_folders
-from trainer.errors import InputError
+from trainer.errors import InputError, listed
 
 JSON_FILES = (".json", ".jsonl", ".ndjson")
 DELIMITERS = (",", ";", "\t", "|")
@@ -62,6 +62,8 @@ def table(settings):
     if test.any() and not (split == "test").any():
         print("note: images of split validation are tested on, as there are none of split test")
     trusted = flags(rows.trusted, TRUSTED).astype(bool)
+    if both := (trusted & test).sum():
+        print(f"note: {both} trusted images are tested on, and so are not in the probe")
     files = rows[["label", "clean_label", "annotator"]].assign(
         path=places(rows.path, os.path.dirname(settings.data)), trusted=trusted, test=test
     )
@@ -135,6 +137,9 @@ def read_rows(file, settings):
             flag = "" if name == "path" else f" (--{name}_column)"
             rule = f"must have a column {wanted[name]}{flag}; it has {shown or 'none'}"
             raise InputError("--data", rule, str(file))
+    unused = [name for at, name in enumerate(header) if name and at not in places.values()]
+    if unused:
+        print(f"note: these columns of {file.name} are not used: {listed(unused)}")
     columns = [name for name, at in places.items() if at is not None]
     taken = [[as_text(row[places[name]], wanted[name]) for name in columns] for row in rows]
     table = pd.DataFrame(taken, columns=columns, dtype="str")

@@ -354,3 +354,9 @@ def test_splits_one_folder_lower_are_named(tmp_path):
     classes(tmp_path / "photos" / "images" / "val")
     with pytest.raises(InputError, match=r"photos/images may be the one to name"):
         folders.data_folder(DataConfig(data=str(tmp_path / "photos")))
+
+
+def test_a_class_whose_name_nobody_sees(photos, prepare):
+    classes(photos, ("\u200b",))
+    with pytest.raises(InputError, match=r"names of classes that can be seen.*u200b' \(5\)"):
+        prepare(photos)

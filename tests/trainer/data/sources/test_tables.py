@@ -333,3 +333,20 @@ def test_labels_held_out_unseen_stay_noisy(root, tmp_path):
     assert not written["test_labels_are_clean"]
     written, _ = prepared(root, tmp_path, "t.csv", content.replace(b"noisy", b"clean"))
     assert written["test_labels_are_clean"]
+
+
+def test_columns_that_mean_nothing_are_said(root, tmp_path, capsys):
+    content = table_of("path,label,is_test,score", lambda i, *_: i % 2, lambda i, *_: i)
+    prepared(root, tmp_path, "t.csv", content)
+    assert "these columns of t.csv are not used: is_test, score\n" in capsys.readouterr().out
+
+
+def test_trusted_images_that_are_tested_on_are_said(root, tmp_path, capsys):
+    content = table_of(
+        "path,label,trusted,split",
+        lambda i, *_: int(i < 6),
+        lambda i, *_: "test" if i < 3 or i >= len(ROWS) - 3 else "train",
+    )
+    prepared(root, tmp_path, "t.csv", content)
+    said = "note: 3 trusted images are tested on, and so are not in the probe"
+    assert said in capsys.readouterr().out
