@@ -10,7 +10,6 @@ import os
 from pathlib import Path
 
 from trainer import __version__
-from trainer.errors import InputError
 
 ROOT = Path(__file__).parents[1]
 CONTENT = (
@@ -22,27 +21,13 @@ CONTENT = (
 
 
 def tag():
-    """Such as 0.1.0-3f2a9c01d4e5; 0.1.0-unknown where the code is not in its repository."""
-    if not in_repository():
-        return f"{__version__}-unknown"
+    """Such as 0.1.0-3f2a9c01d4e5."""
     content = hashlib.sha256()
     for pattern in CONTENT:
         for file in sorted(ROOT.glob(pattern)):
             content.update(f"{file.relative_to(ROOT)} {file.stat().st_size} ".encode())
             content.update(file.read_bytes())
     return f"{__version__}-{content.hexdigest()[:12]}"
-
-
-def in_repository():
-    """Whether all is there that goes into an image: an installed package lacks some of it."""
-    return all(any(ROOT.glob(pattern)) for pattern in CONTENT)
-
-
-def check():
-    """Raises InputError where the names would be those of images that nobody can build."""
-    if not in_repository():
-        rule = "must be named by code in its repository, where make build-images builds them; run"
-        raise InputError("images", f"{rule} this in a clone of it", str(ROOT))
 
 
 def name(kind):

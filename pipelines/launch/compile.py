@@ -5,7 +5,6 @@ from pathlib import Path
 from google.protobuf import json_format
 from kfp import compiler
 
-from components import images
 from pipelines import sweep, training, webvision
 from trainer.errors import InputError
 
@@ -28,7 +27,6 @@ def compile_pipeline(name, profile, path, defaults=None):
     Raises:
       InputError: The file cannot be written.
     """
-    images.check()
     if not str(path).endswith((".yaml", ".yml")):
         raise InputError("--output", "must be the name of a YAML file, such as a.yaml", str(path))
     try:

@@ -30,7 +30,6 @@ def runner(image_names, paths, gpus=None, shared_memory=""):
     Raises:
       InputError: There is no engine, not an image, or no GPU.
     """
-    images.check()
     try:
         client = docker.from_env()
         client.ping()

@@ -258,35 +258,6 @@ def inputs_of(pipeline, parameters):
     return source, config.changed(DataConfig(), outer | inner), parameters.get("noise", "none")
 
 
-def trainings(pipeline, parameters):
-    """The `TrainConfig` of each training of a pipeline."""
-    source, settings = inputs_of(pipeline, parameters)[0], parameters["settings"]
-    chosen = {name: parameters[name] for name in OWN if name in parameters}
-    runs = parameters.get("runs", [chosen])
-    own = [{name: run[name] for name in OWN if name in run} for run in runs]
-    return [config.resolve(source, **settings | each) for each in own]
-
-
-def resolved(pipeline, parameters, spec):
-    """What tells one run from another: the value of all parameters, given or not.
-
-    Args:
-      pipeline: Its name.
-      parameters: By name, after `with_file`.
-      spec: The compiled pipeline, as a dictionary.
-    """
-    definitions = spec["root"]["inputDefinitions"]["parameters"].items()
-    defaults = {name: d["defaultValue"] for name, d in definitions if "defaultValue" in d}
-    files = dataclasses.asdict(inputs_of(pipeline, parameters)[1])
-    several, settings = "runs" in parameters, {}
-    for run in trainings(pipeline, parameters):
-        prefix = f"{run.method}: " if several else ""
-        values = dataclasses.asdict(run).items()
-        settings |= {prefix + name: value for name, value in values if name not in OWN}
-    named = {name: value for name, value in files.items() if name not in NAMED}
-    return defaults | parameters | {"dataset_settings": named, "settings": settings}
-
-
 def named(parameter, values, config_class, others):
     """`values`, if its names are fields of a class, and none of `others`."""
     fields = [field.name for field in dataclasses.fields(config_class)]

@@ -29,8 +29,9 @@ from kfp.local import docker_task_handler, executor_input_utils, subprocess_task
 from pipelines.launch import docker_runner, ending
 from pipelines.launch.compile import PIPELINES
 from pipelines.launch.console import Console
+from pipelines.launch.identity import resolved, trainings
 from pipelines.launch.output_directory import STATES, OutputDirectory, default
-from pipelines.launch.parameters import absolute, inputs_of, resolved, trainings, with_file
+from pipelines.launch.parameters import absolute, inputs_of, with_file
 from pipelines.launch.progress import number_of_tasks
 from trainer import artifacts
 from trainer.data import inputs
@@ -74,9 +75,9 @@ def run(name, profile, parameters, output_dir=None, runner="subprocess", gpus=No
     pipeline = PIPELINES[name](local_profile)
     spec = json_format.MessageToDict(pipeline.pipeline_spec)
     parameters, paths = absolute(with_file(parameters, spec))
-    seen = inputs.check(*inputs_of(name, parameters), trainings(name, parameters))
+    seen = inputs.check(*inputs_of(name, parameters), trainings(parameters))
     kfp_runner = choose(runner, spec, paths, gpus, profile)
-    command = json.loads(json.dumps({"pipeline": name, **resolved(name, parameters, spec)}))
+    command = json.loads(json.dumps({"pipeline": name, **resolved(parameters)}))
     version = hashlib.sha256(json.dumps([spec, seen, runner], sort_keys=True).encode()).hexdigest()
     read = {flag: parameters.get(flag) for flag in inputs.READ}
     run = command, version, read, profile.cache
