@@ -83,6 +83,11 @@ WRONG = [
     ("trainer --experiment ieg_x", "--experiment: must be one of ieg_cifar10_uniform_0.2, "),
     ("trainer --audit_folds=1", "--audit_folds: must be 0, or 2 or more: "),
     ("trainer --audit_folds=2 --audit_fold=2", "--audit_fold: must be below --audit_folds, which"),
+    ("trainer --image_size=99999", "--image_size: must be 4096 or less. Received: 99999"),
+    (
+        "trainer --audit_folds=1500",
+        "--audit_folds: must be at most the number of training images, 1337;",
+    ),
     ("trainer --image_size=5", "--image_size: must be 0, or 8 or more pixels. Received: 5"),
     (
         "trainer --dataset=image_folder --data=none",
@@ -202,6 +207,19 @@ def test_a_run_in_the_directory_of_another_one(tmp_path):
     done = commands.run("trainer", f"--checkpoint_path={tmp_path}", cwd=tmp_path)
     assert_is_wrong(done, "--checkpoint_path: holds another run (dataset=digits_un")
     assert os.listdir(tmp_path) == ["run.json"]
+
+
+def test_another_way_to_write_the_same_run_is_no_other_run(tmp_path):
+    same = ["--checkpoint_path=a", "--max_iteration=1", "--method=supervised"]
+    run = [sys.executable, "-m", "trainer", *same]
+    for flags_given, status in (
+        ([], 0),
+        (["--seed=0", "--nojit_compile", "--dataset=digits_uniform_0.90"], 0),
+        (["--seed=1"], 2),
+    ):
+        done = subprocess.run([*run, *flags_given], cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == status, done.stderr
+    assert "holds another run (seed=0)" in done.stderr
 
 
 PARAMETERS = {

@@ -18,7 +18,7 @@ def jpeg(rng, height=60, width=80):
     return file.getvalue()
 
 
-def write_tfds(root, name, class_names, splits):
+def write_tfds(root, name, class_names, splits, make=jpeg):
     """Writes a set as TFDS keeps it; `splits` has the labels of each. Returns its directory."""
     rng, directory = np.random.default_rng(0), root / "tensorflow_datasets" / name / "2.0.0"
     directory.mkdir(parents=True)
@@ -40,7 +40,7 @@ def write_tfds(root, name, class_names, splits):
     writer.initialize_splits(list(splits))
     for split, labels in splits.items():
         examples = [
-            {"image": jpeg(rng, 60 + i % 9), "label": label} for i, label in enumerate(labels)
+            {"image": make(rng, 60 + i % 9), "label": label} for i, label in enumerate(labels)
         ]
         writer.add_examples({split: examples})
     writer.close_all()

@@ -7,6 +7,7 @@ The same command again resumes where it stopped.
 
 import dataclasses
 import json
+import os
 from pathlib import Path
 
 from absl import flags
@@ -97,7 +98,7 @@ def main(arguments):
     if mode == "train":
         configuration.check_probe(settings.method, files)
     if mode == "train" and not worker:
-        seen = check_before(place, dataset, noise, files)
+        seen = check_before(place, dataset, noise, files, settings)
     if worker:
         print(f"worker {worker} of {count}; worker 0 shows the progress and writes to {place}")
     with storage.mirrored(place) as (root, send):
@@ -118,7 +119,8 @@ def main(arguments):
             if root.is_dir() and not worker:
                 outputs.hold(root, "--checkpoint_path")
             given = command_line.given_data() | command_line.given_training()
-            check_same_run(root, given | ({"dataset": name} if dataset_flags.given() else {}))
+            given |= {"dataset": name} if dataset_flags.given() else {}
+            check_same_run(root, with_absolute_paths(given))
         if worker:
             return
         if mode == "audit":
@@ -135,11 +137,11 @@ def main(arguments):
     print(f"outputs: {place}")
 
 
-def check_before(place, dataset, noise, files):
+def check_before(place, dataset, noise, files, settings):
     """Raises InputError for what the run would find wrong later; returns a hash of its inputs."""
     from trainer.data import inputs
 
-    seen = inputs.check(dataset, files, noise)
+    seen = inputs.check(dataset, files, noise, [settings])
     if not storage.is_remote(place):
         read = {name: getattr(files, name) for name in inputs.READ}
         outputs.check_apart("--checkpoint_path", place, read)
@@ -149,6 +151,7 @@ def check_before(place, dataset, noise, files):
 def take_directory(root, dataset, files, settings, worker):
     """Makes `root` the directory of this run; InputError if it is that of another one."""
     run = {"dataset": dataset} | dataclasses.asdict(files) | dataclasses.asdict(settings)
+    run = with_absolute_paths(run)
     check_same_run(root, run)
     if worker:
         return
@@ -161,6 +164,16 @@ def check_same_run(root, settings):
     """Raises InputError where `root` is the directory of a run with other settings than these."""
     free = OF_MODE.get(MODE.value, ())
     outputs.check_same_run("--checkpoint_path", root, "run.json", settings, free)
+
+
+def with_absolute_paths(settings):
+    """The settings of a run, which are the same in whatever directory a command is given."""
+    local = {
+        field.name
+        for field in dataclasses.fields(DataSettings)
+        if field.metadata["path"] and not storage.is_remote(settings.get(field.name, ""))
+    }
+    return {k: os.path.abspath(v) if k in local and v else v for k, v in settings.items()}
 
 
 if __name__ == "__main__":

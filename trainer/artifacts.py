@@ -193,10 +193,14 @@ def read(path, kind):
         ) from None
     except (OSError, TypeError, ValueError) as error:
         raise InputError(kind, f"must have a readable {MANIFEST} ({error})", str(path)) from None
-    if (manifest.get("kind"), manifest.get("schema_version")) != (kind, SCHEMA_VERSION):
-        rule = f"must be of kind {kind}, schema version {SCHEMA_VERSION}"
-        received = f"{manifest.get('kind')}, version {manifest.get('schema_version')}, in {path}"
-        raise InputError(kind, rule, received)
+    found, version = manifest.get("kind"), manifest.get("schema_version")
+    if found != kind:
+        raise InputError(kind, f"must be of kind {kind}", f"{found}, in {path}")
+    if version != SCHEMA_VERSION:
+        maker = manifest.get("made_by", "another one")
+        rule = f"must be of schema version {SCHEMA_VERSION}; {maker} wrote it: run again with this"
+        rule += " version, in another directory"
+        raise InputError(kind, rule, f"version {version}, in {path}")
     for name, expected in manifest["files"].items():
         file = directory / name
         if name in FOR_EDITING.get(kind, ()):

@@ -59,6 +59,21 @@ def mirrored(path):
     upload(directory, path)
 
 
+def versions(path, argument="path"):
+    """(path, size, CRC32C) of a remote file, or of all files below a remote directory, in order.
+
+    Raises:
+      InputError: Nothing is there.
+    """
+    bucket, name = bucket_and_name(path)
+    with one_line(path):
+        file = client().bucket(bucket).get_blob(name.rstrip("/"), retry=retry()) if name else None
+        found = [file] if file else list(listing(path))
+    if not found:
+        raise InputError(argument, "must be a file or a directory there is", str(path))
+    return sorted((uri(blob), blob.size, blob.crc32c) for blob in found)
+
+
 def files(path):
     """Paths of all files below a remote directory, in order."""
     with one_line(path):

@@ -31,7 +31,7 @@ class OutputDirectory:
 
     Args:
       root: Its path.
-      command: The pipeline and its parameters: what a directory belongs to.
+      command: The pipeline and all its parameters, given or not: what a directory belongs to.
       version: Of code and data; a run resumes with the same only.
       read: Paths of its inputs, by the flag that names them.
       resume: Whether a run that was cut off resumes at all.

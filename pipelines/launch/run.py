@@ -30,6 +30,7 @@ from pipelines.launch import docker_runner, ending
 from pipelines.launch.checks import data_config
 from pipelines.launch.compile import PIPELINES, display_names
 from pipelines.launch.console import Console
+from pipelines.launch.identity import resolved, trainings
 from pipelines.launch.output_directory import STATES, OutputDirectory, default
 from pipelines.launch.paths import absolute
 from pipelines.launch.progress import number_of_tasks
@@ -71,7 +72,9 @@ def run(name, profile, parameters, output_dir=None, runner="subprocess", gpus=No
     pipeline = PIPELINES[name](local_profile)
     spec = json_format.MessageToDict(pipeline.pipeline_spec)
     parameters, paths = absolute(parameters)
-    seen = inputs.check(parameters["dataset"], data_config(parameters), parameters["noise"])
+    seen = inputs.check(
+        parameters["dataset"], data_config(parameters), parameters["noise"], trainings(parameters)
+    )
     kfp_runner = choose(runner, spec, paths, gpus, profile)
     directory = claim(name, parameters, [spec, seen, runner], output_dir, resume=profile.cache)
     end_left_behind(directory.tasks, runner)
@@ -92,7 +95,7 @@ def claim(name, parameters, made_of, output_dir, resume):
       resume: Whether a run that was cut off resumes at all.
     """
     identity = {
-        "command": json.loads(json.dumps({"pipeline": name, **parameters})),
+        "command": json.loads(json.dumps({"pipeline": name, **resolved(parameters)})),
         "version": hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest(),
         "read": {flag: parameters.get(flag) for flag in inputs.READ},
         "resume": resume,

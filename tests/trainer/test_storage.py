@@ -17,7 +17,7 @@ from PIL import Image
 
 from tests.webvision_files import write_probe, write_tfds
 from trainer import storage
-from trainer.data import records
+from trainer.data import inputs, records
 from trainer.data.sources import folders, webvision
 from trainer.errors import InputError, RemoteError
 from trainer.settings.data import DataSettings
@@ -46,6 +46,29 @@ def test_a_folder_in_storage(folder, tmp_path):
     found = folders.data_folder(by_beam)
     assert found.parts[0].path.str.startswith("gs://photos/own set/class ").sum() == 40
     assert found.parts[0].label.value_counts().to_dict() == {"class 0": 20, "class 1": 20}
+
+
+def test_a_look_at_what_is_in_storage(folder, tmp_path):
+    storage.upload(folder, "gs://photos/looked at")
+    (tmp_path / "table").mkdir()
+    (tmp_path / "table" / "a.csv").write_text("path,label")
+    storage.upload(tmp_path / "table", "gs://photos/table")
+    first = inputs.check("image_folder", DataSettings(data="gs://photos/looked at"))
+    assert inputs.check("image_folder", DataSettings(data="gs://photos/looked at")) == first
+    (tmp_path / "table" / "0.csv").write_text("other")
+    storage.upload(tmp_path / "table", "gs://photos/looked at/class 0")
+    assert inputs.check("image_folder", DataSettings(data="gs://photos/looked at")) != first
+    csv_file = inputs.check("csv", DataSettings(data="gs://photos/table/a.csv"))
+    assert csv_file != inputs.check("csv", DataSettings(data="gs://photos/looked at/class 0/a.csv"))
+    for dataset, settings, rule in (
+        ("image_folder", {"data": "gs://photos/none"}, "--data: must be a file or a directory th"),
+        ("csv", {"data": "gs://photos/table"}, "--data: must be a table; --dataset=image_folder"),
+        ("image_folder", {"data": "gs://photos/table/a.csv"}, "--data: must be a directory with"),
+        ("csv", {"data": "gs://photos/table/a.csv", "test": "gs://photos/no"}, "--test: must be"),
+        ("csv", {"data": "gs://no bucket/a.csv"}, "path in storage: must exist"),
+    ):
+        with pytest.raises(InputError, match=rule):
+            inputs.check(dataset, DataSettings(**settings))
 
 
 def test_what_is_passed_over_in_storage(folder, tmp_path):

@@ -3,6 +3,7 @@
 import numpy as np
 
 from trainer.data.streams import Stream
+from trainer.errors import InputError
 
 
 def fold_of(ids, config):
@@ -14,5 +15,13 @@ def fold_of(ids, config):
     """
     if not config.audit_folds:
         return np.full(len(ids), -2)
+    check_folds(config, len(ids))
     rng = np.random.default_rng((config.seed, Stream.FOLDS))
     return rng.permutation(len(ids)) % config.audit_folds
+
+
+def check_folds(config, examples):
+    """Raises InputError unless each fold has one of this number of examples."""
+    if config.audit_folds > examples:
+        rule = f"must be at most the number of training images, {examples}; 3 to 10 are usual"
+        raise InputError("--audit_folds", rule, config.audit_folds)

@@ -16,6 +16,7 @@ import trainer
 from trainer import storage
 from trainer.data import sources
 from trainer.errors import InputError
+from trainer.settings.data import WEBVISION_RELEASE
 
 DIRECTORIES = ("trusted", "test")
 APART = (
@@ -24,25 +25,30 @@ APART = (
     ("test", "trusted", "must hold images to test on that are not trained on"),
 )
 READ = ("data", "trusted", "test", "noise_file", "imagenet_val")
+MOST_PUBLISHED = 10**9  # images; of published sets the number is not known before they are read
+VIEWS, CHANNELS, FLOAT = 2, 3, 4  # bytes that a batch takes for each pixel: what networks see
+FOR_FOLDERS = "--dataset=image_folder takes a directory"
 
 
-def check(dataset, settings, noise="none"):
+def check(dataset, settings, noise="none", trainings=()):
     """Raises InputError for what a preparation and the steps after it would refuse.
 
     Args:
       dataset: Name of the source.
       settings: `trainer.settings.data.DataSettings`.
       noise: One of `trainer.settings.data.NOISES`.
+      trainings: The `trainer.settings.training.TrainSettings` of each training.
 
     Returns:
-      A hash of this code, and of paths, sizes and times of all files; "" where some are remote.
+      A hash of this code, and of paths, sizes and times of all files; of remote files of paths,
+      sizes and checksums.
     """
     check_paths(dataset, settings)
     files = [file for file in (getattr(settings, name) for name in READ) if file]
-    if any(map(storage.is_remote, files)):
-        return ""
-    if not sources.kind(dataset).counted_at_once:
-        return fingerprint(files)
+    remote = check_remote(dataset, settings)
+    if remote or not sources.kind(dataset).counted_at_once:
+        check_trainings(trainings, MOST_PUBLISHED)
+        return fingerprint([file for file in files if not storage.is_remote(file)], remote)
     if settings.trusted and os.path.isdir(settings.data):
         from trainer.data.sources import folders
 
@@ -54,7 +60,9 @@ def check(dataset, settings, noise="none"):
         if settings.trusted:
             check_trusted(source, settings)
         check_noise_file(dataset, source, settings, noise)
-        check_probe(source, settings)
+        clean = true_labels(source)
+        kept = check_probe(source, clean, settings)
+    check_trainings(trainings, len(clean) - kept)
     paths = [path for split in source.paths.values() for path in split]
     return fingerprint([*files, *paths])
 
@@ -75,12 +83,51 @@ def check_paths(dataset, settings):
         ):
             rule = "must be a file"
             if name == "data" and os.path.isdir(path):
-                rule = "must be a table; --dataset=image_folder takes a directory"
+                rule = "must be a table; " + FOR_FOLDERS
             raise InputError(f"--{name}", rule, path)
     for name, other, rule in APART:
         path, taken = getattr(settings, name), getattr(settings, other)
         if path and taken and os.path.realpath(path) == os.path.realpath(taken):
             raise InputError(f"--{name}", f"{rule}; it is the same as --{other}", path)
+
+
+def check_remote(dataset, settings):
+    """What `trainer.storage.versions` says of all paths in storage.
+
+    Raises:
+      InputError: Nothing is there, or a folder in place of a file, or the other way round.
+    """
+    found = []
+    for name in READ:
+        path = getattr(settings, name)
+        if not storage.is_remote(path):
+            continue
+        if path == WEBVISION_RELEASE:  # it has had two names, and does not change
+            found.append((path, 0, ""))
+            continue
+        versions = storage.versions(path, f"--{name}")
+        is_file = [place for place, _, _ in versions] == [path.rstrip("/")]
+        if is_file and (name in DIRECTORIES or (name, dataset) == ("data", "image_folder")):
+            raise InputError(f"--{name}", "must be a directory with one for each class", path)
+        if not is_file and (name, dataset) == ("data", "csv"):
+            raise InputError("--data", "must be a table; " + FOR_FOLDERS, path)
+        found += versions
+    return found
+
+
+def check_trainings(trainings, examples):
+    """Raises InputError for what cannot be trained with this number of examples, or here."""
+    from trainer.data import folds
+
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    for training in trainings:
+        folds.check_folds(training, examples)
+        batch, side = min(training.batch_size, examples), training.image_size
+        needed = batch * side**2 * VIEWS * CHANNELS * FLOAT
+        if needed > memory:
+            rule = f"makes a batch of {batch} take {needed >> 30} GiB and more, of {memory >> 30}"
+            rule += " here; a smaller one, or a smaller --batch_size, needs less"
+            raise InputError("--image_size", rule, side)
 
 
 def counted(dataset, settings):
@@ -119,17 +166,27 @@ def check_noise_file(dataset, source, settings, noise):
         noise_models.asymmetric_map({"source": dataset, "class_names": names}, settings.noise_file)
 
 
-def check_probe(source, settings):
-    """Raises InputError unless the probe can be taken from the trusted examples."""
+def check_probe(source, clean, settings):
+    """Raises InputError unless the probe can be taken from the trusted examples.
+
+    Args:
+      source: `trainer.data.sources.source.Source`.
+      clean: `true_labels` of it.
+      settings: `trainer.settings.data.DataSettings`.
+
+    Returns:
+      How many examples are kept from training on their labels as given.
+    """
     from trainer.data import probe
 
-    names, clean = list(source.class_names), true_labels(source)
+    names = list(source.class_names)
     trusted = np.flatnonzero(clean >= 0) if source.trusted_ids is None else source.trusted_ids
     per_class = settings.probe_per_class
     if settings.probe_dataset_hold_ratio:
         sizes = {"num_examples": {"train": len(clean)}, "class_names": names}
         per_class = probe.share_of_each_class(settings.probe_dataset_hold_ratio, sizes)
     probe.choose(clean[trusted], names, per_class, np.random.default_rng(0))
+    return len(names) * per_class if source.trusted_ids is None else len(trusted)
 
 
 def true_labels(source):
@@ -141,14 +198,15 @@ def true_labels(source):
     return np.full(len(source.splits["train"]), -1)
 
 
-def fingerprint(paths):
+def fingerprint(paths, remote=()):
     """A hash of the paths, sizes and times of files, and of all files in directories.
 
-    This code goes in as well.
+    This code goes in as well, and what `check_remote` has found.
     """
     content = hashlib.sha256()
     for source in sorted(Path(trainer.__file__).parent.rglob("*.py")):
         content.update(source.read_bytes())
+    content.update(repr(remote).encode())
     for path in sorted(map(str, paths)):
         for file in sorted(Path(path).rglob("*")) if os.path.isdir(path) else [path]:
             found = os.stat(file) if os.path.exists(file) else os.lstat(file)

@@ -1,12 +1,18 @@
-"""EXIF orientation of JPEG files in operations of TensorFlow, for a graph that has nothing else."""
+"""Files as people see them in operations of TensorFlow, for a graph that has nothing else.
+
+JPEG is turned by its EXIF, and PNG laid on white where it is transparent.
+"""
 
 import tensorflow as tf
 
 TAG, EXIF, START_OF_SCAN = 0x0112, b"Exif\0\0", 0xDA
 
 
-def upright(encoded):
-    """A file as it is, or a PNG file that shows the same upright if EXIF says to turn it.
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def as_seen(encoded):
+    """A file as it is, or a PNG file of what people see in it, if TensorFlow sees otherwise.
 
     Args:
       encoded: string scalar, the content of an image file.
@@ -19,7 +25,24 @@ def upright(encoded):
     def turned():
         return tf.io.encode_png(turn(tf.io.decode_jpeg(encoded), orientation), compression=1)
 
-    return tf.cond(orientation > 1, turned, lambda: encoded)
+    is_png = tf.strings.substr(encoded, 0, len(PNG)) == PNG
+    flat = tf.cond(is_png, lambda: on_white(encoded), lambda: encoded)
+    return tf.cond(orientation > 1, turned, lambda: flat)
+
+
+def on_white(encoded):
+    """A PNG file as it is, or if it is transparent, one that shows it on white."""
+    pixels = tf.io.decode_png(encoded)  # with more channels it would make up the transparency
+    last = tf.shape(pixels)[2] - 1
+
+    def laid():
+        colour, alpha = (
+            tf.cast(part, tf.float32) for part in (pixels[..., :last], pixels[..., last:])
+        )
+        seen = tf.round((colour * alpha + 255 * (255 - alpha)) / 255)
+        return tf.io.encode_png(tf.cast(seen, tf.uint8), compression=1)
+
+    return tf.cond(last % 2 == 1, laid, lambda: encoded)
 
 
 def turn(image, orientation):

@@ -122,6 +122,12 @@ def split_for_calibration(probe_ids, config, num_classes):
     return probe_ids[:kept], probe_ids[kept:]
 
 
+def learned_from(per_class, method):
+    """Trusted examples of each class that training learns from, of `per_class` in the probe."""
+    used = method.uses_probe and method.probe_size(method.config)
+    return per_class - method.config.calibration_per_class if used else 0
+
+
 def held_out(path, dataset, method):
     """Trusted ids that training has not used, as many of each class, int64.
 
@@ -132,7 +138,7 @@ def held_out(path, dataset, method):
     """
     probe_ids, _, split = read_split(path, dataset)
     C = len(dataset["class_names"])
-    kept = split_for_calibration(probe_ids, method.config, C)[1] if method.uses_probe else probe_ids
+    kept = probe_ids[learned_from(split["per_class"], method) * C :]
     return np.concatenate([kept, read_spare(path, split)[: split.get("spare_per_class", 0) * C]])
 
 

@@ -80,7 +80,7 @@ def write_dataset(directory, source_name, source, settings):
     write_rows(directory / "converted.csv", ("path", "from"), source.converted)
     found = summary.count_data(source, {split: labels for split, (labels, _) in written.items()})
     found |= source.facts | write_duplicates(directory, source.duplicates)
-    if source.paths:
+    if source.paths or source.converted:
         place = directory.with_name(directory.name.removesuffix(".partial"))  # where it will be
         print("\n".join(f"note: {line}" for line in summary.lines(found, place)))
     return artifacts.finish(

@@ -77,6 +77,7 @@ def noisy_dataset(name, noise=None, ratio=None):
         ):
             if given not in (None, named):
                 raise InputError(flag, f"contradicts --dataset={name}; give one of them", given)
+        name = f"{dataset}_{named_noise}_{named_ratio:g}"
         return NoisyDataset(name, dataset, named_noise, named_ratio)
     noise = noise or "none"
     if noise == "none":

@@ -3,8 +3,9 @@
 <exported_model>/
   saved_model/     needs TensorFlow alone; image_bytes string (B,), JPEG or PNG, to probabilities
                    float32 (B, C), class string (B,) and confidence (B,), its probability; JPEG is
-                   turned as its EXIF says
-  model.keras      the network with averaged weights, without preprocessing and calibration
+                   turned as its EXIF says, transparent PNG laid on white
+  model.keras      the network with averaged weights, of Keras's own layers: from images in [-1, 1]
+                   to logits, without preprocessing and calibration
   model_card.md    what it was made from and what it can do
   manifest.json    class_names, temperature, accuracy, calibration before and after
 """
@@ -12,12 +13,14 @@
 from pathlib import Path
 
 import jinja2
+import keras
 import tensorflow as tf
 from scipy.special import softmax
 
 from trainer import artifacts
 from trainer.data import orientation, probe, records, views
 from trainer.evaluation import calibration, predictions
+from trainer.networks.batch_norm import FusedBatchNorm
 from trainer.training import fit
 
 CARD = Path(__file__).with_name("model_card.md.jinja")
@@ -42,7 +45,7 @@ class Served(tf.Module):
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "image_bytes")])
     def __call__(self, image_bytes):
         with tf.device("CPU"):
-            files = tf.map_fn(orientation.upright, image_bytes)
+            files = tf.map_fn(orientation.as_seen, image_bytes)
             images = views.as_tested(files, self.shape, self.side)
         p = tf.nn.softmax(self.network(images, training=False) / self.temperature)
         best = tf.argmax(p, axis=1)
@@ -75,8 +78,9 @@ def export(dataset_path, probe_split_path, checkpoints_path, output_path):
     with artifacts.writing(output_path) as directory:
         served = Served(network, names, shape, side, temperature)
         tf.saved_model.save(served, str(directory / "saved_model"), signatures=served.__call__)
-        network.save(directory / "model.keras")
-        (directory / "model_card.md").write_text(card(dataset, run, facts))
+        of_keras_alone(network).save(directory / "model.keras")
+        learned = probe.learned_from(run["probe_per_class"], method)
+        (directory / "model_card.md").write_text(card(dataset, run, facts, learned))
         parents = {m["kind"]: m for m in (dataset, split, run)}
         return artifacts.finish(directory, artifacts.EXPORTED_MODEL, parents, **facts)
 
@@ -111,7 +115,32 @@ def calibrated(dataset_path, method, held_out):
     }
 
 
-def card(dataset, run, facts):
-    """What a user of the model should know, as Markdown."""
+def of_keras_alone(network):
+    """The same network of layers that Keras has itself, so that it loads without this package."""
+
+    def own(layer):
+        config = layer.get_config()
+        if isinstance(layer, FusedBatchNorm):
+            kept = {name: config[name] for name in ("name", "momentum", "epsilon")}
+            return keras.layers.BatchNormalization(**kept, dtype="float32")
+        free = {name: None for name in config if name.endswith("_regularizer")}
+        return layer.__class__.from_config(config | free)
+
+    copy = keras.models.clone_model(network, clone_function=own)
+    for layer, original in zip(copy.layers, network.layers, strict=True):
+        layer.set_weights(original.get_weights())
+    return copy
+
+
+def card(dataset, run, facts, learned):
+    """What a user of the model should know, as Markdown.
+
+    Args:
+      dataset: Manifest of the prepared dataset.
+      run: Manifest of the checkpoints.
+      facts: Of the manifest of the exported model.
+      learned: Trusted images of each class that training has learned from.
+    """
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True)
-    return environment.from_string(CARD.read_text()).render(dataset=dataset, run=run, facts=facts)
+    facts = {"dataset": dataset, "run": run, "facts": facts, "learned": learned}
+    return environment.from_string(CARD.read_text()).render(facts)

@@ -98,6 +98,7 @@ class ViewSettings:
         "side in pixels of the crops that the network sees; 0: images of one size up to 64 whole,"
         " others in crops of 224",
         low=0,
+        high=4096,
         rule=crop_rule,
         short=True,
     )

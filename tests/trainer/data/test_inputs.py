@@ -10,6 +10,7 @@ from tests.image_files import write_images
 from trainer.data import inputs
 from trainer.errors import InputError
 from trainer.settings.data import DataSettings
+from trainer.settings.training import TrainSettings
 
 
 @pytest.fixture
@@ -71,13 +72,33 @@ def test_a_probe_that_is_too_large(photos, tmp_path):
     inputs.check(dataset, DataSettings(**folder, probe_per_class=2))
 
 
-def test_thousands_take_less_than_five_seconds_and_are_not_read(tmp_path):
-    for number in range(2_000):
-        file = tmp_path / "photos" / f"{number % 4}" / f"{number}.jpg"
+def test_more_folds_than_images(photos):
+    settings = DataSettings(data=str(photos), probe_per_class=0)
+    rule = "--audit_folds: must be at most the number of training images, 16; .* Received: 17"
+    with pytest.raises(InputError, match=rule):
+        inputs.check("image_folder", settings, "none", [TrainSettings(audit_folds=17)])
+    inputs.check("image_folder", settings, "none", [TrainSettings(audit_folds=16)])
+
+
+def test_views_larger_than_the_memory(tmp_path):
+    settings = DataSettings(data=str(empty_files(tmp_path, 4_000)), probe_per_class=0)
+    with pytest.raises(InputError, match="--image_size: makes a batch of 3200 take 1200 GiB and"):
+        large = TrainSettings(image_size=4096, batch_size=9_999)
+        inputs.check("image_folder", settings, "none", [TrainSettings(), large])
+
+
+def empty_files(root, count):
+    for number in range(count):
+        file = root / "photos" / f"{number % 4}" / f"{number}.jpg"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.touch()
+    return root / "photos"
+
+
+def test_thousands_take_less_than_five_seconds_and_are_not_read(tmp_path):
+    photos = empty_files(tmp_path, 2_000)
     started = time.monotonic()
-    inputs.check("image_folder", DataSettings(data=str(tmp_path / "photos"), probe_per_class=0))
+    inputs.check("image_folder", DataSettings(data=str(photos), probe_per_class=0))
     assert time.monotonic() - started < 5
 
 

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import subprocess
 import sys
 
@@ -16,13 +17,15 @@ from tests.image_files import write_images
 from trainer import artifacts
 from trainer.data import probe, records
 from trainer.data.noise import injection
+from trainer.data.sources import image_check
 from trainer.errors import InputError
 from trainer.evaluation import predictions
+from trainer.networks import NETWORKS
 from trainer.serving import export, predict
 from trainer.settings.data import DataSettings
 from trainer.training import configuration, fit
 
-FRESH = """
+WITHOUT_US = """
 import json, sys
 
 class NoneOfOurs:
@@ -32,6 +35,8 @@ class NoneOfOurs:
 
 sys.meta_path.insert(0, NoneOfOurs())
 import numpy as np
+"""
+FRESH = """
 import tensorflow as tf
 model = tf.saved_model.load(sys.argv[1])
 served = model.signatures["serving_default"]
@@ -39,6 +44,12 @@ files = [open(name, "rb").read() for name in sys.argv[3:]]
 found = served(image_bytes=tf.constant(files))
 np.save(sys.argv[2], found["probabilities"].numpy())
 print(json.dumps([name.decode() for name in found["class"].numpy()]))
+"""
+KERAS_ALONE = """
+import keras
+network = keras.saving.load_model(sys.argv[1])
+np.save(sys.argv[2], network(np.load(sys.argv[3]), training=False))
+print(network.losses)
 """
 
 
@@ -51,10 +62,16 @@ def exported(supervised_run, digits, probe_split):
 
 def in_a_fresh_process(model, files, tmp_path):
     """Probabilities and classes."""
-    command = [sys.executable, "-c", FRESH, model / "saved_model", tmp_path / "p.npy", *files]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    said = without_us(FRESH, model / "saved_model", tmp_path / "p.npy", *files, cwd=tmp_path)
+    return np.load(tmp_path / "p.npy"), json.loads(said)
+
+
+def without_us(code, *arguments, cwd):
+    """What a process prints that cannot import this package."""
+    command = [sys.executable, "-c", WITHOUT_US + code, *arguments]
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    return np.load(tmp_path / "p.npy"), json.loads(done.stdout)
+    return done.stdout
 
 
 def write_files(dataset, folder, suffix):
@@ -126,7 +143,74 @@ def test_the_network_alone(exported, supervised_run):
     assert all((x == y).all() for x, y in zip(a, b, strict=True))
 
 
-@pytest.mark.slow
+def test_keras_alone_loads_the_network(exported, supervised_run, tmp_path):
+    images = np.random.default_rng(0).uniform(-1, 1, (9, 8, 8, 1)).astype(np.float32)
+    np.save(tmp_path / "images.npy", images)
+    paths = exported / "model.keras", tmp_path / "z.npy", tmp_path / "images.npy"
+    assert without_us(KERAS_ALONE, *paths, cwd=tmp_path) == "[]\n"
+    method, _ = fit.restore(supervised_run / "checkpoints")
+    expected = fit.averaged_network(method)(images, training=False)
+    np.testing.assert_allclose(np.load(tmp_path / "z.npy"), expected, atol=1e-6, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_each_network_answers_the_same_in_keras_alone(name):
+    keras.utils.set_random_seed(0)
+    network = NETWORKS[name].build((32, 32, 3), 5)
+    images = np.random.default_rng(0).uniform(-1, 1, (2, 32, 32, 3)).astype(np.float32)
+    network(images, training=True)  # moves the statistics
+    copy = export.of_keras_alone(network)
+    assert {type(layer).__module__.split(".")[0] for layer in copy.layers} == {"keras"}
+    assert not copy.losses and network.losses
+    expected = network(images, training=False)
+    np.testing.assert_allclose(copy(images, training=False), expected, atol=1e-6, rtol=1e-5)
+
+
+def test_the_graph_lays_transparent_images_on_white(exported, tmp_path):
+    """Also those of a palette; what colour is hidden makes no difference."""
+    alpha = np.tile(np.uint8([0, 255, 255, 90]), (8, 2))
+    shown = Image.fromarray(np.where(alpha > 0, 40, 0).astype(np.uint8)).convert("RGB")
+    hidden = Image.fromarray(np.where(alpha > 0, 40, 250).astype(np.uint8)).convert("RGB")
+    white = Image.composite(shown, Image.new("RGB", (8, 8), "white"), Image.fromarray(alpha))
+    images = {"seen": white}
+    for name, image in (("shown", shown), ("hidden", hidden)):
+        image.putalpha(Image.fromarray(alpha))
+        images[name] = image
+    palette = Image.fromarray(np.tile(np.uint8([0, 1]), (8, 4)), "P")
+    palette.putpalette([9, 9, 9, 40, 40, 40])
+    palette.save(tmp_path / "clear.png", transparency=0)
+    palette.putpalette([255, 255, 255, 40, 40, 40])
+    palette.save(tmp_path / "on white.png")
+    for name, image in images.items():
+        image.save(tmp_path / f"{name}.png")
+    names = (*images, "clear", "on white")
+    found, _ = in_a_fresh_process(exported, [tmp_path / f"{n}.png" for n in names], tmp_path)
+    np.testing.assert_allclose(found[1:3], found[[0, 0]], atol=0.01)
+    np.testing.assert_allclose(found[3], found[4], atol=1e-5)
+    assert np.abs(found[0] - found[3]).max() > 0.01
+    rows = image_check.fitted((tmp_path / "hidden.png").read_bytes())
+    (tmp_path / "prepared.png").write_bytes(rows)
+    both, _ = in_a_fresh_process(exported, [tmp_path / "prepared.png"], tmp_path)
+    np.testing.assert_allclose(both[0], found[2], atol=0.01)
+
+
+def test_the_card_says_which_trusted_images_were_learned_from(trained, digits, probe_split):
+    said = {}
+    for name, settings in {
+        "no": {"method": "robust", "trusted_fraction": 0.0},
+        "yes": {"method": "robust", "calibration_per_class": 3},
+        "supervised": {"method": "supervised"},
+    }.items():
+        root = trained(**settings, max_iteration=2, eval_freq=2)
+        export.export(digits, probe_split, root / "checkpoints", root / "exported")
+        card = (root / "exported" / "model_card.md").read_text()
+        (said[name],) = re.findall(r"\* (\d+ trusted images of each class.*)", card)
+        assert "fitted on" in card
+    assert said["no"] == "10 trusted images of each class, which training did not learn from."
+    assert said["yes"] == "7 trusted images of each class, which training learned from as well."
+    assert said["supervised"] == said["no"]
+
+
 def test_calibration_uses_what_training_has_not_seen(trained, digits, probe_split, tmp_path):
     counts = {}
     for name, settings in {

@@ -11,6 +11,12 @@ NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]{1,3})?", re.IG
 BETWEEN_WORDS = re.compile(r"(?<=\w)[\s_-]+(?=\w)")
 # What programs write for a value that is not there; in a table they are no classes.
 NO_VALUE = ("nan", "NaN", "-nan", "<NA>", "NaT", "N/A", "n/a", "#N/A", "NULL", "null", "None")
+NO_VALUE += ("#REF!", "#VALUE!", "#NAME?", "#DIV/0!", "#NULL!", "#NUM!")
+# What people write for it, and for classes as well.
+MAY_BE_NO_VALUE = {
+    *("na", "n/a", "#n/a", "<na>", "nan", "-nan", "nat", "null", "none", "nil", "-", "--", "?"),
+    *("unknown", "undefined", "missing", "unlabeled", "unlabelled", "no label", "not labeled"),
+}
 SHOWN = 3  # groups of names in a message
 
 
@@ -26,6 +32,10 @@ def unified(files, label_case):
     """
     counts = files.label.value_counts()
     counts = counts.reindex(counts.index.union(files.clean_label.unique()), fill_value=0)
+    unseen = counts[[bool(name) and not visible(name) for name in counts.index]]
+    if len(unseen):
+        rule = "must have names of classes that can be seen; rename this one"
+        raise InputError("--data", rule, counted(unseen.rename(ascii)))
     names = {name: written(name, label_case) for name in counts.index}
     counts = counts.groupby(names).sum().drop("", errors="ignore")
     if label_case != "keep":
@@ -48,14 +58,19 @@ def written(name, label_case):
     return whole[1] if whole and label_case != "keep" else name
 
 
+def visible(text):
+    """Without spaces around it, and characters that nobody sees, such as a zero-width space."""
+    return "".join(c for c in text if unicodedata.category(c) != "Cf").strip()
+
+
 def look(name):
     """The same for names that differ in case, in how words are joined or in writing a number.
 
-    Characters that nobody sees, such as a zero-width space, make no difference either.
+    What is not `visible` makes no difference either.
     """
     if NUMBER.fullmatch(name):
         return str(Decimal(name).normalize())
-    name = "".join(c for c in name if unicodedata.category(c) != "Cf")
+    name = visible(name)
     return BETWEEN_WORDS.sub(" ", unicodedata.normalize("NFKC", name)).casefold()
 
 
@@ -66,6 +81,16 @@ def need_keeping(names):
         or any(name in NO_VALUE for name in names)
         or any(written(name, "fail") != name for name in names)
     )
+
+
+def doubtful(counts):
+    """A note for each name that may stand for no label, of counts by name."""
+    return [
+        f"'{name}' is taken for a class of {count} images; if it stands for no label, leave these"
+        " out"
+        for name, count in counts.items()
+        if look(name) in MAY_BE_NO_VALUE
+    ]
 
 
 def counted(names):

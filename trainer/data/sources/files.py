@@ -35,7 +35,8 @@ def from_files(parts, settings, noisy_test=False, left_out=(), facts=None):
     given = files.label[~files.test & ~files.trusted]
     names = class_names.natural_order(given.unique())
     if len(names) < 2:
-        rule = f"must have images of two classes or more; it has {len(given)} of {len(names)}"
+        rule = "must have images of two classes or more to train on; it has"
+        rule += f" {len(given)}, of {listed(names) or 'none'}"
         raise InputError("--data", rule, settings.data)
     files["label"] = class_numbers(files, "label", names)
     files["clean_label"] = class_numbers(files, "clean_label", names)
@@ -51,6 +52,8 @@ def from_files(parts, settings, noisy_test=False, left_out=(), facts=None):
         files, again = without_repeated_images(files)
         repeated += again
     check_trained(every, files, names, settings)
+    counts = dict(zip(names, files.label.value_counts().reindex(range(len(names)), fill_value=0)))
+    notes = (*notes, *class_names.doubtful(counts))
     train, test, changed = files[~files.test], files[files.test], files[files.converted != ""]
     known = test.clean_label >= 0
     trusted, clean = np.flatnonzero(train.trusted), train.clean_label.to_numpy(np.int32)

@@ -5,6 +5,7 @@ the class. What systems hide or leave behind is passed over, links are followed.
 """
 
 import os
+import re
 import unicodedata
 from dataclasses import dataclass, field, replace
 
@@ -112,19 +113,49 @@ def data_folder(settings):
     """What `settings.data` holds, <class>/... or train/<class>/... and test or val beside it."""
     found, root = Found(), directory("--data", settings.data, settings)
     rows = files_below(root, "--data", settings, found.notes)
+    rows = with_splits_first(rows, root, found.notes)
     tops = sorted({names[0] for names, _, reason in rows if names[1:] and not reason})
     splits = {name: SPLITS[name.casefold()] for name in tops if name.casefold() in SPLITS}
     if not splits:
+        check_like_splits(root, tops)
         labelled = found.add(rows, 0, root)
         check_classes(root, tops, rows, labelled)
         return found
     check_splits(root, tops, splits)
-    tested = {"test", "val"} if "test" not in splits.values() and not settings.test else {"test"}
+    labelled = {splits.get(names[0]) for names, _, reason in rows if names[2:] and not reason}
+    tested = {"test", "val"} if "test" not in labelled and not settings.test else {"test"}
     for name, split in splits.items():
         add_split(found, root, name, split, tested, [row for row in rows if row[0][0] == name])
     others = [row for row in rows if row[0][0] not in splits]
     found.left_out += [(path, reason or NO_CLASS) for _, path, reason in others]
     return found
+
+
+def with_splits_first(rows, root, notes):
+    """Rows of <class>/<split>/... as those of <split>/<class>/..., others as they are.
+
+    Raises:
+      InputError: Some images lie in such splits, others beside them.
+    """
+    images = [names for names, _, reason in rows if names[1:] and not reason]
+    inner = [names for names in images if names[2:] and names[1].casefold() in SPLITS]
+    found = {SPLITS[names[1].casefold()] for names in inner}
+    everywhere = {names[0] for names in inner} == {names[0] for names in images}
+    several = len({names[0] for names in images}) > 1
+    if not several or not found - {"train"} or not ("train" in found or everywhere):
+        return rows
+    if len(inner) < len(images):
+        outside = min({*images} - {*inner})
+        rule = "must hold splits in all class folders or in none; move images to train/<class>"
+        received = f"{'/'.join(inner[0][:2])} beside {'/'.join(outside)} in {root}"
+        raise InputError("--data", f"{rule} and test/<class>", received)
+    notes.append(f"{root}: {' and '.join(sorted(found))} in class folders are taken for splits")
+    return [
+        ((SPLITS[names[1].casefold()], names[0], *names[2:]), path, reason)
+        if names[2:] and names[1].casefold() in SPLITS
+        else (names, path, reason)
+        for names, path, reason in rows
+    ]
 
 
 def add_split(found, root, name, split, tested, rows):
@@ -157,14 +188,27 @@ def check_splits(root, tops, splits):
     named, others = ", ".join(splits), [name for name in tops if name not in splits]
     if others:
         rule = (
-            "must hold folders of classes, or of splits with class folders in them, not both; "
-            "rename a class, move a split elsewhere (--test names one)"
+            f"must hold folders of classes, or of splits, not both; if {named} is a class, rename"
+            " its folder; if it is a split, move it out of here, --test may name it there"
         )
         raise InputError("--data", rule, f"{named} beside {', '.join(others[:9])} in {root}")
     if sorted(splits.values()) != sorted(set(splits.values())):
         raise InputError("--data", "must hold one folder of each split", f"{named} in {root}")
     if "train" not in splits.values():
         raise InputError("--data", "must hold train beside other splits", f"{named} in {root}")
+
+
+def check_like_splits(root, tops):
+    """Raises InputError where folders are named like splits, such as train2017 and val2017."""
+    alike = {}
+    for top in tops:
+        words = [word for word in re.split("[^a-z]+", top.casefold()) if word in SPLITS]
+        if words:
+            alike[top] = SPLITS[words[0]]
+    if "train" in alike.values() and len({*alike.values()}) > 1 and len(tops) - len(alike) < 2:
+        names = " and ".join(f"{top} to {split}" for top, split in alike.items())
+        rule = f"must name splits train, val and test, and classes otherwise; rename {names}"
+        raise InputError("--data", rule, root)
 
 
 def check_classes(root, tops, rows, labelled):

@@ -1,8 +1,8 @@
 """Which image files can be trained on, and what is stored of each.
 
 A JPEG or PNG file that TensorFlow reads as people see it is stored as it is. Pillow converts the
-others once: turned as EXIF says, to 8 bits, grey or RGB, and to PNG, or to JPEG of high quality if
-the format is one of photographs and the image is large.
+others once: turned as EXIF says, to 8 bits, laid on white where it is transparent, grey or RGB, and
+to PNG, or to JPEG of high quality if the format is one of photographs and the image is large.
 """
 
 import contextlib
@@ -17,12 +17,13 @@ from concurrent.futures import ThreadPoolExecutor
 import pandas as pd
 from tqdm import tqdm
 
+from trainer.data.sources import pixels
+
 AT_ONCE = 100  # files of megabytes are kept that many at a time
 SMALLEST, LARGEST = 8, 10_000  # sides in pixels
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM", "JPEG2000", "AVIF")
 KEPT = ("JPEG", "MPO", "PNG")  # MPO is JPEG with another one, such as a preview, behind it
 KEPT_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA")
-DEEP_MODES = ("I;16", "I;16L", "I;16B")  # 16 bits
 LOSSY, LARGE, QUALITY = ("JPEG", "MPO", "WEBP", "AVIF"), 1 << 20, 95  # LARGE in pixels
 HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1")
 SPECIAL = "is no file, but a device or pipe"
@@ -100,10 +101,10 @@ def check(path, read=read):
     """
     try:
         content = read(path)
-        image, converted = upright(content)
+        image, differs = upright(content)
     except (UnfitError, OSError) as error:
         return 0, 0, 0, fault(error), ""
-    return image.height, image.width, digest(content), "", converted
+    return image.height, image.width, digest(content), "", differs
 
 
 def stored(path, read=read):
@@ -117,15 +118,20 @@ def fitted(content):
     Raises:
       UnfitError: It cannot be decoded, or is no image to train on.
     """
-    image, converted = upright(content)
-    if not converted:
-        return content
+    return converted(content)[0]
+
+
+def converted(content):
+    """The same bytes, and what of the file is converted, as `upright` says it."""
+    image, differs = upright(content)
+    if not differs:
+        return content, ""
     file, large = io.BytesIO(), image.width * image.height > LARGE
-    if large and converted.startswith(LOSSY):
+    if large and differs.startswith(LOSSY):
         image.save(file, "JPEG", quality=QUALITY, subsampling=0)
     else:
         image.save(file, "PNG")
-    return file.getvalue()
+    return file.getvalue(), differs
 
 
 def upright(content):
@@ -145,13 +151,14 @@ def upright(content):
             check_header(image)
             before = orientation(image)
             image.load()
-            turned = orientation(image)  # PNG may have it at the end; TIFF is turned by now
-            differs = difference(image, max(before, turned))
+            turned = max(before, orientation(image))  # PNG may have it at the end
+            if pixels.is_deep_png(image, content):
+                check_tensorflow(content, image)
+            plain, differs = difference(image, content, turned)
             if not differs:
                 check_tensorflow(content, image)
                 return image, ""
-            plain = eight_bits(image)
-            if turned > 1:
+            if orientation(image) > 1:  # TIFF is turned by now
                 plain = plain.transpose(Image.Transpose[TURNS[turned]])
             plain.info = {}  # saving it would write some of that
             return plain, differs
@@ -165,23 +172,39 @@ def upright(content):
 
 def check_header(image):
     """Raises UnfitError if an opened image is none to train on."""
-    if image.mode in ("I", "F"):
+    if image.mode in ("I", "F") and not pixels.is_scaled(image):
         raise UnfitError(f"is of 32 bits ({image.format} of mode {image.mode}); save it with 8")
     if not SMALLEST <= min(image.size) <= max(image.size) <= LARGEST:
         sides = "{} x {}".format(*image.size)
         raise UnfitError(f"is not of {SMALLEST} to {LARGEST} pixels a side (but {sides})")
 
 
-def difference(image, turned):
-    """What people see otherwise than TensorFlow sees it, in a few words; empty if nothing."""
-    frames = getattr(image, "n_frames", 1)
-    if frames > 1 and image.format != "MPO":
-        return f"{image.format} of which the first of several frames is taken"
+def difference(image, content, turned):
+    """How people see a loaded image, but for its orientation, and what TensorFlow sees otherwise.
+
+    Args:
+      image: `PIL.Image.Image`.
+      content: The file it was read from.
+      turned: Its orientation.
+
+    Returns:
+      An image, grey or RGB of 8 bits, and a few words; empty if nothing differs.
+    """
+    deep, plain = pixels.depth(image, content)
+    found = [deep] if deep and (deep != "16 bits" or image.mode not in KEPT_MODES) else []
+    if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
+        found.append("which the first of several frames is taken")
+    if not deep and image.mode not in KEPT_MODES:
+        found.append(f"mode {image.mode}")
+    if pixels.transparent(plain):
+        found.append("transparent parts, laid on white")
+        plain = pixels.on_white(plain)
     if turned > 1:
-        return f"{image.format} of EXIF orientation {turned}"
-    if image.mode not in KEPT_MODES:
-        return f"{image.format} of mode {image.mode}"
-    return "" if image.format in KEPT else image.format
+        found.append(f"EXIF orientation {turned}")
+    if not found and image.format in KEPT:
+        return image, ""
+    plain = plain.convert("L" if plain.mode in ("1", "L", "LA") else "RGB")
+    return plain, " of ".join([image.format, ", of ".join(found)]) if found else image.format
 
 
 def orientation(image):
@@ -193,15 +216,15 @@ def orientation(image):
     return turned if turned in TURNS else 1
 
 
-def eight_bits(image):
-    """A loaded image as grey or RGB of 8 bits."""
+def orientation_of(content):
+    """The same of a file; 1 if it is no image."""
     from PIL import Image
 
-    if image.mode in DEEP_MODES:
-        import numpy as np
-
-        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    return image.convert("L" if image.mode in ("1", "L", "LA") else "RGB")
+    try:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+            return orientation(image)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return 1
 
 
 def check_tensorflow(content, image):

@@ -25,7 +25,8 @@ class Source:
         label files that others publish follow it.
       paths: Where each example was read from, by split name, in the order of their ids.
       left_out: (path, reason) of files that are not in it.
-      converted: (path, what from) of files that are not stored as they are.
+      converted: (path, what from) of files that are not stored as they are; of published sets
+        known when they are read.
       notes: What was made of the input, a line each.
       duplicates: `pandas.DataFrame` of image (a number), path, label and part, of files whose
         content occurs more than once.
@@ -43,7 +44,7 @@ class Source:
     published_order: np.ndarray | None = None
     paths: dict = field(default_factory=dict)
     left_out: tuple = ()
-    converted: tuple = ()
+    converted: tuple | list = ()
     notes: tuple = ()
     duplicates: pd.DataFrame | None = None
     facts: dict = field(default_factory=dict)

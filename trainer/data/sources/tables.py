@@ -10,6 +10,7 @@ import io
 import json
 import os
 from pathlib import Path
+from urllib.parse import unquote
 
 import pandas as pd
 
@@ -18,7 +19,7 @@ from trainer.data.sources import annotators, class_names
 from trainer.data.sources.files import from_files
 from trainer.data.sources.folders import FOLDER_SETTINGS, more_folders
 from trainer.data.sources.source import SourceKind
-from trainer.errors import InputError
+from trainer.errors import InputError, listed
 
 JSON_FILES = (".json", ".jsonl", ".ndjson")
 DELIMITERS = (",", ";", "\t", "|")
@@ -62,6 +63,8 @@ def table(settings):
     if test.any() and not (split == "test").any():
         print("note: images of split validation are tested on, as there are none of split test")
     trusted = flags(rows.trusted, TRUSTED).astype(bool)
+    if both := (trusted & test).sum():
+        print(f"note: {both} trusted images are tested on, and so are not in the probe")
     files = rows[["label", "clean_label", "annotator"]].assign(
         path=places(rows.path, os.path.dirname(settings.data)), trusted=trusted, test=test
     )
@@ -102,6 +105,8 @@ def places(paths, root):
 
 
 def on_disk(path, root):
+    if path.startswith("file://"):
+        path = unquote(path.removeprefix("file://"))
     if "://" in path:
         rule = "must name files on this machine or in gs://; download these"
         raise InputError("column path", rule, path)
@@ -142,6 +147,9 @@ def read_rows(file, settings):
             flag = "" if name == "path" else f" (--{name}_column)"
             rule = f"must have a column {wanted[name]}{flag}; it has {shown or 'none'}"
             raise InputError("--data", rule, str(file))
+    unused = [name for at, name in enumerate(header) if name and at not in places.values()]
+    if unused:
+        print(f"note: these columns of {file.name} are not used: {listed(unused)}")
     columns = [name for name, at in places.items() if at is not None]
     taken = [[as_text(row[places[name]], wanted[name]) for name in columns] for row in rows]
     table = pd.DataFrame(taken, columns=columns, dtype="str")
@@ -165,7 +173,7 @@ def check_values(table, wanted, file, label_case):
     if table.empty:
         raise InputError("--data", "must have rows below the header", str(file))
     for name in ("path", "label"):
-        empty = table[name].str.strip() == ""
+        empty = table[name].map(class_names.visible) == ""
         if empty.any():
             rule = f"must have path and {wanted['label']} in each row"
             raise InputError("--data", rule, f"row {empty.idxmax() + 1} of {file}")
@@ -253,10 +261,20 @@ def json_rows(content, file):
 
 def decoded(content, file, line=None):
     try:
-        return json.loads(content)
+        return json.loads(content, object_pairs_hook=once_each)
     except (ValueError, RecursionError) as error:
         rule = f"must be JSON lines or a JSON array, of objects with path and label ({error})"
         raise InputError("--data", rule, f"line {line} of {file}" if line else str(file)) from None
+
+
+def once_each(pairs):
+    """A JSON object; ValueError if it has a name twice, as nothing says which value counts."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"one has {twice} twice")
+    return found
 
 
 def as_text(value, column):

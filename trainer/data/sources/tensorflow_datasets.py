@@ -1,10 +1,11 @@
-"""Sets of TensorFlow Datasets: images pass through as they were encoded there."""
+"""Sets of TensorFlow Datasets: images as they were encoded there, turned as their EXIF says."""
 
 import logging
 
 import numpy as np
 
 from trainer.data.sources.source import Source, SourceKind
+from trainer.data.sources.turned import upright
 from trainer.errors import InputError
 
 TFDS_SETTINGS = ("tfds_data_dir", "beam_runner", "beam_options")
@@ -39,13 +40,19 @@ def from_tfds(name, settings):
     if not {"image", "label"} <= set(features) or not {"train", test} <= set(splits):
         rule = "must have image and label, and the splits train and test or validation"
         raise InputError("--dataset", rule, f"{name}: {', '.join([*features, *splits])}")
+    converted = []
+    pairs = {
+        split: upright(encoded_pairs(builder, split), f"{name}, {split}", converted)
+        for split in ("train", test)
+    }
     return Source(
         class_names=tuple(features["label"].names),
         image_shape=tuple(features["image"].shape),
-        splits={"train": encoded_pairs(builder, "train"), "test": encoded_pairs(builder, test)},
+        splits={"train": pairs["train"], "test": pairs[test]},
         size=splits["train"].num_examples + splits[test].num_examples,
         labels_are_clean=True,
         published_order=published_order(builder),
+        converted=converted,
     )
 
 

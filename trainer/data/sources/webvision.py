@@ -9,6 +9,7 @@ The layout is that of the records published with the IEG release, in an archive 
       imagenet2012/5.1.0/           as TensorFlow Datasets prepares it; split validation
 """
 
+import itertools
 import tarfile
 from importlib import resources
 from pathlib import Path
@@ -19,6 +20,7 @@ from trainer import storage
 from trainer.data import archive
 from trainer.data.sources.source import Source, SourceKind
 from trainer.data.sources.tensorflow_datasets import encoded_pairs
+from trainer.data.sources.turned import upright
 from trainer.errors import InputError
 from trainer.settings.data import WEBVISION_RELEASE
 
@@ -49,16 +51,20 @@ def webvision_mini(settings):
     crawled = builder.info.splits["train"].num_examples
     clean = np.full(crawled + len(trusted), -1, np.int32)
     clean[crawled:] = [label for _, label in trusted]
+    converted = []
+    train = itertools.chain(encoded_pairs(builder, "train"), trusted)
+    test = encoded_pairs(builder, "val")
     return Source(
         class_names=class_names(),
         image_shape=(None, None, 3),
         splits={
-            "train": (pair for part in (encoded_pairs(builder, "train"), trusted) for pair in part),
-            "test": encoded_pairs(builder, "val"),
+            "train": upright(train, "train", converted),
+            "test": upright(test, "val", converted),
         },
         size=len(clean) + builder.info.splits["val"].num_examples,
         clean_labels=clean,
         trusted_ids=np.arange(crawled, len(clean)),
+        converted=converted,
     )
 
 
@@ -122,6 +128,7 @@ def imagenet_val(settings):
         for i, name in enumerate(imagenet_file("validation_labels.txt"), start=1)
         if name in names
     }
+    converted = []
     if settings.imagenet_val:
         pairs = tar_pairs(storage.fetched(settings.imagenet_val, "--imagenet_val"), labels)
     else:
@@ -130,9 +137,10 @@ def imagenet_val(settings):
     return Source(
         class_names=names,
         image_shape=(None, None, 3),
-        splits={"test": pairs},
+        splits={"test": upright(pairs, "imagenet_val", converted)},
         size=len(labels),
         labels_are_clean=True,
+        converted=converted,
     )
 
 

@@ -143,7 +143,10 @@ def test_a_test_that_is_given_leaves_the_validation_out(tmp_path, prepare):
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (("cat", "dog", "test"), "not both; .*Received: 'test beside cat, dog"),
+        (
+            ("cat", "dog", "test"),
+            "not both; if test is a class, rename its folder; .*Received: 'test beside cat, dog",
+        ),
         (("train", "car", "bus"), "not both; .*Received: 'train beside bus, car"),
         (("val", "test"), "must hold train beside other splits"),
         (("train", "Training", "test"), "must hold one folder of each split"),
@@ -276,3 +279,84 @@ def test_a_summary_is_said(photos, prepare, capsys):
     assert said[1].startswith("test: 3 images, cat: ")
     assert any(line.startswith("1 file is left out (is no image: 1); ") for line in said)
     assert any(line.startswith("1 file is converted (GIF: 1); ") for line in said)
+
+
+@pytest.mark.parametrize(
+    "names", [("train", "test"), ("Training", "valid", "Testing"), ("train", "val")]
+)
+def test_splits_in_each_class_are_taken_as_splits(tmp_path, prepare, names):
+    for kind in ("cat", "dog"):
+        classes(tmp_path / "photos" / kind, names)
+    (tmp_path / "photos" / "cat" / names[0] / ".DS_Store").touch()
+    written, left_out = prepare(tmp_path / "photos")
+    assert written["images"] == {"train": {"cat": 5, "dog": 5}, "test": {"cat": 5, "dog": 5}}
+    assert any("in class folders are taken for splits" in note for note in written["notes"])
+    reasons = ["is for validation"] * 10 if len(names) > 2 else []
+    assert sorted(left_out.values()) == [*reasons, "is hidden, or left by a system"]
+
+
+def test_splits_in_some_classes_are_refused(photos):
+    classes(photos / "cat", ("train", "test"))
+    rule = (
+        "must hold splits in all class folders or in none; .*Received: 'cat/test beside cat/0.png"
+    )
+    with pytest.raises(InputError, match=rule):
+        folders.data_folder(DataSettings(data=str(photos)))
+    for kind in ("cat", "dog"):
+        shutil.rmtree(photos / "cat" / "train", ignore_errors=True)
+        classes(photos / kind, ("test",))
+    with pytest.raises(InputError, match="must hold splits in all class folders or in none"):
+        folders.data_folder(DataSettings(data=str(photos)))
+
+
+def test_folders_below_classes_need_be_no_splits(photos, prepare):
+    """One class has a folder of this name, or all have train alone."""
+    classes(photos / "cat", ("test",))
+    assert total(prepare(photos)[0]) == {"cat": 10, "dog": 5}
+    shutil.rmtree(photos)
+    for kind in ("cat", "dog"):
+        classes(photos / kind, ("train",))
+    assert total(prepare(photos)[0]) == {"cat": 5, "dog": 5}
+
+
+def test_a_class_that_may_stand_for_no_label_is_said(photos, prepare):
+    classes(photos, ("unknown", "NA"))
+    notes = prepare(photos)[0]["notes"]
+    for name in ("unknown", "NA"):
+        said = (
+            f"'{name}' is taken for a class of 5 images; if it stands for no label, leave these out"
+        )
+        assert said in notes
+    assert not any("'cat'" in note for note in notes)
+
+
+def test_a_test_without_classes_leaves_the_validation_to_test_on(tmp_path, prepare):
+    """As competitions have it: the labels of their test images are not published."""
+    classes(tmp_path / "photos" / "train")
+    classes(tmp_path / "photos" / "val", count=2)
+    draw(*(tmp_path / "photos" / "test" / f"{i}.png" for i in range(3)))
+    written, left_out = prepare(tmp_path / "photos")
+    assert written["images"] == {"train": {"cat": 5, "dog": 5}, "test": {"cat": 2, "dog": 2}}
+    assert left_out == {f"test/{i}.png": "lies in no class folder" for i in range(3)}
+
+
+@pytest.mark.parametrize("names", [("train2017", "val2017"), ("seg_train", "seg_test", "seg_pred")])
+def test_what_is_named_like_splits_is_no_class(tmp_path, names):
+    rule = f"rename {names[0]} to train and |rename .* and {names[0]} to train"
+    with pytest.raises(InputError, match=rule):
+        folders.data_folder(DataSettings(data=str(classes(tmp_path / "photos", names))))
+    many = classes(tmp_path / "many", ("train station", "test tube", "bus", "car"))
+    assert len(folders.data_folder(DataSettings(data=str(many))).parts[0]) == 20
+
+
+def test_splits_one_folder_lower_are_named(tmp_path):
+    classes(tmp_path / "photos" / "images" / "train")
+    classes(tmp_path / "photos" / "images" / "val")
+    with pytest.raises(InputError, match=r"photos/images may be the one to name"):
+        folders.data_folder(DataSettings(data=str(tmp_path / "photos")))
+
+
+def test_a_class_whose_name_nobody_sees(photos, prepare):
+    classes(photos, ("\u200b",))
+    with pytest.raises(InputError, match=r"names of classes that can be seen.*u200b' \(5\)"):
+        prepare(photos)

@@ -29,6 +29,29 @@ def turned(orientation):
     return {"exif": exif}
 
 
+def chunk(kind, content, crc=None):
+    checksum = zlib.crc32(kind + content) if crc is None else crc
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", checksum)
+
+
+def deep_png(values, bits=0):
+    """A PNG file of 16 bits a sample, which says how many of them are used."""
+    png = tf.io.encode_png(values if values.ndim == 3 else values[..., np.newaxis]).numpy()
+    said = chunk(b"sBIT", bytes([bits] * (1 if values.ndim == 2 else 3))) if bits else b""
+    return png[:33] + said + png[33:]
+
+
+def deep_tiff(values, *tags):
+    """A TIFF file of grey values, uint16, with more tags (number, value)."""
+    H, W = values.shape
+    height_and_width = [(256, W), (257, H), (258, 16), (259, 1), (262, 1), (277, 1), (278, H)]
+    tags = {**dict(height_and_width), 273: 0, 279: 2 * H * W, **dict(tags)}
+    tags[273] = 8 + 2 + 12 * len(tags) + 4
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, tags[tag]) for tag in sorted(tags))
+    head = struct.pack("<2sHIH", b"II", 42, 8, len(tags)) + entries + bytes(4)
+    return head + values.astype("<u2").tobytes()
+
+
 PREVIEW = {"save_all": True, "append_images": [IMAGE.resize((10, 10))]}
 AS_IT_IS = {
     "JPEG": encoded(IMAGE, "JPEG"),
@@ -40,6 +63,8 @@ AS_IT_IS = {
     "palette": encoded(IMAGE.quantize(), "PNG"),
     "one bit": encoded(IMAGE.convert("1"), "PNG"),
     "grey and alpha": encoded(IMAGE.convert("LA"), "PNG"),
+    "opaque": encoded(IMAGE.convert("RGBA"), "PNG"),
+    "16 bits of each colour": deep_png((PIXELS.astype(np.uint16) << 8) + 7),
 }
 
 
@@ -67,6 +92,87 @@ SEEN = {
 }
 
 
+def pgm(values):
+    return b"P5 %d %d 4095\n" % values.shape[::-1] + values.astype(">u2").tobytes()
+
+
+HIDING = IMAGE.copy()
+HIDING.putalpha(Image.fromarray(np.tile(np.uint8([0, 255, 128]), (20, 10))))
+ON_WHITE = np.where(np.tile([0, 1, 1], 10)[:, np.newaxis], PIXELS, 255)
+ON_WHITE[:, 2::3] = np.rint((PIXELS[:, 2::3] * 128.0 + 255 * 127) / 255)
+CLEAR = encoded(IMAGE.quantize(4), "PNG", transparency=0)
+TRANSPARENT = {
+    "PNG": encoded(HIDING, "PNG"),
+    "WEBP": encoded(HIDING, "WEBP", lossless=True, exact=True),
+    "TIFF": encoded(HIDING, "TIFF"),
+    "16 bits": deep_png(np.asarray(HIDING).astype(np.uint16) * 257),
+}
+
+
+@pytest.mark.parametrize("name", TRANSPARENT)
+def test_transparent_parts_are_laid_on_white(name):
+    stored, what = image_check.converted(TRANSPARENT[name])
+    assert what.endswith("transparent parts, laid on white")
+    found = tf.io.decode_png(stored, channels=3).numpy().astype(int)
+    assert np.abs(found - ON_WHITE).max() <= 1
+
+
+def test_a_transparent_colour_of_a_palette_or_of_grey():
+    grey = Image.fromarray(np.tile(np.uint8([9, 200]), (10, 6)))
+    for content in (encoded(grey, "PNG", transparency=9), CLEAR):
+        stored = image_check.fitted(content)
+        with Image.open(io.BytesIO(content)) as image:
+            clear = np.asarray(image.convert("RGBA"))[..., 3] == 0
+        assert (tf.io.decode_png(stored, channels=3).numpy()[clear] == 255).all()
+        assert clear.any() and not clear.all()
+
+
+def test_a_transparent_colour_of_16_bits():
+    values = np.full((10, 12, 3), 40_000, np.uint16)
+    values[:, :6] = 513
+    for shown in (values, values[..., 0]):
+        png = deep_png(shown)
+        clear = chunk(b"tRNS", b"\x02\x01" * (3 if shown.ndim == 3 else 1))
+        stored, what = image_check.converted(png[:33] + clear + png[33:])
+        assert what.endswith("transparent parts, laid on white")
+        found = tf.io.decode_png(stored, channels=3).numpy()
+        assert (found[:, :6] == 255).all() and (found[:, 6:] == 156).all()
+
+
+def test_a_tiff_whose_zero_is_white():
+    values = PIXELS[..., 0].astype(np.uint16) << 8
+    stored = image_check.fitted(deep_tiff(values, (262, 0)))
+    np.testing.assert_array_equal(tf.io.decode_png(stored)[..., 0], 255 - PIXELS[..., 0])
+
+
+TWELVE = (PIXELS[..., 0].astype(np.uint16) << 4) + 3
+USED = {
+    "PNG that says 12 bits": (deep_png(TWELVE, 12), "PNG of 12 bits"),
+    "colours of 12 bits": (deep_png((PIXELS.astype(np.uint16) << 4) + 3, 12), "PNG of 12 bits"),
+    "12 bits scaled to 16": (deep_png(TWELVE << 4, 12), "PNG of 16 bits"),
+    "PGM of 12 bits": (pgm(TWELVE), "PPM of 16 bits"),
+    "TIFF that says 12 bits": (deep_tiff(TWELVE, (281, 4095)), "TIFF of 12 bits"),
+}
+
+
+@pytest.mark.parametrize("name", USED)
+def test_samples_of_more_bits_are_scaled_by_the_range_they_use(name):
+    content, said = USED[name]
+    stored, what = image_check.converted(content)
+    assert what == said
+    found = tf.io.decode_png(stored, channels=3).numpy()
+    np.testing.assert_array_equal(
+        found, PIXELS if "colours" in name else PIXELS[..., :1].repeat(3, 2)
+    )
+
+
+def test_what_comes_out_dark_is_said():
+    dark = "of 16 bits that comes out dark (no value above 4083; scale them to 65535)"
+    colours = deep_png((PIXELS.astype(np.uint16) << 4) + 3)
+    for content in (deep_png(TWELVE), deep_tiff(TWELVE), colours):
+        assert image_check.check("a", lambda _, content=content: content)[4].endswith(dark)
+
+
 @pytest.mark.parametrize("name", SEEN)
 def test_others_are_converted(name):
     content, expected = SEEN[name]
@@ -91,11 +197,6 @@ def test_a_large_photograph_stays_small():
         shown = np.asarray(ImageOps.exif_transpose(image)).astype(int)
     assert np.abs(found - shown).mean() < 2
     assert len(stored) < 3 * len(content)
-
-
-def chunk(kind, content, crc=None):
-    checksum = zlib.crc32(kind + content) if crc is None else crc
-    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", checksum)
 
 
 def with_wrong_crc(png):

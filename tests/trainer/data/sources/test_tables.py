@@ -90,6 +90,7 @@ def case(name, content, **settings):
         case("macintosh.csv", encoded(LINES, end="\r")),
         case("windows.csv", encoded([line.replace("/", "\\") for line in LINES])),
         case("dots.csv", encoded([LINES[0], *(f"./images/../{line}" for line in LINES[1:])])),
+        case("urls.csv", encoded([LINES[0], *(f"file://%69mages{x[6:]}" for x in LINES[1:])])),
         case("text.csv", table_of("path,label,note", lambda i, *_: '"two\nlines, ""one"" cell"')),
         case("lines.jsonl", encoded(json_of("note"))),
         case("lines.json", encoded(json_of("note"))),
@@ -138,10 +139,17 @@ MORE = "must have 2 values in each row, as in its header; it has 3.* Received: '
         ("zip.csv", zipped(encoded(LINES)), "this is a zip archive or an Excel workbook"),
         ("book.xlsx", zipped(encoded(LINES)), "this is a zip archive or an Excel workbook"),
         ("nothing.jsonl", encoded(json_of("label", lambda i, x: x if i else None)), "row 1 of"),
+        ("nobody sees.csv", encoded([*LINES, "images/3.png,\u200b"]), "must have path and label"),
+        ("excel.csv", encoded([*LINES, "images/3.png,#REF!"]), "1 have a word for none.*#REF! in"),
         ("words.csv", encoded([*LINES, "images/3.png,nan"]), "1 have a word for none.*nan in row"),
         ("lists.jsonl", encoded(json_of("label", lambda i, x: [x])), "must have one value in each"),
         ("numbers.json", b"[1, 2]", "must be JSON lines or a JSON array, of objects"),
         ("broken.jsonl", encoded([json_of("a")[0][:-1]]), "must be JSON lines .*line 1 of"),
+        (
+            "twice.jsonl",
+            encoded([row[:-1] + ', "label": "dog"}' for row in json_of("a")]),
+            "must be JSON lines .*one has label twice.*line 1 of",
+        ),
         ("broken.json", b'[{"path": "a"', "must be JSON lines or a JSON array"),
         ("deep.json", b"[" * 100_000, "must be JSON lines or a JSON array"),
         (
@@ -327,3 +335,20 @@ def test_labels_held_out_unseen_stay_noisy(root, tmp_path):
     assert not written["test_labels_are_clean"]
     written, _ = prepared(root, tmp_path, "t.csv", content.replace(b"noisy", b"clean"))
     assert written["test_labels_are_clean"]
+
+
+def test_columns_that_mean_nothing_are_said(root, tmp_path, capsys):
+    content = table_of("path,label,is_test,score", lambda i, *_: i % 2, lambda i, *_: i)
+    prepared(root, tmp_path, "t.csv", content)
+    assert "these columns of t.csv are not used: is_test, score\n" in capsys.readouterr().out
+
+
+def test_trusted_images_that_are_tested_on_are_said(root, tmp_path, capsys):
+    content = table_of(
+        "path,label,trusted,split",
+        lambda i, *_: int(i < 6),
+        lambda i, *_: "test" if i < 3 or i >= len(ROWS) - 3 else "train",
+    )
+    prepared(root, tmp_path, "t.csv", content)
+    said = "note: 3 trusted images are tested on, and so are not in the probe"
+    assert said in capsys.readouterr().out
