@@ -27,15 +27,15 @@ WRONG = [
     ("trainer --dataset=digits_uniform", "--dataset: must be <dataset>_<noise>_<ratio>, such as"),
     (
         "trainer --dataset=image_folder",
-        "--data: is where the images are, for image_folder, csv, ",
+        "--data: must say where the images are, for image_folder, csv, ",
     ),
     (
         "trainer --dataset=digits --data=file",
-        "--data: is where the images are, for image_folder, csv, ",
+        "--data: is for cifar10, cifar100, image_folder, csv, webvisionmini; --dataset is digits.",
     ),
     (
         "pipelines run --dataset=csv",
-        "--data: is where the images are, for image_folder, csv, ",
+        "--data: must say where the images are, for image_folder, csv, ",
     ),
     (
         "trainer --dataset=digits_pink_0.9",
@@ -60,7 +60,7 @@ WRONG = [
     ("pipelines compile --register_model=a", "--register_model: is for --target=vertex."),
     ("pipelines compile --output=a.txt", "--output: must be the name of a YAML file"),
     ("pipelines run --bad_images=keep", "--bad_images: must be one of fail, skip."),
-    ("pipelines run --beam_runner=DirectRunner", "--beam_runner: is for image_folder, csv and"),
+    ("pipelines run --beam_runner=DirectRunner", "--beam_runner: is for cifar10, "),
     ("trainer --dataset=digits_matrix_1", "--noise_file: must name the file of noise matrix."),
     ("trainer --noise_file=file", "--noise_file: is for noise matrix, human or asymmetric."),
     ("trainer --max_iteration=many", "flag --max_iteration=many: "),
@@ -161,7 +161,7 @@ WRONG = [
         "--noise_ratios: contradicts the noise ratio 0.4; give one of them.",
     ),
     (
-        "pipelines run --pipeline=sweep --imagenet_val=a",
+        "pipelines run --pipeline=sweep --dataset=webvisionmini --imagenet_val=a",
         "--imagenet_val: is for --pipeline=training",
     ),
     ("pipelines run --parameters=none.yaml", "--parameters: must be a YAML file"),

@@ -149,5 +149,5 @@ def check_scope(dataset, kind, noise, settings):
             scope = [name for name, k in sources.OFFERED.items() if field.name in k.settings]
             if field.name in sources.PUBLISHED.settings:
                 scope.append(f"{sources.TFDS}<name>")
-            rule = f"is for {' and '.join(scope)}; --dataset is {dataset}"
+            rule = f"is for {', '.join(scope)}; --dataset is {dataset}"
             raise InputError(f"--{field.name}", rule, value)

@@ -85,6 +85,7 @@ def methods_with(name):
 
 def those_of(method, settings):
     """Those of `settings` that are no other method's; what no method has is left in."""
+    check_choice("method", method, tuple(METHODS))
     own = names_of(method)
     return {k: v for k, v in settings.items() if k in own or not methods_with(k)}
 

@@ -8,9 +8,9 @@ from trainer.settings.data import WEBVISION_RELEASE, DataSettings
 @pytest.mark.parametrize(
     ("dataset", "setting", "scope"),
     [
-        ("digits", {"trusted": "checked"}, "image_folder and csv"),
-        ("digits", {"tfds_data_dir": "sets"}, "cifar10 and cifar100 and tfds:<name>"),
-        ("digits", {"bad_images": "skip"}, "image_folder and csv"),
+        ("digits", {"trusted": "checked"}, "image_folder, csv"),
+        ("digits", {"tfds_data_dir": "sets"}, "cifar10, cifar100, tfds:<name>"),
+        ("digits", {"bad_images": "skip"}, "image_folder, csv"),
         ("image_folder", {"label_column": "kind"}, "csv"),
         ("image_folder", {"annotator_column": "who"}, "csv"),
     ],
