@@ -69,7 +69,7 @@ lint: $(READY)  ## ruff: rules and format
 
 .PHONY: build-images
 build-images: $(READY)  ## the image for CPUs, or for GPUs: BASE_IMAGE=, TENSORFLOW=tensorflow[and-cuda], REGISTRY=
-	image="$(IMAGE)" && $(DOCKER) build --quiet --file docker/Dockerfile --tag "$$image" \
+	@image="$(IMAGE)" && $(DOCKER) build --quiet --file docker/Dockerfile --tag "$$image" \
 	  --build-arg LOCK=$(if $(GPU),gpu,cpu) --build-arg BASE_IMAGE=$(BASE_IMAGE) \
 	  --build-arg VERSION="$${image##*:}" . && \
 	  $(DOCKER) images --format '{{.Size}}\t{{.Repository}}:{{.Tag}}' "$$image"

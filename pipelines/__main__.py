@@ -125,20 +125,28 @@ def profile(default_target=""):
     return profiles.resolve(target, name, **given)
 
 
+def resolved(chosen):
+    """The parameters of the pipeline: what flags have chosen, and the file."""
+    from pipelines.launch import parameters  # kfp takes seconds to import
+
+    return parameters.resolve(PIPELINE.value, *chosen, file=training_flags.PARAMETERS.value)
+
+
 def run():
-    values, given = training_flags.chosen(PIPELINE.value)
+    chosen = training_flags.chosen(PIPELINE.value)
     local = profile("local")
     if local.target != "local":
         raise InputError("--target", "must be local for run; others take submit", local.target)
     if GPUS.value:
         check_gpus()
         local = dataclasses.replace(local, accelerators=1)
-    from pipelines.launch import parameters, run  # kfp takes seconds to import
+    parameters = resolved(chosen)
+    from pipelines.launch import run
 
     run.run(
         PIPELINE.value,
         local,
-        parameters.resolve(PIPELINE.value, values, given, training_flags.PARAMETERS.value),
+        parameters,
         output_dir=Path(OUTPUT_DIR.value) if OUTPUT_DIR.value else None,
         runner=RUNNER.value,
         gpus=GPUS.value,
@@ -155,35 +163,28 @@ def check_gpus():
 
 
 def compile_to_file():
-    values, given = training_flags.chosen(PIPELINE.value)
-    chosen = profile("local")
-    from pipelines.launch import parameters
+    chosen = training_flags.chosen(PIPELINE.value)
+    machines = profile("local")
+    path = OUTPUT.value or f"{PIPELINE.value}.yaml"
+    defaults = resolved(chosen)
     from pipelines.launch.compile import compile_pipeline
 
-    file = training_flags.PARAMETERS.value
-    defaults = parameters.resolve(PIPELINE.value, values, given, file)
-    path = OUTPUT.value or f"{PIPELINE.value}.yaml"
-    compile_pipeline(PIPELINE.value, chosen, path, defaults)
+    compile_pipeline(PIPELINE.value, machines, path, defaults)
     print(path)
 
 
 def submit():
-    values, given = training_flags.chosen(PIPELINE.value)
-    chosen = profile("kubeflow")
-    if chosen.target == "local":
-        raise InputError("--target", "must be kubeflow or vertex for submit", chosen.target)
-    if UPLOAD.value and (WAIT.value or chosen.target == "vertex"):
-        raise InputError("--upload", "is for kubeflow, without --wait", chosen.target)
-    from pipelines.launch import parameters, submit
+    chosen = training_flags.chosen(PIPELINE.value)
+    machines = profile("kubeflow")
+    if machines.target == "local":
+        raise InputError("--target", "must be kubeflow or vertex for submit", machines.target)
+    if UPLOAD.value and (WAIT.value or machines.target == "vertex"):
+        raise InputError("--upload", "is for kubeflow, without --wait", machines.target)
+    parameters = resolved(chosen)
+    from pipelines.launch import submit
 
-    file = training_flags.PARAMETERS.value
-    status = submit.submit(
-        PIPELINE.value,
-        chosen,
-        parameters.resolve(PIPELINE.value, values, given, file),
-        options={flag.name: flag.value for flag in SUBMIT},
-    )
-    sys.exit(status)
+    options = {flag.name: flag.value for flag in SUBMIT}
+    sys.exit(submit.submit(PIPELINE.value, machines, parameters, options))
 
 
 if __name__ == "__main__":
