@@ -16,7 +16,7 @@ from trainer import artifacts, storage
 from trainer.config import NOISES, check_choice, check_range
 from trainer.data import records
 from trainer.data.noise import noise_models
-from trainer.data.noise.transition import realised
+from trainer.data.noise.transition import realised_transition
 from trainer.data.streams import Stream
 
 FEATURE_SIDE = 32  # of the images that noise of kind "instance" looks at
@@ -71,7 +71,7 @@ def inject(dataset_path, output_path, noise, noise_ratio, seed, noise_file="", l
     with artifacts.writing(output_path) as directory:
         np.save(directory / "labels.npy", given)
         np.save(directory / "transition.npy", transition)
-        np.save(directory / "realised.npy", realised(labels, given, num_classes))
+        np.save(directory / "realised.npy", realised_transition(labels, given, num_classes))
         return artifacts.finish(
             directory, artifacts.NOISY_LABELS, {artifacts.PREPARED_DATASET: dataset}, **facts
         )
