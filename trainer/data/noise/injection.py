@@ -5,7 +5,7 @@
   transition.npy   float64 (C, C), T[i, j] = P(given j | published i); rows sum to 1
   realised.npy     the same as it came out; a class without examples stays itself
   artifacts.json    noise, noise_ratio, seed, wrong_labels (share of labels that are wrong; null
-                   where the truth is not known of all)
+                   where not all true labels are known)
 """
 
 from pathlib import Path
