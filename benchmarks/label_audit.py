@@ -17,7 +17,7 @@ from tabulate import tabulate
 from trainer import artifacts
 from trainer.data import probe, records
 from trainer.data.noise import injection
-from trainer.data.noise.transition import normalised_rows, realised
+from trainer.data.noise.transition import normalised_rows, realised_transition
 from trainer.evaluation import detection, predictions
 from trainer.training import fit
 
@@ -47,7 +47,7 @@ def rows(root):
         quality = get_label_quality_scores(given, P, method=score, adjust_pred_probs=adjusted)
         name = f"cleanlab, {score}{', adjusted' if adjusted else ''}"
         found[name] = -quality, 1 - np.trace(joint), normalised_rows(joint.T)
-    truth = realised(clean, given, len(transition))
+    truth = realised_transition(clean, given, len(transition))
     for name, (score, rate, T) in found.items():
         quality = detection.ranking_quality(score, given != clean)
         yield {

@@ -24,7 +24,7 @@ from trainer.audit.corrected import write_labels
 from trainer.audit.evidence import contradictions
 from trainer.data import probe, records
 from trainer.data.noise import injection
-from trainer.data.noise.transition import realised
+from trainer.data.noise.transition import realised_transition
 from trainer.evaluation import detection
 
 ISSUES, TABLE = "label_issues.csv", "label_issues.parquet"
@@ -151,7 +151,7 @@ def rank_labels(given, Q):
 def audit_quality(table, corrected, clean, transition):
     """Metrics of an audit of examples whose true labels `clean` (N,) are known."""
     given, wrong = table.given_label.to_numpy(), (table.given_label != clean).to_numpy()
-    true_transition = realised(clean, given, len(transition))
+    true_transition = realised_transition(clean, given, len(transition))
     by_cleanlab = detection.ranking_quality(-table.cleanlab_score.to_numpy(), wrong)
     metrics = {
         "noise_rate": float(wrong.mean()),

@@ -1,4 +1,4 @@
-"""Parts of the training examples, each left out by one of several runs: K-fold prediction."""
+"""Folds of the training examples, each left out by one of several runs, which predicts it."""
 
 import numpy as np
 

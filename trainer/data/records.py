@@ -4,7 +4,7 @@
       dataset_info.json, features.json, *.array_record-*   `tfds.builder_from_directory` opens them:
                          id int64 (0..N-1 within a split), image (encoded bytes), label
       train_labels.npy, test_labels.npy   int32 (N,), by id; read without touching an image
-      train_clean_labels.npy   the truth where it is known and differs, -1 where it is not known
+      train_clean_labels.npy   true labels where they are known and differ, -1 where not known
       trusted_ids.npy    int64, the examples that the probe is drawn from, where not from all
       published_order.npy   int64 (N,), places in the set as published, where label files follow it
       train_files.csv, test_files.csv   path of each example, by id, where it was a file
@@ -128,7 +128,7 @@ def read_labels(path, split):
 
 
 def read_clean_labels(path):
-    """True labels of the train split, int32 (N,), by id; -1 where the truth is not known."""
+    """True labels of the train split, int32 (N,), by id; -1 where it is not known."""
     if (Path(path) / CLEAN_LABELS).is_file():
         return np.load(Path(path) / CLEAN_LABELS)
     labels = read_labels(path, "train")
@@ -147,7 +147,7 @@ def read_published_order(path):
 
 
 def trusted_are_named(path):
-    """Whether it is said which examples are trusted; else all are whose truth is known."""
+    """Whether it is said which examples are trusted; else all are whose true label is known."""
     return (Path(path) / TRUSTED_IDS).is_file()
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from trainer.data.noise.transition import normalised_rows, realised
+from trainer.data.noise.transition import normalised_rows, realised_transition
 from trainer.report import charts
 
 NOISE_AXES = {"across": "given label", "down": "true label"}
@@ -28,7 +28,7 @@ def transitions(given, clean, names, estimated):
     """
     found = {}
     if (clean >= 0).all():
-        found["True transition matrix"] = realised(clean, given, len(names))
+        found["True transition matrix"] = realised_transition(clean, given, len(names))
     found["Estimated transition matrix"] = estimated
     return {c: charts.heat_map(T, names, **NOISE_AXES, salt=c) for c, T in found.items()}
 

@@ -54,8 +54,8 @@ def train(
 ):
     """Trains, or resumes where an earlier call with the same settings was cut off.
 
-    Several workers, named in TF_CONFIG, train one network. All of them read these directories, so
-    that they have to be on storage that all see; only the chief writes.
+    Several workers, named in TF_CONFIG, train one network. All read these directories, on storage
+    that all see; only the chief writes.
 
     Args:
       config: `trainer.settings.training.TrainSettings`.
@@ -78,16 +78,15 @@ def train(
     """
     strategy = replicas()
     workers.mean_over_workers(strategy, 0)  # others wait here while the chief prepares the data
-    chief = workers.this_worker()[0] == 0
+    chief, model_path = workers.this_worker()[0] == 0, Path(model_path)
     data = load_checked(config, dataset_path, noisy_labels_path, probe_split_path)
     config, epoch_steps = settled(config, data, strategy)
     directory = open_directory(checkpoints_path, config, data.manifests, chief)
     finished = (directory / artifacts.MANIFEST).is_file()
-    if finished and (Path(model_path) / artifacts.MANIFEST).is_file():
+    if finished and (model_path / artifacts.MANIFEST).is_file():
         return artifacts.read(directory, artifacts.CHECKPOINTS)
     if chief:
         artifacts.start(model_path)
-
     facts = run_facts(config, data)
     make_repeatable(config)
     with strategy.scope():
@@ -98,7 +97,7 @@ def train(
     take_steps(method, data, checkpoints, epoch_steps, dataset_path, callbacks)
     if not chief:
         return None
-    write_model(method, Path(model_path), data, facts)
+    write_model(method, model_path, data, facts)
     if finished:
         return artifacts.read(directory, artifacts.CHECKPOINTS)
     return artifacts.finish(

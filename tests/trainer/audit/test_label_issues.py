@@ -20,6 +20,7 @@ from trainer.data import folds, probe, records
 from trainer.data.noise import injection
 from trainer.errors import InputError
 from trainer.evaluation import calibration, detection
+from trainer.report import training_charts
 from trainer.settings.data import DataSettings
 from trainer.training import configuration, fit
 
@@ -402,3 +403,20 @@ def test_captions_of_coefficients():
     captions = {"p_clean": ("Clean", "probability")}
     assert coefficient_captions(captions) == captions
     assert coefficient_captions(("a",)) == {"a": ("a", "mean a over training")}
+
+
+def test_any_coefficient_of_a_method_is_kept_and_plotted(digits, tmp_path):
+    """Also one that no code names."""
+    P, given, *_ = simulated(N=50)
+    surprise = np.linspace(0, 1, len(given), dtype=np.float32)
+    captions = {"surprise": ("Surprise", "mean surprise")}
+    evidence = Evidence(P, [], THE_RUN, coefficients={"surprise": surprise}, captions=captions)
+    table, _ = label_issues.audited_table(evidence, np.arange(len(given)), given)
+    label_issues.write_issues(tmp_path, table.assign(audit="a1"), digits, captions)
+    rows = pd.read_parquet(tmp_path / label_issues.TABLE)
+    assert list(rows) == label_issues.columns(captions)
+    np.testing.assert_array_equal(rows.set_index("id").surprise.sort_index(), surprise)
+    unknown = np.full(len(rows), -1)
+    charts = training_charts.histograms(rows, table.given_label[rows.id], unknown, captions)
+    assert list(charts) == ["Label scores", "Surprise"]
+    assert "mean surprise" in charts["Surprise"]

@@ -59,7 +59,9 @@ def test_another_machine_resumes(attempt, tmp_path, remote):
     assert not (tmp_path / "lost" / "checkpoints" / artifacts.MANIFEST).exists()
 
     steps = []
-    count = keras.callbacks.LambdaCallback(on_train_batch_end=lambda i, _: steps.append(i))
+    count = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: steps.append(batch)
+    )
     run = attempt("second", root, callbacks=[count])
     assert len(steps) == 15  # from step 10 on
     assert run["method"] == whole["method"] == "ieg"

@@ -5,7 +5,7 @@
   transition.npy   float64 (C, C), T[i, j] = P(given j | published i); rows sum to 1
   realised.npy     the same as it came out; a class without examples stays itself
   manifest.json    noise, noise_ratio, seed, wrong_labels (share of labels that are wrong; null
-                   where the truth is not known of all)
+                   where not all true labels are known)
 """
 
 from pathlib import Path
@@ -15,7 +15,7 @@ import numpy as np
 from trainer import artifacts, storage
 from trainer.data import records
 from trainer.data.noise import noise_models
-from trainer.data.noise.transition import realised
+from trainer.data.noise.transition import realised_transition
 from trainer.data.streams import Stream
 from trainer.settings.data import NOISES
 from trainer.settings.fields import check_choice, check_range
@@ -72,7 +72,7 @@ def inject(dataset_path, output_path, noise, noise_ratio, seed, noise_file="", l
     with artifacts.writing(output_path) as directory:
         np.save(directory / "labels.npy", given)
         np.save(directory / "transition.npy", transition)
-        np.save(directory / "realised.npy", realised(labels, given, num_classes))
+        np.save(directory / "realised.npy", realised_transition(labels, given, num_classes))
         return artifacts.finish(
             directory, artifacts.NOISY_LABELS, {artifacts.PREPARED_DATASET: dataset}, **facts
         )

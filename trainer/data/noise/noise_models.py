@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from trainer.data.noise import human_labels as human_file
-from trainer.data.noise.transition import realised
+from trainer.data.noise.transition import realised_transition
 from trainer.errors import InputError, listed, printable
 
 # Coarse label of each CIFAR-100 class, by fine label.
@@ -232,7 +232,7 @@ def replaced(labels, num_classes, ratio, rng, others):
     """
     given = np.where(rng.random(len(labels)) < ratio, others, labels).astype(np.int32)
     identity = np.eye(num_classes)
-    return given, (1 - ratio) * identity + ratio * realised(labels, others, num_classes)
+    return given, (1 - ratio) * identity + ratio * realised_transition(labels, others, num_classes)
 
 
 def rows_of_classes(labels, num_classes):

@@ -3,7 +3,7 @@
 import numpy as np
 
 
-def realised(labels, given, num_classes):
+def realised_transition(labels, given, num_classes):
     """Share of examples of class i that are given j; a class without examples stays itself.
 
     Args:

@@ -5,7 +5,7 @@ import pytest
 
 from trainer.data import records
 from trainer.data.noise import injection, noise_models
-from trainer.data.noise.transition import realised
+from trainer.data.noise.transition import realised_transition
 from trainer.errors import InputError
 
 N, C = 200_000, 10
@@ -56,7 +56,7 @@ def test_instance_noise_depends_on_the_image():
     given, transition = noise_models.instance(labels, 4, 0.4, rng, features)
     assert np.mean(given != labels) == pytest.approx(0.4, abs=0.02)
     np.testing.assert_allclose(transition.sum(axis=1), 1)
-    np.testing.assert_allclose(realised(labels, given, 4), transition, atol=0.03)
+    np.testing.assert_allclose(realised_transition(labels, given, 4), transition, atol=0.03)
     by_image = [np.bincount(given[i * 1000 : (i + 1) * 1000], minlength=4) for i in range(8)]
     differences = [np.abs(by_image[2 * c] - by_image[2 * c + 1]).sum() / 1000 for c in range(4)]
     assert max(differences) > 0.3
