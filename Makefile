@@ -47,7 +47,7 @@ test: $(READY)  ## the essential tests, before a commit; 5 minutes on two cores
 	$(TESTS) -m "not docker and not slow" $(ARGS)
 
 .PHONY: test-all
-test-all: $(READY)  ## all tests that need no containers; 15 minutes on two cores
+test-all: $(READY)  ## all tests that need no containers; 20 minutes on two cores
 	$(TESTS) -m "not docker" $(ARGS)
 
 .PHONY: test-components

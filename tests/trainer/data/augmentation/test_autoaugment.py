@@ -150,6 +150,7 @@ def test_policies_are_the_published_ones():
         assert json.loads(json.dumps(policy)) == published[name]
 
 
+@pytest.mark.slow
 def test_an_operator_changes_only_the_images_that_drew_it(golden):
     """All 95 sub-policies in one batch, and one after another."""
     policy = autoaugment.flatten(policies.CIFAR10)
