@@ -115,7 +115,8 @@ def main(arguments):
             if root.is_dir() and not worker:
                 outputs.hold(root, "--checkpoint_path")
             given = command_line.given(DataConfig) | command_line.given(TrainConfig)
-            check_same(root, given | ({"dataset": DATASET.value} if DATASET.present else {}))
+            given |= {"dataset": DATASET.value} if DATASET.present else {}
+            check_same(root, written_alike(given))
         if worker:
             return
         if mode == "audit":
@@ -146,6 +147,7 @@ def check_before(place, dataset, noise, files, settings):
 def claim(root, files, settings, worker):
     """Makes `root` the directory of this run; InputError if it is that of another one."""
     run = {"dataset": DATASET.value} | dataclasses.asdict(files) | dataclasses.asdict(settings)
+    run = written_alike(run)
     check_same(root, run, run)
     if worker:
         return
@@ -172,19 +174,20 @@ def check_same(root, given, earlier=None):
             "--checkpoint_path", f"has an unreadable run.json, {error}", str(root)
         ) from error
     free = OF_MODE.get(MODE.value, ())
-    names = [k for k in given if k not in free and same(k, earlier.get(k)) != same(k, given[k])]
+    names = [k for k in given if k not in free and earlier.get(k) != given[k]]
     if names:
         differing = ", ".join(f"{name}={earlier.get(name)}" for name in names)
         rule = f"holds another run ({differing}); name another directory"
         raise InputError("--checkpoint_path", rule, str(root))
 
 
-def same(name, value):
-    """What two ways to write the value of a setting have in common."""
-    if name == "dataset" and value:
-        return config.parse_dataset(value)
-    is_path = name in PATHS and value and not storage.is_remote(value)
-    return os.path.abspath(value) if is_path else value
+def written_alike(settings):
+    """The settings as run.json has them: paths are absolute, the parts of a dataset complete."""
+    paths = {name: settings[name] for name in PATHS if settings.get(name)}
+    found = {k: v if storage.is_remote(v) else os.path.abspath(v) for k, v in paths.items()}
+    if "dataset" in settings:
+        found["dataset"] = "{}_{}_{}".format(*config.parse_dataset(settings["dataset"]))
+    return settings | found
 
 
 if __name__ == "__main__":
