@@ -88,6 +88,7 @@ def test_trusted_examples_beyond_the_probe_are_neither_noisy_nor_probe(
 
     class Method:
         uses_probe, config = True, configuration.resolve("image_folder")
+        probe_size = staticmethod(lambda config: config.batch_size)
 
     kept = probe.held_out(tmp_path / "probe", dataset, Method)
     labels = records.read_clean_labels(tmp_path / "a")
