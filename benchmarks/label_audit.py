@@ -48,7 +48,7 @@ def rows(root):
         quality = get_label_quality_scores(given, P, method=score, adjust_pred_probs=adjusted)
         name = f"cleanlab, {score}{', adjusted' if adjusted else ''}"
         found[name] = -quality, 1 - np.trace(joint), normalised_rows(joint.T)
-    true_transition = realised(clean, given, len(transition))
+    truth = realised(clean, given, len(transition))
     for name, (score, rate, T) in found.items():
         quality = detection.quality(score, given != clean)
         yield {
@@ -57,7 +57,7 @@ def rows(root):
             "wrong, %": 100 * (given != clean).mean(),
             "estimated, %": 100 * rate,
             **{shown: 100 * quality[shown] for shown in SHOWN},
-            "transition error": 100 * np.abs(T - true_transition).mean(),
+            "transition error": 100 * np.abs(T - truth).mean(),
         }
 
 
