@@ -1,12 +1,12 @@
-"""Accuracy of the methods on photographs with wrong labels, over seeds, beside what they take.
+"""Test accuracy of the methods on photographs with noisy labels, over seeds, and their time.
 
 python -m benchmarks.accuracy --photos=DIR --out=DIR [--rows=supervised,robust] [--labels=worst]
     [--seeds=0,1,2] [trainer flags]
 
-DIR has train_labels.csv, with the columns path, label (true), worst and aggre (human labels), and
-test/<class>/. Every run is a command of its own, which is shown; a finished one in --out is not run
-again. The table has the accuracy of the averaged weights at the last step, mean and standard
-deviation, and the median of the seconds.
+DIR has train_labels.csv, with the columns path, label (the true label), worst and aggre (human
+labels), and test/<class>/. Each run is a separate command, which is printed; a finished run in
+--out is not repeated. The table has the accuracy of the EMA weights at the last step in %, mean and
+standard deviation over the seeds, and the median time in seconds.
 """
 
 import itertools
@@ -21,41 +21,40 @@ from absl import flags
 from tabulate import tabulate
 
 from trainer import command_line
-from trainer.settings.training import TrainSettings
 
 PHOTOS = flags.DEFINE_string("photos", None, "directory of the photographs", required=True)
 OUT = flags.DEFINE_string("out", None, "directory for the runs", required=True)
-ROWS = flags.DEFINE_list("rows", [], "rows of the table, all unless given")
-LABELS = flags.DEFINE_list("labels", [], "its columns, all unless given")
-SEEDS = flags.DEFINE_list("seeds", ["0", "1", "2"], "a run for each")
+ROWS = flags.DEFINE_list("rows", [], "rows of the table; all unless given")
+LABELS = flags.DEFINE_list("labels", [], "columns of the table; all unless given")
+SEEDS = flags.DEFINE_list("seeds", ["0", "1", "2"], "seeds, one run each")
 
-# The rates are the best of 0.05, 0.15 and 0.3, on held-out training images: the high one for
-# human labels, the low one for 80% uniform noise.
+# The learning rates are the best of 0.05, 0.15 and 0.3 on held-out training images: the high one
+# for human labels, the low one for 80% uniform noise.
 PLAIN = "--method=supervised --learning_rate=0.3"
-BELIEVED = "--method=robust --noforward_correction"
+UNCORRECTED = "--method=robust --noforward_correction"
 TABLE = {
     "supervised": PLAIN,
-    "supervised at a low rate": "--method=supervised",
+    "supervised at a low learning rate": "--method=supervised",
     "supervised with trusted images and strong views": (
-        f"{BELIEVED} --rotation_weight=0 --pseudo_label_weight=0 --class_prior_weight=0"
+        f"{UNCORRECTED} --rotation_weight=0 --pseudo_label_weight=0 --class_prior_weight=0"
         " --optimizer=momentum --batch_size=100 --learning_rate=0.1 --warmup_epochs=1"
         " --ema_decay=0.999"
     ),
     "supervised in large batches": f"{PLAIN} --batch_size=300 --warmup_epochs=3 --ema_decay=0.99",
-    "supervised by muon": f"{PLAIN} --optimizer=muon",
+    "supervised with Muon": f"{PLAIN} --optimizer=muon",
     "l2r": "--method=l2r",
     "fsr": "--method=fsr",
     "ieg": "--method=ieg",
     "robust": "--method=robust",
-    "robust believing labels": BELIEVED,
+    "robust without forward correction": UNCORRECTED,
     "robust without trusted images": "--method=robust --trusted_fraction=0",
-    "robust without turned images": "--method=robust --rotation_weight=0",
-    "robust without guesses": "--method=robust --pseudo_label_weight=0",
-    "robust without balance": "--method=robust --class_prior_weight=0",
+    "robust without rotation prediction": "--method=robust --rotation_weight=0",
+    "robust without pseudo-labels": "--method=robust --pseudo_label_weight=0",
+    "robust without class prior": "--method=robust --class_prior_weight=0",
     "robust with weak views": "--method=robust --strong_fraction=0",
-    "robust by momentum": "--method=robust --optimizer=momentum",
+    "robust with momentum": "--method=robust --optimizer=momentum",
     "robust in batches of 100": "--method=robust --batch_size=100 --learning_rate=0.1",
-    "robust with a long average": "--method=robust --ema_decay=0.999",
+    "robust with a long EMA": "--method=robust --ema_decay=0.999",
 }
 NOISE = {
     "80% uniform": "--dataset=csv_uniform_0.8",
@@ -66,8 +65,8 @@ NOISE = {
 }
 
 
-# The pairs that look alike, as in `trainer.data.noise.noise_models`.
-ALIKE = {
+# The pairs of asymmetric noise, as in `trainer.data.noise.noise_models`.
+PAIRS = {
     "truck": "automobile",
     "bird": "airplane",
     "deer": "horse",
@@ -77,7 +76,7 @@ ALIKE = {
 
 
 def run(name, arguments):
-    """The last row of the history of a run of these flags, and how many seconds it took."""
+    """The last row of the history of a run with these flags, and its time in seconds."""
     place = Path(OUT.value) / name
     checkpoints = place / "checkpoints"
     if not (checkpoints / "manifest.json").is_file():
@@ -92,7 +91,7 @@ def run(name, arguments):
 
 
 def cell(row, labels, rest):
-    """Accuracy over the seeds, in %, and the median of the seconds."""
+    """Accuracy over the seeds in %, mean and standard deviation, and the median time in seconds."""
     arguments = [*TABLE[row].split(), *NOISE[labels].format(out=OUT.value).split(), *rest]
     runs = [run(f"{row}, {labels}, {seed}", [*arguments, f"--seed={seed}"]) for seed in SEEDS.value]
     top1, seconds = [100 * last["test/top1"] for last, _ in runs], [s for _, s in runs]
@@ -101,9 +100,9 @@ def cell(row, labels, rest):
 
 
 def main(_):
-    rest = [f"--{name}={value}" for name, value in command_line.given(TrainSettings).items()]
+    rest = [f"--{name}={value}" for name, value in command_line.given_training().items()]
     Path(OUT.value).mkdir(parents=True, exist_ok=True)
-    (Path(OUT.value) / "map.json").write_text(json.dumps(ALIKE))
+    (Path(OUT.value) / "map.json").write_text(json.dumps(PAIRS))
     rows, columns = ROWS.value or list(TABLE), LABELS.value or list(NOISE)
     found = {key: cell(*key, rest) for key in itertools.product(rows, columns)}
     table = []
@@ -114,4 +113,4 @@ def main(_):
 
 
 if __name__ == "__main__":
-    command_line.run(main)
+    command_line.run(main, __doc__, {"Benchmark": ["*photos", "*out", "rows", "labels", "seeds"]})

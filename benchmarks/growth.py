@@ -1,11 +1,11 @@
-"""How the time of a step and its memory grow with batch, classes and replicas, and data with size.
+"""How time and memory grow: of a step with batch, classes and replicas, of data with examples.
 
 python -m benchmarks.growth [--network_name=convnet] [--steps=10] [--examples=10000,100000]
 
-Each number is from a process of its own. Steps are on random images of the form of CIFAR, with the
-batch of each replica in the table; replicas are logical devices of one machine, on the same cores.
-Data are grey images of 8 x 8, written as records with noise and probe, then loaded as for training,
-decoded once, until there is a batch of 100.
+Each number is from its own process. Steps use random images of the shape of CIFAR; the table has
+the batch size of one replica, and replicas are logical devices on the same cores. Data are grey
+images of 8 x 8 pixels, written as records with noise and probe set, then loaded as for training up
+to the first batch of 100.
 """
 
 import json
@@ -26,8 +26,8 @@ BATCH_SIZES = flags.DEFINE_list("batch_sizes", ["25", "50", "100", "200"], "B, w
 CLASS_COUNTS = flags.DEFINE_list("class_counts", ["10", "100", "1000"], "C, with batches of 100")
 EXAMPLES = flags.DEFINE_list("examples", ["10000", "100000", "1000000"], "N")
 SHOWN = flags.DEFINE_list("methods", ["supervised", "ieg"], "methods")
-STEPS = flags.DEFINE_integer("steps", 10, "steps of each kind, after two that do not count")
-REPLICAS = flags.DEFINE_integer("replicas", 1, "with --here=step: how many take part in it")
+STEPS = flags.DEFINE_integer("steps", 10, "timed steps of each kind, after two for warm-up")
+REPLICAS = flags.DEFINE_integer("replicas", 1, "with --here=step: number of replicas")
 HERE = flags.DEFINE_enum(
     "here", None, ["step", "write", "load"], "measure this in this process, and print JSON"
 )
@@ -83,7 +83,7 @@ def measure_loading():
 
 
 def child(here, **others):
-    """What is measured in a process of its own, with its peak memory."""
+    """What a separate process measures, with its peak memory."""
     return harness.result_of("benchmarks.growth", here=here, **others)
 
 

@@ -1,4 +1,4 @@
-"""What the benchmarks share: made-up artifacts, and processes of their own."""
+"""What the benchmarks share: artifacts of random images, and separate processes."""
 
 import json
 import subprocess
@@ -9,7 +9,7 @@ import numpy as np
 
 from trainer import artifacts, local_run
 
-DISTINCT = 1000  # images, shown in turn
+DISTINCT = 1000  # images, used in turn
 
 
 def made_up(root, name, shape, classes, train, test):
@@ -51,12 +51,12 @@ def made_up(root, name, shape, classes, train, test):
 
 
 def paths(root):
-    """Of the three artifacts that training reads."""
+    """The paths of the three artifacts that training reads."""
     return [Path(root) / part for part in local_run.DATA]
 
 
 def result_of(module, **flags):
-    """What `python -m <module> --<name>=<value> ...` prints as the last line, JSON."""
+    """The last line that `python -m <module> --<name>=<value> ...` prints, read as JSON."""
     command = [sys.executable, "-m", module, *(f"--{k}={v}" for k, v in flags.items())]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
@@ -65,9 +65,9 @@ def result_of(module, **flags):
 
 
 def peak_memory():
-    """GB of this process; `getrusage` would count what its parent took before it started this.
+    """Peak memory of this process in GB; of its tensors on the first GPU, where there is one.
 
-    Of its tensors on the first GPU, where there is one.
+    `getrusage` would also count the memory of the parent before it started this process.
     """
     import tensorflow as tf
 

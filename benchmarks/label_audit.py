@@ -1,6 +1,10 @@
-"""Audits of finished runs beside cleanlab on the probabilities of the same network.
+"""Label audits of finished runs beside cleanlab's scores on the predictions of the same network.
 
-python -m benchmarks.label_audit RUN [RUN ...], directories of `python -m trainer`, prints a table.
+python -m benchmarks.label_audit RUN [RUN ...]
+
+Each RUN is a directory <labels>/<seed> of `python -m trainer`, audited, whose true labels are
+known. The table has a row for each kind of labels and each score: mean and standard deviation over
+the seeds, in %.
 """
 
 import itertools
@@ -26,7 +30,7 @@ SHOWN = ("auroc", "average_precision", "precision_at_1000")
 
 
 def rows(root):
-    """One row for the audit, and one for each score of cleanlab."""
+    """A row for the audit, and one for each score of cleanlab."""
     dataset_path = root / artifacts.PREPARED_DATASET
     dataset = records.read_manifest(dataset_path)
     labels, _ = injection.read_noisy_labels(root / artifacts.NOISY_LABELS, dataset)

@@ -1,11 +1,11 @@
-"""The cheaper meta steps of IEG against the exact one: what they agree in, and what they cost.
+"""The cheaper meta steps of IEG beside the exact one: agreement, accuracy and time.
 
 python -m benchmarks.meta_steps [--dataset=digits_uniform_0.9] [--seeds=0,1,2] [trainer flags]
 
 In a run of the exact method with the first seed, each variant computes the coefficients of the same
-batches from the same weights. Said of them are the rank correlation (Spearman) of dM/dw and of
-dM/dlam with the exact ones, and the share of equal decisions, lam = 1 or 0, in the mean over all
-steps. The accuracy is that of a run of each variant by itself, at the last step.
+batches from the same weights. The table has the rank correlation (Spearman) of dM/dw and of dM/dlam
+with the exact ones, and the fraction of equal decisions lam, as means over all steps. The accuracy
+is that of separate runs of each variant, at the last step.
 """
 
 import dataclasses
@@ -21,13 +21,11 @@ from tabulate import tabulate
 from trainer import command_line, local_run
 from trainer.data import request
 from trainer.methods import METHODS, ieg
-from trainer.methods.method import cross_entropy, share
-from trainer.settings.data import DataSettings
-from trainer.settings.training import TrainSettings
+from trainer.methods.losses import fraction
 from trainer.training import configuration
 
 DATASET = flags.DEFINE_string("dataset", "digits_uniform_0.9", "as for python -m trainer")
-SEEDS = flags.DEFINE_list("seeds", ["0", "1", "2"], "a run of each kind for each")
+SEEDS = flags.DEFINE_list("seeds", ["0", "1", "2"], "seeds, one run of each variant with each")
 
 VARIANTS = {
     "exact": {},
@@ -48,7 +46,7 @@ def rank_correlation(a, b):
 
 
 class Compared(ieg.IEG):
-    """The exact method, which reports how far the variants agree with it."""
+    """The exact method, which also reports how far the variants agree with it."""
 
     scalars = (*ieg.IEG.scalars, *(f"{v}, {a}" for v in VARIANTS for a in AGREEMENTS))
 
@@ -61,7 +59,7 @@ class Compared(ieg.IEG):
             agreements = (
                 rank_correlation(w, found[0]),
                 rank_correlation(lam, found[1]),
-                share((lam < 0) == (found[1] < 0)),
+                fraction((lam < 0) == (found[1] < 0)),
             )
             for kind, value in zip(AGREEMENTS, agreements):
                 self.means[f"{name}, {kind}"].update_state(value)
@@ -70,22 +68,21 @@ class Compared(ieg.IEG):
 
     def lookahead_loss(self, batch):
         """Its tape, A, and the logits of both views, as in the training step."""
-        lam0 = self.config.grad_eps_init
         with tf.GradientTape(persistent=True) as tape:
             z = [self.forward(batch[view], self.theta) for view in ("image", "strong_image")]
             g = ieg.guess_labels(*z)
             g = tf.stop_gradient(g) if self.config.stop_guess else g
             y = self.one_hot(batch["label"])
-            A = tf.reduce_mean(cross_entropy(lam0 * y + (1 - lam0) * g, z[0])) + self.regulariser()
+            A = tf.reduce_mean(self.blended_cross_entropy(y, g, z[0])) + self.regulariser()
         return tape, A, z
 
 
 def train(method, **settings):
-    """The history of a run by the flags and these settings, and how many seconds it took."""
+    """The history of a run with the flags and these settings, and its time in seconds."""
     METHODS["ieg"] = method
     dataset, noise, noise_ratio = request.parse(DATASET.value)
-    files = request.resolve(DATASET.value, **command_line.given(DataSettings))
-    settings = command_line.given(TrainSettings) | {"method": "ieg"} | settings
+    files = request.resolve(DATASET.value, **command_line.given_data())
+    settings = command_line.given_training() | {"method": "ieg"} | settings
     settings = configuration.resolve(dataset, **settings)
     with tempfile.TemporaryDirectory() as root:
         rest = dataset, noise, noise_ratio, files, settings, 0, lambda part: None
@@ -98,7 +95,7 @@ def train(method, **settings):
 def row(name, agreements, runs):
     last, seconds = [history[-1]["test/top1"] for history, _ in runs], [s for _, s in runs]
     found = {kind: statistics.mean(agreements[f"{name}, {kind}"]) for kind in AGREEMENTS}
-    accuracy = f"{100 * statistics.mean(last):.1f} +- {100 * statistics.stdev(last):.1f}"
+    accuracy = f"{100 * statistics.mean(last):.1f} ± {100 * statistics.stdev(last):.1f}"
     return {"meta step": name} | found | {"accuracy, %": accuracy, "s": statistics.median(seconds)}
 
 
@@ -112,4 +109,4 @@ def main(_):
 
 
 if __name__ == "__main__":
-    command_line.run(main)
+    command_line.run(main, __doc__, {"Benchmark": ["*dataset", "*seeds"]})

@@ -24,7 +24,7 @@ def encoded_again(encoded):
 
 
 def random_crop(encoded):
-    """8% to 100% of the area, resized, maybe mirrored: float32 (224, 224, 3), grey levels."""
+    """8% to 100% of the area, resized, mirrored or not: float32 (224, 224, 3), grey levels."""
     start, size, _ = tf.image.sample_distorted_bounding_box(
         tf.io.extract_jpeg_shape(encoded),
         tf.constant([[[0.0, 0.0, 1.0, 1.0]]]),
@@ -54,7 +54,7 @@ def take(image, step):
 
 
 def by_channel(function):
-    """The operator that changes each channel, int32 (224, 224), by the function."""
+    """The operator that applies the function to each channel, int32 (224, 224)."""
 
     def operator(image, numbers):
         channels = tf.unstack(tf.cast(image, tf.int32), axis=2)

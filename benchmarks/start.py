@@ -1,13 +1,13 @@
-"""Seconds until the first training step is done, and of what else comes before results.
+"""Seconds until the first training step is done, and of other parts of a run beside training.
 
 python -m benchmarks.start [--runs=3] [--network_name=resnet29]
 
-Each start is a process of its own that trains on 1,000 random images of the form of CIFAR; its
-parts are medians and need not sum up to the median of the whole. The second step is what the first
-would take without tracing and set-up. Labels are injected with uniform noise, and the probe is
-drawn, as for all of ImageNet. What kfp adds is a pipeline of tasks that do nothing, one after the
-other, less as many starts of Python. The floor of a test is what its forward passes would take at
-the rate of a product of matrices.
+Each start is a separate process that trains on 1,000 random images of the shape of CIFAR. Its parts
+are medians and need not sum up to the median of the whole. The second step is the floor of the
+first: the same work without tracing and set-up. Uniform noise and the probe set are for as many
+labels as ImageNet has. The overhead of kfp is that of a chain of tasks that do nothing, minus the
+start of Python. The floor of an evaluation is its number of operations at the speed of a matrix
+product.
 """
 
 import contextlib
@@ -31,16 +31,18 @@ from trainer import artifacts
 from trainer.networks import NETWORKS
 from trainer.training import configuration
 
-RUNS = flags.DEFINE_integer("runs", 3, "how often each is measured")
+RUNS = flags.DEFINE_integer("runs", 3, "repetitions of each measurement")
 NETWORK = flags.DEFINE_enum("network_name", "resnet29", NETWORKS, "network")
 METHODS = flags.DEFINE_list("methods", ["supervised", "ieg"], "methods to start")
 TEST_IMAGES = flags.DEFINE_integer("test_images", 2000, "images to evaluate")
 LABELS = flags.DEFINE_integer("labels", 1_280_000, "labels to inject noise into")
 CLASSES = flags.DEFINE_integer("classes", 1000, "their classes")
 TASKS = flags.DEFINE_integer("tasks", 5, "tasks of the pipeline")
-ROOT = flags.DEFINE_string("root", None, "with the two below: a process of its own")
-HERE = flags.DEFINE_string("here", None, "start this method, or evaluate, and print JSON")
-STARTED = flags.DEFINE_float("started", 0, "when this process was started")
+ROOT = flags.DEFINE_string("root", None, "directory of the artifacts, with --here")
+HERE = flags.DEFINE_string(
+    "here", None, "measure the start of this method, or evaluate, in this process; print JSON"
+)
+STARTED = flags.DEFINE_float("started", 0, "time at which this process was started, with --here")
 
 SECOND = "the second step"
 SHAPE, CLASSES_OF_IMAGES, TRAIN = (32, 32, 3), 10, 1000
@@ -153,7 +155,7 @@ def median(function):
 
 
 def labels(root):
-    """Seconds of injecting noise and of drawing the probe; there are no images."""
+    """Seconds of injecting noise and of drawing the probe set; there are no images."""
     from trainer.data import probe
     from trainer.data.noise import injection
 
@@ -169,7 +171,7 @@ def labels(root):
 
 
 def kfp_tasks(root):
-    """Seconds of a task of a pipeline, and of starting Python."""
+    """Seconds of a task of a pipeline, of starting Python, and the difference."""
     from kfp import dsl, local
 
     from components import images

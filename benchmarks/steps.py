@@ -1,13 +1,13 @@
-"""Training steps in turn, in one process, and as ratios: to a supervised step, and to a floor.
+"""Time and memory of training steps, as ratios to a supervised step and beside a floor.
 
 python -m benchmarks.steps [--network_name=resnet29] [--rounds=20] [--batch_size=100] [--check]
     [--kind=ieg --kind=robust] [--mixed_precision=bfloat16] [--jit_compile]
 
-The floor of a step is what it has to compute at least, in forward passes of one batch (F): a
-backward pass takes two of them, and so does a forward-mode product that takes up the activations.
-Peak memory is that of a process which takes three steps of one method, or of its tensors on a GPU.
-With --check the status is 1 if a ratio, or the memory, is far above what was measured once for
-resnet29 and batches of 100.
+Steps of all kinds take turns in one process. The floor of a step is the least that it has to
+compute, in forward passes of one batch (F): a backward pass costs two, and so does a forward-mode
+product that uses stored activations. Peak memory is that of a process which takes three steps of
+one method, or of its tensors on a GPU. With --check the exit status is 1 if a ratio or the memory
+is far above the figures of benchmarks/README.md for resnet29 and batches of 100.
 """
 
 import statistics
@@ -29,13 +29,13 @@ from trainer.networks import NETWORKS
 from trainer.training import configuration, fit
 
 NETWORK = flags.DEFINE_enum("network_name", "resnet29", NETWORKS, "network")
-ROUNDS = flags.DEFINE_integer("rounds", 20, "steps of each kind, after two that do not count")
+ROUNDS = flags.DEFINE_integer("rounds", 20, "timed steps of each kind, after two for warm-up")
 BATCH_SIZE = flags.DEFINE_integer("batch_size", 100, "B")
 CLASSES = flags.DEFINE_integer("classes", 10, "C")
-PRECISION = flags.DEFINE_string("mixed_precision", "float32", "of the networks")
+PRECISION = flags.DEFINE_string("mixed_precision", "float32", "precision of the networks")
 JIT = flags.DEFINE_boolean("jit_compile", False, "compile the steps with XLA")
 CHECK = flags.DEFINE_boolean("check", False, "fail if a ratio or the memory is far too high")
-ONLY = flags.DEFINE_string("only", None, "take steps of this kind alone, and print peak memory")
+ONLY = flags.DEFINE_string("only", None, "take steps of this kind only; print peak memory")
 
 KINDS = {
     "supervised": {"method": "supervised"},
@@ -52,10 +52,11 @@ CHOSEN = flags.DEFINE_multi_enum("kind", [], KINDS, "all unless given; supervise
 # last layer alone, 1 of the probe batch. IEG: 5 forward and 10 backward of its losses, 4 of the
 # lookahead, 3 of the probe batch and 4 of the product; with the guess stopped half of the lookahead
 # and of the product; in the last layer alone none of them, and 1 of the probe batch. Robust: as
-# supervised, of 1.2 times as many images and as many turned ones, and half a forward pass to guess.
+# supervised, of 1.2 times as many images and as many rotated ones, and half a forward pass for
+# pseudo-labels.
 FLOORS = {"forward": 1, "bare": 3, "supervised": 3, "l2r": 8, "l2r, last layer": 4}
 FLOORS |= {"ieg": 26, "ieg, stopped": 22, "ieg, last layer": 16, "robust": 7.1}
-# Far above benchmarks/README.md: other work on the machine must not matter.
+# Far above benchmarks/README.md, so that other work on the machine does not matter.
 AT_MOST = {
     "to supervised": {"l2r": 4, "l2r, last layer": 2, "fsr": 3, "ieg": 12, "ieg, last layer": 8},
     "peak memory, GB": {"supervised": 1.8, "l2r": 3, "l2r, last layer": 1.8, "fsr": 2.1, "ieg": 4},
@@ -64,7 +65,7 @@ SIDE, EXAMPLES = 32, 1000
 
 
 def made_up_data(settings):
-    """Random images of the form of CIFAR, in memory."""
+    """Random images of the shape of CIFAR, in memory."""
     rng = np.random.default_rng(0)
 
     def images(count):
@@ -166,7 +167,7 @@ def compare():
 
 
 def operations(step):
-    """How many TensorFlow has to trace and set up before the first step."""
+    """Number of operations in the graph of a step."""
     return len(step.func.get_concrete_function(*step.args).graph.get_operations())
 
 
@@ -180,7 +181,7 @@ def check(rows):
 
 
 def peak_memory(name):
-    """GB of a process of its own."""
+    """Peak memory in GB of a separate process."""
     command = [sys.executable, "-m", "benchmarks.steps", f"--only={name}"]
     for flag in (NETWORK, BATCH_SIZE, CLASSES, PRECISION, JIT):
         command.append(f"--{flag.name}={flag.value}")

@@ -1,13 +1,13 @@
-"""Weak and strong views made per second, on one core and on two.
+"""Throughput of weak and strong views in images/s, on one core and on two.
 
 python -m benchmarks.views [--cores=1,2] [--rounds=5] [--batches=10] [--batch_size=100]
 
-Images of 32 x 32 are kept in memory, decoded. JPEG files of 500 x 375 become two crops of 224 x 224
-each, beside the recipe of the IEG release in plain TensorFlow, which takes one image at a time: it
-encodes each image as JPEG once more, decodes both crops from that, and draws one of 25 sub-policies
-for the second. The release has its files in records, here they are in memory. Ratios are medians of
-those in each round, to the weak view of 32 x 32 and to that recipe. What both views of 224 x 224
-consist of is timed part by part, in one thread.
+Images of 32 x 32 pixels are in memory, decoded. JPEG files of 500 x 375 become two crops of 224 x
+224 each. They are compared with the recipe of the IEG release in TensorFlow's own functions, one
+image at a time: it encodes each image as JPEG once more, decodes both crops from that, and draws
+one of 25 sub-policies for the second. The release reads its files from records, here they are in
+memory. Ratios are medians over rounds, to the weak view of 32 x 32 and to that recipe. A second
+table has the time of each part of both views of 224 x 224, in one thread.
 """
 
 import json
@@ -38,9 +38,9 @@ CORES = flags.DEFINE_list("cores", ["1", "2"], "numbers of cores")
 BATCHES = flags.DEFINE_integer(
     "batches", 10, "batches of 224 x 224 in a round; of 32 x 32 ten times"
 )
-WARM_UP = flags.DEFINE_integer("warm_up", 3, "batches before those that count")
+WARM_UP = flags.DEFINE_integer("warm_up", 3, "batches for warm-up")
 PICTURES = flags.DEFINE_integer("pictures", 120, "JPEG files, at least one batch")
-HERE = flags.DEFINE_integer("here", 0, "measure in this process, on so many cores, and print JSON")
+HERE = flags.DEFINE_integer("here", 0, "measure in this process, on so many cores; print JSON")
 flags.set_default(steps.ROUNDS, 5)
 
 SIZE, QUALITY = (500, 375), 90
@@ -120,7 +120,7 @@ def compare(datasets, reference, count):
 
 
 def parts(files):
-    """Rows of what is done to an image of 224 x 224 and the milliseconds of it, in one thread."""
+    """Rows of the parts of both views of 224 x 224, in ms per image in one thread."""
     n = len(files)
     seeds = tf.random.stateless_uniform([n, 2, 2], [0, 0], 0, 99, tf.int32)
     crop = partial(crops.of_files, files, crops.random_window, SIDE, seeds, seeds[..., 0] % 2 > 0)
