@@ -59,7 +59,7 @@ def collect_runs(runs):
 
 
 def setting_of(run):
-    return run["noise_ratio"], METHODS.index(run["method"])
+    return run["noise_ratio"], list(METHODS).index(run["method"])
 
 
 def table(summary, style="simple"):
