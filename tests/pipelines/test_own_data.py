@@ -97,7 +97,7 @@ def test_labels_are_audited_as_they_came(out):
     ]
     assert np.mean(wrong) == pytest.approx(0.2, abs=0.05)
     report = (out / "report.html").read_text()
-    assert "which may be as wrong as those of training" in report
+    assert "labels may be as noisy as those of training" in report
     assert "accuracy on 8 trusted images" in report
 
 
@@ -107,7 +107,7 @@ def test_the_model_serves(out, shapes):
     said = python("trainer", "--mode=predict", f"--model={model}", "--json", *files, cwd=out)
     rows = [json.loads(line) for line in said.splitlines()]
     assert [row["file"] for row in rows] == files
-    assert "may be as wrong as those of training" in (model / "model_card.md").read_text()
+    assert "may be as noisy as those of training" in (model / "model_card.md").read_text()
 
 
 @pytest.mark.slow

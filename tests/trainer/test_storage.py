@@ -128,7 +128,7 @@ FETCH = """
 import sys
 from trainer import command_line, storage
 
-command_line.run(lambda arguments: print(storage.fetched(arguments[0])))
+command_line.run(lambda arguments: print(storage.fetched(arguments[0])), "", {})
 """
 
 

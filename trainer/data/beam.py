@@ -18,7 +18,7 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
 from etils import epath
 
-from trainer.data.record_writer import VERSION, features
+from trainer.data.record_writer import VERSION, record_features
 from trainer.data.sources.image_check import COLUMNS, check, stored
 from trainer.errors import InputError
 
@@ -45,7 +45,7 @@ def write(directory, name, source, settings):
         tfds.dataset_builders.store_as_tfds_dataset(
             name,
             VERSION,
-            features(source),
+            record_features(source),
             {split: examples(files) for split, files in source.splits.items()},
             data_dir=folder,
             file_format="array_record",

@@ -28,7 +28,7 @@ def write(metrics_paths, file):
     )
     summary = comparison.collect_runs(runs)
     settings = [setup["config"] for setup in setups]
-    common = {k: v for k, v in settings[0].items() if all(s[k] == v for s in settings)}
+    common = {k: v for k, v in settings[0].items() if all(s.get(k) == v for s in settings)}
     history = histories(runs, read_json_files(metrics_paths, "history.json"))
     names = manifests[0]["class_names"]
     page.write_page(

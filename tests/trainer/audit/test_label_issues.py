@@ -405,9 +405,9 @@ def test_captions_of_coefficients():
     assert coefficient_captions(("a",)) == {"a": ("a", "mean a over training")}
 
 
-def test_any_coefficient_of_a_method_is_kept_and_plotted(digits, tmp_path):
+def test_any_coefficient_of_a_method_is_kept_and_plotted(digits, tmp_path, rng):
     """Also one that no code names."""
-    P, given, *_ = simulated(N=50)
+    P, given, *_ = simulated(rng, N=50)
     surprise = np.linspace(0, 1, len(given), dtype=np.float32)
     captions = {"surprise": ("Surprise", "mean surprise")}
     evidence = Evidence(P, [], THE_RUN, coefficients={"surprise": surprise}, captions=captions)
