@@ -24,7 +24,7 @@ def prepare_dataset(
         label_column: Column of the given label in a csv file.
         imagenet_val: For imagenet2012_val its ILSVRC2012_img_val.tar, else imagenet2012 in data.
         dataset_settings: Further settings by the name of their flag, such as
-            {"clean_label_column": "truth", "bad_images": "skip"}.
+            {"clean_label_column": "true_label", "bad_images": "skip"}.
 
     Returns:
         prepared_dataset: TFDS directory with splits train and test.

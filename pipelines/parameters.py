@@ -18,7 +18,7 @@ MEANINGS = {
     "runs": f"method ({', '.join(METHODS)}), noise_ratio and seed of each run",
     "use_imagenet_as_eval": "whether to test webvisionmini on the ImageNet validation set too",
     "dataset_settings": "further settings of the dataset by the name of their flag, such as"
-    ' {"clean_label_column": "truth", "bad_images": "skip"}',
+    ' {"clean_label_column": "true_label", "bad_images": "skip"}',
     "settings": "further settings of the trainer by the name of their flag, such as"
     ' {"max_iteration": 1000}',
     "checkpoint_root": "directory or gs:// path where checkpoints outlive a task",

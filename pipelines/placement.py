@@ -13,7 +13,7 @@ HOUR = 3600
 
 
 def pipeline_config(profile):
-    """What Kubeflow is told of the run as a whole; None elsewhere."""
+    """Settings of the whole run for Kubeflow; None elsewhere."""
     if profile.target != "kubeflow":
         return None
     config = dsl.PipelineConfig(

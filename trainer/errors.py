@@ -36,7 +36,7 @@ class InputError(ValueError):
 
 
 class TrainingError(RuntimeError):
-    """Training cannot go on; the exit status is 1."""
+    """Training cannot continue; the exit status is 1."""
 
 
 class WorkerLost(TrainingError):

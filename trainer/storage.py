@@ -1,6 +1,6 @@
 """Google Cloud Storage: what is at gs://<bucket>/<name> is brought to a local cache, or sent there.
 
-A file that was cut off goes on where it stopped; each is checked by size and CRC32C. Credentials
+A download that was cut off resumes where it stopped; each is checked by size and CRC32C. Credentials
 are the application's default ones, or none, for public buckets.
 """
 

@@ -40,7 +40,7 @@ def unpacked(path):
 def check(path, members):
     """Raises InputError unless all members stay in the directory and on the disk.
 
-    `zipfile` reads no more of a member than its header says, so that the sizes can be believed.
+    `zipfile` reads no more of a member than its header says, so that the sizes hold.
     """
     for member in members:
         name = PurePosixPath(member.filename.replace("\\", "/"))

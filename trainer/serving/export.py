@@ -4,7 +4,7 @@
   saved_model/     needs TensorFlow alone; image_bytes string (B,), JPEG or PNG, to probabilities
                    float32 (B, C), class string (B,) and confidence (B,), its probability; JPEG is
                    turned as its EXIF says, transparent PNG laid on white
-  model.keras      the network with averaged weights, of Keras's own layers: from images in [-1, 1]
+  model.keras      the network with EMA weights, of Keras's own layers: from images in [-1, 1]
                    to logits, without preprocessing and calibration
   model_card.md    what it was made from and what it can do
   manifest.json    class_names, temperature, accuracy, calibration before and after

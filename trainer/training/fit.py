@@ -253,7 +253,7 @@ def restore(checkpoints_path):
 
 
 def averaged_network(method):
-    """A copy of the network with averaged weights, in full precision."""
+    """A copy of the network with EMA weights, in full precision."""
     network = keras.models.clone_model(method.full_network)
     network.set_weights(method.network.get_weights())
     for variable, average in zip(network.trainable_variables, method.ema, strict=True):

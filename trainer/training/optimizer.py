@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-KERNEL_SHARE = 1 / 6  # of the learning rate: how far Muon turns a kernel in a step
+KERNEL_SCALE = 1 / 6  # of the learning rate: how far Muon turns a kernel in a step
 TINY = 1e-7
 
 
@@ -60,7 +60,7 @@ class AveragedMomentum(keras.optimizers.Optimizer):
 class AveragedMuon(AveragedMomentum):
     """Momentum SGD whose steps change every direction of a convolution's kernel by as much.
 
-      o = orthogonal(g + mu m);  k <- |k_0| (k - u) / |k - u|,  u = KERNEL_SHARE lr |k| o / |o|
+      o = orthogonal(g + mu m);  k <- |k_0| (k - u) / |k - u|,  u = KERNEL_SCALE lr |k| o / |o|
 
     for kernels k, as matrices (inputs, filters); other variables move as in `AveragedMomentum`.
     Kernels keep their norm, which batch normalisation makes irrelevant, so that the rate says how
@@ -77,7 +77,7 @@ class AveragedMuon(AveragedMomentum):
         direction = tf.reshape(gradient + self.momentum * m, [-1, k.shape[-1]])
         o = tf.reshape(orthogonal(direction), k.shape)
         size = tf.norm(k)
-        moved = k - KERNEL_SHARE * learning_rate * size * o / (tf.norm(o) + TINY)
+        moved = k - KERNEL_SCALE * learning_rate * size * o / (tf.norm(o) + TINY)
         self.assign(variable, size * moved / tf.norm(moved))
 
 
@@ -118,6 +118,6 @@ class LossScale(keras.optimizers.LossScaleOptimizer):
         self.iterations.assign(step)
 
     def check_finite(self, grads):
-        # Keras asks each replica about its own part of the gradients and believes the first.
+        # Keras asks each replica about its own part of the gradients and takes the answer of the first.
         finite = tf.cast(super().check_finite(grads), tf.float32)
         return tf.distribute.get_replica_context().all_reduce("MEAN", finite) == 1

@@ -3,7 +3,7 @@
 Every file is decoded once before anything is written; `image_check` says what is stored of it. The
 files are rows of a table, as an object for each would cost ten times the memory:
 
-    path, label, clean_label (empty where the truth is not known), trusted, test
+    path, label, clean_label (empty where it is not known), trusted, test
 """
 
 from dataclasses import dataclass

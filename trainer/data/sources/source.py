@@ -16,7 +16,7 @@ class Source:
       image_shape: (H, W, channels); None where a side differs between images.
       splits: By split name, (encoded image, label) pairs in the order of their ids.
       size: How many there are in all splits; None if that is not known.
-      labels_are_clean: Whether the labels of train are the truth.
+      labels_are_clean: Whether the labels of train are true labels.
       test_labels_are_clean: The same of test.
       clean_labels: int32 (N,) true labels of train where labels are not, -1 where not known.
       trusted_ids: int64 ids of the training examples that the probe is drawn from; all examples
