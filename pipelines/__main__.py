@@ -24,12 +24,16 @@ COMMANDS = ("run", "compile", "submit")
 NAMES = ("training", "sweep")
 RUNNERS = ("subprocess", "docker")
 
-PIPELINE = flags.DEFINE_string("pipeline", "training", f"one of {', '.join(NAMES)}")
+PIPELINE = flags.DEFINE_string(
+    "pipeline",
+    "training",
+    "what to run: training, of one method, or sweep, over methods, noise ratios and seeds",
+)
 OUTPUT = flags.DEFINE_string("output", None, "compile: the file; <pipeline>.yaml unless given")
 OUTPUT_DIR = flags.DEFINE_string(
     "output_dir",
     None,
-    "run: directory for all outputs; unless given runs/<pipeline>, or where that has another run"
+    "directory for all outputs of run; unless given runs/<pipeline>, or where that has another run"
     " runs/<pipeline>-2 and so on",
 )
 RUNNER = flags.DEFINE_string("runner", "subprocess", f"run: one of {', '.join(RUNNERS)}")

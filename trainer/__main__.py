@@ -64,6 +64,7 @@ GROUPS = {
         *("*mode", "*checkpoint_path", "model", "json", "csv", "review"),
     ],
     **dataset_flags.GROUP,
+    "Accepted from commands of the IEG release": [*NO_EFFECT],
 }
 flags.DEFINE_alias("dataset_dir", "data")  # its name in the IEG release
 flags.adopt_module_key_flags(dataset_flags)

@@ -15,17 +15,15 @@ TABLE_SUFFIXES = (".csv", ".json", ".jsonl", ".ndjson", ".tsv")
 DATASET = flags.DEFINE_string(
     "dataset",
     None,
-    f"one of {', '.join(sources.OFFERED)}, tfds:<name>, with its labels as they are; or"
-    f" <dataset>_<noise>_<ratio>; {request.DEFAULT_DATASET} unless given, with --data alone"
-    " image_folder or csv",
+    "dataset with its labels as they are, or <dataset>_<noise>_<ratio>:"
+    f" {', '.join(sources.OFFERED)}, tfds:<name>; {request.DEFAULT_DATASET} unless given, with"
+    " --data alone image_folder or csv",
 )
-NOISE = flags.DEFINE_string(
-    "noise", None, f"label noise to add to --dataset, one of {', '.join(NOISES)}"
-)
+NOISE = flags.DEFINE_string("noise", None, f"label noise to add: {', '.join(NOISES)}")
 NOISE_RATIO = flags.DEFINE_float(
     "noise_ratio",
     None,
-    "probability in [0, 1] with which --noise redraws or flips a label;"
+    "probability with which a label is redrawn or flipped, in [0, 1];"
     f" {request.DEFAULT_NOISE_RATIO} unless given",
 )
 USE_IMAGENET_AS_EVAL = flags.DEFINE_boolean(

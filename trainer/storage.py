@@ -1,7 +1,7 @@
 """Google Cloud Storage: what is at gs://<bucket>/<name> is brought to a local cache, or sent there.
 
-A download that was cut off resumes where it stopped; each is checked by size and CRC32C. Credentials
-are the application's default ones, or none, for public buckets.
+A download that was cut off resumes where it stopped; each is checked by size and CRC32C.
+Credentials are the application's default ones, or none, for public buckets.
 """
 
 import base64

@@ -118,6 +118,6 @@ class LossScale(keras.optimizers.LossScaleOptimizer):
         self.iterations.assign(step)
 
     def check_finite(self, grads):
-        # Keras asks each replica about its own part of the gradients and takes the answer of the first.
+        # Keras asks each replica about its own part of the gradients and takes the first answer.
         finite = tf.cast(super().check_finite(grads), tf.float32)
         return tf.distribute.get_replica_context().all_reduce("MEAN", finite) == 1

@@ -21,6 +21,15 @@ def test_flags_that_are_given_win():
     assert "--dataset=cifar10_uniform_0.8" in arguments
 
 
+@pytest.mark.parametrize("form", ["--experiment=NAME", "--experiment NAME", "-experiment NAME"])
+def test_the_name_may_follow_a_space(form):
+    given = form.replace("NAME", "l2r_cifar10_uniform_0.4").split()
+    arguments = experiments.expand(["trainer", "--seed=3", *given, "--batch_size=5"])
+    assert arguments[-2:] == ["--seed=3", "--batch_size=5"]
+    assert {"--method=l2r", "--dataset=cifar10_uniform_0.4"} <= set(arguments)
+    assert not [a for a in arguments if "experiment" in a or a.startswith("l2r")]
+
+
 @pytest.mark.parametrize("given", ["--probe_per_class=7", "--probe_dataset_hold_ratio=0.1"])
 def test_either_size_of_the_probe_wins(given):
     arguments = experiments.expand(["trainer", given, "--experiment=ieg_cifar10_uniform_0.8"])

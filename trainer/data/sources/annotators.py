@@ -56,7 +56,7 @@ def one_row_per_image(files, annotator_column):
 
 
 def check(several, annotator_column):
-    """Raises InputError unless rows of one image are of several annotators, and of one true label."""
+    """Raises InputError unless rows of one image are of several annotators and one true label."""
     truths = several.groupby(IMAGE, sort=False).clean_label.nunique()
     if (truths > 1).any():
         several = several.set_index(IMAGE).loc[truths.index[truths > 1]].reset_index()
