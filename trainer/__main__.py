@@ -46,13 +46,13 @@ OF_MODE = {  # what may differ from the run that the mode works on
 MODE = flags.DEFINE_string(
     "mode",
     "train",
-    "what to do: train (and test); on a run in --checkpoint_path: evaluation, audit (find label"
-    " issues), export (a model to serve), report (a page on all of this), review (take decisions in"
-    " --review); predict: with --model, on image files or folders",
+    "what to do: train (and test); for a run in --checkpoint_path: evaluation, audit (find label"
+    " issues), export (a model to serve), report (one page), review (apply the decisions in"
+    " --review); predict: classify image files or folders with --model",
 )
 MODEL = flags.DEFINE_string("model", None, "predict: directory of an exported model")
-JSON = flags.DEFINE_boolean("json", False, "predict: JSON lines, with all probabilities")
-CSV = flags.DEFINE_boolean("csv", False, "predict: CSV, with all probabilities")
+JSON = flags.DEFINE_boolean("json", False, "predict: print JSON lines, with all probabilities")
+CSV = flags.DEFINE_boolean("csv", False, "predict: print CSV, with all probabilities")
 REVIEW = flags.DEFINE_string("review", None, "review: a label_issues.csv with decisions")
 CHECKPOINT_PATH = flags.DEFINE_string(
     "checkpoint_path", None, "directory for all outputs; runs/<dataset>/<method> unless given"

@@ -15,7 +15,7 @@ TABLE_SUFFIXES = (".csv", ".json", ".jsonl", ".ndjson", ".tsv")
 DATASET = flags.DEFINE_string(
     "dataset",
     None,
-    "dataset with its labels as they are, or <dataset>_<noise>_<ratio>:"
+    "name of the dataset, or <dataset>_<noise>_<ratio> to add label noise:"
     f" {', '.join(sources.OFFERED)}, tfds:<name>; {request.DEFAULT_DATASET} unless given, with"
     " --data alone image_folder or csv",
 )

@@ -13,13 +13,15 @@ from trainer.settings.fields import check_range
 from trainer.training import configuration
 
 METHODS = flags.DEFINE_list("methods", None, "sweep: methods with commas between them")
-NOISE_RATIOS = flags.DEFINE_list("noise_ratios", None, "sweep: noise ratios, the same way")
-SEEDS = flags.DEFINE_list("seeds", None, "sweep: seeds, the same way")
+NOISE_RATIOS = flags.DEFINE_list(
+    "noise_ratios", None, "sweep: noise ratios with commas between them"
+)
+SEEDS = flags.DEFINE_list("seeds", None, "sweep: seeds with commas between them")
 CHECKPOINT_ROOT = flags.DEFINE_string(
     "checkpoint_root", "", "directory or gs:// path where checkpoints outlive the task"
 )
 PARAMETERS = flags.DEFINE_string(
-    "parameters", None, "YAML file of parameters by name; they win over flags"
+    "parameters", None, "YAML file of parameters by name; they replace flags"
 )
 flags.adopt_module_key_flags(dataset_flags)
 

@@ -30,17 +30,21 @@ def pseudo_loss_rule(value):
 class FSRSettings(LookaheadMomentumSettings):
     """FSR."""
 
-    use_mixup: bool = setting(True, "blend the images of a batch")
+    use_mixup: bool = setting(True, "MixUp within the batch")
     label_smoothing: float = setting(
         0.0,
-        "fraction of a label spread over all classes, where images are not blended, in [0, 1]",
+        "fraction of a label that is spread over all classes, without use_mixup, in [0, 1]",
         low=0,
         high=1,
     )
-    queue_capacity: int = setting(2000, "examples that are taken for clean, of all classes", low=1)
-    queue_bs: int = setting(200, "examples of the queue per step", low=1)
+    queue_capacity: int = setting(
+        2000, "size of the queue of examples that count as clean, over all classes", low=1
+    )
+    queue_bs: int = setting(200, "queue examples per step", low=1)
     queue_beta: float = setting(0.9, "decay of an example's score", low=0)
-    meta_start_epoch: int = setting(20, "epochs before weights and pseudo loss", low=0)
+    meta_start_epoch: int = setting(
+        20, "epochs before example weights and pseudo loss start", low=0
+    )
     clip_meta_weight: bool = setting(
         True, "clip negative weights to 0; otherwise shift all weights"
     )

@@ -44,7 +44,7 @@ class IEGSettings(LookaheadVariablesSettings, LookaheadMomentumSettings, StrongV
         0.9, "lam0, weight of the given label in the lookahead, in [0, 1]", low=0, high=1
     )
     stop_guess: bool = setting(
-        False, "guessed labels are constants in the lookahead, which is faster"
+        False, "treat guessed labels as constants in the lookahead, which is faster"
     )
 
 

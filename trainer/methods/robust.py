@@ -21,7 +21,8 @@ class RobustSettings(StrongViewSettings):
     """Robust."""
 
     forward_correction: bool = setting(
-        True, "loss through the estimated transition matrix; otherwise plain cross-entropy"
+        True,
+        "forward correction with the estimated transition matrix; otherwise plain cross-entropy",
     )
     initial_noise_rate: float = setting(
         0.5, "rate of the uniform noise that the transition matrix starts from", low=0, high=1
@@ -33,7 +34,7 @@ class RobustSettings(StrongViewSettings):
         0.2, "trusted images per step, as a fraction of the batch, in [0, 1]", low=0, high=1
     )
     strong_fraction: float = setting(
-        0.5, "fraction of a batch that is seen in the strong view, in [0, 1]", low=0, high=1
+        0.5, "fraction of the batch in the strong view, in [0, 1]", low=0, high=1
     )
     rotation_weight: float = setting(
         1.0, "weight of the rotation prediction loss; 0 turns it off", low=0
