@@ -24,10 +24,10 @@ from trainer.training import configuration, workers
 NO_EFFECT = {
     "ds_include_metadata": "ids and clean labels are always there",
     "use_ema": "EMA weights are always kept",
-    "post_batch_mode_autoaug": "unused there",
+    "post_batch_mode_autoaug": "the release does not use it",
 }
 MODES = ("train", "evaluation", "audit", "export", "report", "review", "predict")
-# Flags that mean something in some of them only.
+# The modes that use a flag.
 OF_RUNS = (*(field.name for field in dataclasses.fields(DataSettings)), *configuration.fields())
 FOR_MODES = {
     **dict.fromkeys(OF_RUNS, MODES[:-1]),
@@ -82,7 +82,7 @@ def main(arguments):
             raise InputError(f"--{flag.name}", rule, flag.value)
     if mode == "predict":
         if JSON.value and CSV.value:
-            raise InputError("--csv", "says otherwise than --json; give one of them", True)
+            raise InputError("--csv", "contradicts --json; give one of them", True)
         form = "json" if JSON.value else "csv" if CSV.value else "table"
         return min(1, predict.predict(Path(MODEL.value), arguments, form))
     name, dataset, noise, noise_ratio = dataset_flags.noisy_dataset()
@@ -139,7 +139,7 @@ def main(arguments):
 
 
 def check_before(place, dataset, noise, files, settings):
-    """Raises InputError for what the run would find wrong later; returns a hash of its inputs."""
+    """Raises InputError for input that would fail later in the run; returns a hash of the input."""
     from trainer.data import inputs
 
     seen = inputs.check(dataset, files, noise, [settings])
@@ -150,7 +150,7 @@ def check_before(place, dataset, noise, files, settings):
 
 
 def take_directory(root, dataset, files, settings, worker):
-    """Makes `root` the directory of this run; InputError if it is that of another one."""
+    """Makes `root` the directory of this run; InputError if it belongs to another run."""
     run = {"dataset": dataset} | dataclasses.asdict(files) | dataclasses.asdict(settings)
     run = with_absolute_paths(run)
     check_same_run(root, run)
@@ -162,13 +162,13 @@ def take_directory(root, dataset, files, settings, worker):
 
 
 def check_same_run(root, settings):
-    """Raises InputError where `root` is the directory of a run with other settings than these."""
+    """Raises InputError if `root` holds a run with other settings than these."""
     free = OF_MODE.get(MODE.value, ())
     outputs.check_same_run("--checkpoint_path", root, "run.json", settings, free)
 
 
 def with_absolute_paths(settings):
-    """The settings of a run, which are the same in whatever directory a command is given."""
+    """The settings of a run with absolute paths, which do not depend on the working directory."""
     local = {
         field.name
         for field in dataclasses.fields(DataSettings)

@@ -62,13 +62,13 @@ class Profile:
     spot: bool = setting(False, "train on spot machines, which may be preempted")
     workspace: str = setting(
         "",
-        "Kubeflow: size of a volume for the run's checkpoints; without it --checkpoint_root has them",
+        "Kubeflow: size of a volume for the run's checkpoints; else --checkpoint_root has them",
     )
     storage_class: str = setting(
         "", "Kubeflow: storage class of the workspace, if not the cluster's default"
     )
     machine_type: str = setting(
-        "", "Vertex AI: machine type, needed for spot machines and several workers"
+        "", "Vertex AI: machine type; spot machines and several workers need it"
     )
     register_model: str = setting(
         "", "Vertex AI: name in the Model Registry that the exported model gets"

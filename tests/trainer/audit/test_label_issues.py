@@ -164,7 +164,7 @@ def test_folds_predict_what_they_have_not_seen(data, tmp_path):
         fit.train(settings, *data, paths[-1], tmp_path / str(fold) / "model")
     sizes = [artifacts.read(path, "checkpoints")["num_examples"] for path in paths]
     assert sum(sizes) == 1337
-    with pytest.raises(InputError, match="checkpoints: must be those of all folds"):
+    with pytest.raises(InputError, match="checkpoints: must be the runs of all folds"):
         label_issues.audit(*data, paths[:1], tmp_path / "a")
     assert not (tmp_path / "a").exists()
     metrics = label_issues.audit(*data, paths, tmp_path / "a")
@@ -214,7 +214,10 @@ OF_AUDIT = "must (have|be a table with) columns id, audit, and decision or true_
     [
         ("id,decision,audit\n{id},yes,{audit}\n", "decision must be accept, reject or one of the"),
         ("id,true_label,audit\n{id},accept,{audit}\n", "true_label must be one of the classes"),
-        ("id,true_label,audit\n{id},1,{audit}\n{id},2,{audit}\n", "must decide once on each id"),
+        (
+            "id,true_label,audit\n{id},1,{audit}\n{id},2,{audit}\n",
+            "must have one decision for each id",
+        ),
         ("id,decision,audit\n99999,accept,{audit}\n", "must be of this audit, {audit}; .*id 99999"),
         ("id,decision,audit\n{id},accept,a123\n", "must be of this audit, {audit}; .*audit a123"),
         ("id,decision,audit\n{id},,a123\n", "must be of this audit, {audit}; .*audit a123"),
@@ -245,7 +248,7 @@ def test_classes_called_as_decisions():
     assert decided("", "accept") == decided("reject", "accept") == "accept"
     assert decided("", "reject") == "reject"
     for word in classes:
-        with pytest.raises(InputError, match=f"decision {word} is a class as well; write"):
+        with pytest.raises(InputError, match=f"decision {word} is also a class; write"):
             decided(word, "")
 
 
@@ -323,7 +326,7 @@ def test_others_predict_without_trusted_images_and_without_peers(tmp_path):
     p_given = others.P[ids, labels]
     assert detection.ranking_quality(-p_given, wrong)["auroc"] > 0.95
     assert p_given[labels == names.index("odd")] == 1
-    assert others.warnings == ["class odd has one image, which no other image can check"]
+    assert others.warnings == ["class odd has only one image, so no other image can predict it"]
     assert tested.shape == (len(records.read_labels(tmp_path / "a", "test")), 3)
     rate, low, high = noise_estimation.noise_rate_range(others.P, labels)
     assert low < wrong.mean() < high
