@@ -1,7 +1,7 @@
-"""Label files of CIFAR-10N and CIFAR-100N (Wei et al., ICLR 2022), read without running them.
+"""Label files of CIFAR-10N and CIFAR-100N (Wei et al., ICLR 2022), read without running code.
 
 They are pickles: arrays by name, saved by torch (.pt) or NumPy (.npy). A pickle can call any
-function; here it can only build arrays, dictionaries and plain values.
+function; this reader lets it only build arrays, dictionaries and plain values.
 """
 
 import io
@@ -25,7 +25,7 @@ HARMLESS = {
 
 
 class Unpickler(pickle.Unpickler):
-    """Refuses whatever is not needed for arrays by name."""
+    """Refuses everything that arrays by name do not need."""
 
     def find_class(self, module, name):
         if (module, name) not in HARMLESS:
@@ -34,10 +34,10 @@ class Unpickler(pickle.Unpickler):
 
 
 def read(file, name):
-    """The labels called `name` in a file, int32 (N,), and the clean ones beside them or None.
+    """The labels called `name` in a file, int32 (N,), and the clean labels in it or None.
 
     Raises:
-      InputError: The file cannot be read as such, or has no labels of this name.
+      InputError: It is not a label file, or has no labels of this name.
     """
     try:
         arrays = read_arrays(file)
@@ -64,7 +64,7 @@ def read_arrays(file):
             np.lib.format.read_magic(stream)
             np.lib.format.read_array_header_1_0(stream)
             return Unpickler(stream).load().item()
-        # As torch wrote until 1.5: a number, a version and facts on the machine come first.
+        # The format of torch until 1.5: a number, a version and facts about the machine come first.
         stream.seek(0)
         for _ in range(3):
             Unpickler(stream).load()

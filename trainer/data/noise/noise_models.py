@@ -1,6 +1,6 @@
-"""Models of label noise: each gives labels in place of clean ones, and its transition matrix.
+"""Models of label noise: each turns clean labels into noisy ones and gives a transition matrix.
 
-NumPy only, but for `instance`, which looks at the images.
+NumPy only; `instance` also needs the images.
 """
 
 import csv
@@ -25,12 +25,12 @@ CIFAR100_SUPERCLASS = np.fromstring(
 
 
 def next_in_superclass(superclass):
-    """{class: the next one of its superclass, the first after the last}."""
+    """{class: the next class of its superclass, after the last one the first}."""
     members = [np.flatnonzero(superclass == s) for s in np.unique(superclass)]
     return {c: after for group in members for c, after in zip(group, np.roll(group, -1))}
 
 
-# Classes that look alike. Digits as in Patrini et al. (CVPR 2017) on MNIST; CIFAR as they have it:
+# Classes that look alike. Digits as in Patrini et al. (CVPR 2017) on MNIST; CIFAR as in that paper:
 # truck to automobile, bird to airplane, cat to and from dog, deer to horse.
 ASYMMETRIC_MAPS = {
     "digits": {2: 7, 3: 8, 5: 6, 6: 5, 7: 1},
@@ -40,7 +40,7 @@ ASYMMETRIC_MAPS = {
 
 
 def asymmetric_map(dataset, file):
-    """{class: the class it is taken for}, of a file, else the one known for the dataset.
+    """{class: the class it is confused with}, from a file, else the built-in one of the dataset.
 
     Args:
       dataset: Manifest of the prepared dataset.
@@ -48,7 +48,7 @@ def asymmetric_map(dataset, file):
     """
     if not file:
         if dataset["source"] not in ASYMMETRIC_MAPS:
-            rule = f"must name a map for datasets other than {', '.join(ASYMMETRIC_MAPS)}"
+            rule = f"must name a JSON map for datasets other than {', '.join(ASYMMETRIC_MAPS)}"
             raise InputError("--noise_file", rule, file)
         return ASYMMETRIC_MAPS[dataset["source"]]
     numbers = {name: i for i, name in enumerate(dataset["class_names"])}
@@ -79,7 +79,7 @@ def read_matrix(file, class_names):
     C, shape = len(class_names), cells.shape
     named = [size == C + 1 for size in shape]  # by a first row; by a first column
     if len(shape) != 2 or not all(size in (C, C + 1) for size in shape):
-        rule = f"must have {C} rows of {C} probabilities that sum to 1, and may have class names"
+        rule = f"must have {C} rows of {C} probabilities that sum to 1, with or without class names"
         raise InputError("--noise_file", rule, f"{file}, of shape {shape}")
     first_row, first_column = cells[0, named[1] :], cells[named[0] :, 0]
     orders = [
@@ -101,12 +101,12 @@ def read_matrix(file, class_names):
 
 
 def order_of(names, class_names, file):
-    """Where each class is among `names`, which must be those of the classes."""
+    """Position of each class among `names`, which must be the class names."""
     places = {name: i for i, name in enumerate(names)}
     if set(places) != set(class_names):
         lacking = [name for name in class_names if name not in places]
         unknown = [name for name in names if name not in class_names]
-        rule = f"must name each class once; {listed(lacking) or 'none'} is not in it"
+        rule = f"must name each class once; missing: {listed(lacking) or 'none'}"
         received = f"{file}, with {listed(unknown) or 'repetitions'}"
         raise InputError("--noise_file", rule, received)
     return [places[name] for name in class_names]
@@ -115,7 +115,7 @@ def order_of(names, class_names, file):
 def uniform(labels, num_classes, ratio, rng):
     """Each label is redrawn with probability `ratio`, from all classes, its own included.
 
-    So a share of ratio (C - 1) / C of the labels ends up wrong (method of the IEG release).
+    So the noise rate is ratio (C - 1) / C (method of the IEG release).
 
     Args:
       labels: (N,) clean labels.
@@ -134,14 +134,14 @@ def uniform(labels, num_classes, ratio, rng):
 
 
 def asymmetric(labels, num_classes, ratio, rng, class_map):
-    """Each label of a class in `class_map` becomes its image with probability `ratio`.
+    """Each label of a class in `class_map` becomes the mapped class with probability `ratio`.
 
     Args:
       labels: (N,) clean labels.
       num_classes: C.
       ratio: In [0, 1].
       rng: `numpy.random.Generator`.
-      class_map: {class: the class it is taken for}; other classes stay as they are.
+      class_map: {class: the class it is confused with}; other classes do not change.
 
     Returns:
       As `uniform`.
@@ -157,7 +157,7 @@ def asymmetric(labels, num_classes, ratio, rng, class_map):
 def pair(labels, num_classes, ratio, rng):
     """Each label becomes the next class, the last one the first, with probability `ratio`.
 
-    Pair flip of Co-teaching (Han et al., NeurIPS 2018). Arguments and result as of `uniform`.
+    Pair flip of Co-teaching (Han et al., NeurIPS 2018). Arguments and result as for `uniform`.
     """
     following = {c: (c + 1) % num_classes for c in range(num_classes)}
     return asymmetric(labels, num_classes, ratio, rng, following)
@@ -180,7 +180,7 @@ def instance(labels, num_classes, ratio, rng, features):
     """Labels that depend on the image: part-dependent noise (Xia et al., NeurIPS 2020).
 
     The probability q of a wrong label is normal with mean `ratio` and deviation 0.1, within
-    [0, 1]; which one it is follows from a random projection of the image for each class.
+    [0, 1]; a random projection of the image for each class decides which wrong label it is.
 
     Args:
       labels: (N,) clean labels.
@@ -208,11 +208,11 @@ def instance(labels, num_classes, ratio, rng, features):
 
 
 def human_labels(file, name, labels, published_order):
-    """What people took the images for (CIFAR-N, Wei et al., ICLR 2022), by id: int32 (N,).
+    """Labels that people gave the images (CIFAR-N, Wei et al., ICLR 2022), by id: int32 (N,).
 
     Args:
       file: Label file as its authors publish it.
-      name: Such as worse_label or noisy_label.
+      name: Name of the labels, such as worse_label or noisy_label.
       labels: (N,) published labels by id.
       published_order: (N,), the place of each example in the published training set.
     """
@@ -226,7 +226,7 @@ def human_labels(file, name, labels, published_order):
 
 
 def replaced(labels, num_classes, ratio, rng, others):
-    """Each label is replaced by that of `others` (N,) with probability `ratio`; as `uniform`.
+    """Each label is replaced by the one in `others` (N,) with probability `ratio`; as `uniform`.
 
     The transition matrix is the one that is realised with a ratio of 1, weighted by `ratio`.
     """

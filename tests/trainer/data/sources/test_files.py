@@ -80,7 +80,9 @@ def test_noise_none_leaves_labels_and_says_nothing_of_the_truth(folder, tmp_path
 
 def test_no_noise_for_a_set_without_a_map(folder, tmp_path):
     records.prepare("image_folder", tmp_path / "a", DataSettings(data=folder))
-    with pytest.raises(InputError, match="--noise_file: must name a map for datasets other than"):
+    with pytest.raises(
+        InputError, match="--noise_file: must name a JSON map for datasets other than"
+    ):
         injection.inject(tmp_path / "a", tmp_path / "noise", "asymmetric", 0.4, seed=0)
 
 
