@@ -27,7 +27,7 @@ WRONG = [
     ("trainer --dataset=digits_uniform", "--dataset: must be <dataset>_<noise>_<ratio>, such as"),
     (
         "trainer --dataset=image_folder",
-        "--data: must say where the images are, for image_folder, csv, ",
+        "--data: must name the images, for image_folder, csv, ",
     ),
     (
         "trainer --dataset=digits --data=file",
@@ -35,7 +35,7 @@ WRONG = [
     ),
     (
         "pipelines run --dataset=csv",
-        "--data: must say where the images are, for image_folder, csv, ",
+        "--data: must name the images, for image_folder, csv, ",
     ),
     (
         "trainer --dataset=digits_pink_0.9",
@@ -46,11 +46,11 @@ WRONG = [
     ("trainer --probe_per_class=-1", "--probe_per_class: must be 0 or more. Received: -1"),
     (
         "pipelines run --probe_per_class=1 --probe_dataset_hold_ratio=0.1",
-        "--probe_per_class: says the same as --probe_dataset_hold_ratio; give one of them.",
+        "--probe_per_class: sets the same as --probe_dataset_hold_ratio; give one of them.",
     ),
     (
         "pipelines run --noise=none --noise_ratio=0.4",
-        "--noise_ratio: is for a noise to add; --noise names it. Received: 0.4",
+        "--noise_ratio: needs a noise to add; name it by --noise. Received: 0.4",
     ),
     ("trainer --probe_per_class=0", "--probe_per_class: must be 1 or more for ieg; supervised, "),
     (
@@ -154,7 +154,10 @@ WRONG = [
         "trainer --dataset=digits_uniform_0.9 --noise_ratio=0.4",
         "--noise_ratio: contradicts --dataset=digits_uniform_0.9; give one of them. Received: 0.4",
     ),
-    ("trainer --dataset=digits --noise_ratio=0.4", "--noise_ratio: is for a noise to add; --noise"),
+    (
+        "trainer --dataset=digits --noise_ratio=0.4",
+        "--noise_ratio: needs a noise to add; name it by --noise",
+    ),
     ("pipelines run --pipeline=sweep --seeds=1,2 --seed=3", "--seed: contradicts --seeds; give"),
     (
         "pipelines run --pipeline=sweep --dataset=digits_pair_0.4 --noise_ratios=0.2,0.4",

@@ -89,7 +89,7 @@ def noisy_dataset():
         return named
     flag, ratios = "--noise_ratios", numbers(NOISE_RATIOS, float)
     if named.noise == "none":
-        raise InputError(flag, "is for a noise to add; --noise names it", NOISE_RATIOS.value)
+        raise InputError(flag, "needs a noise to add; name it by --noise", NOISE_RATIOS.value)
     in_one_piece = dataset_flags.DATASET.value == named.name
     if (in_one_piece or dataset_flags.NOISE_RATIO.present) and ratios != [named.ratio]:
         rule = f"contradicts the noise ratio {named.ratio:g}; give one of them"

@@ -181,7 +181,7 @@ def read_left_out(path):
 
 def test_bad_images_are_left_out_and_listed(folder, tmp_path):
     bad = bad_files(folder / CLASSES[0])
-    with pytest.raises(InputError, match="7 such in all; --bad_images=skip leaves them out"):
+    with pytest.raises(InputError, match="7 such files; --bad_images=skip leaves them out"):
         records.prepare("image_folder", tmp_path / "a", DataSettings(data=folder))
     assert not (tmp_path / "a").exists()
     settings = DataSettings(data=folder, bad_images="skip")
@@ -288,7 +288,7 @@ def wrong(name, message, **settings):
             trusted="other",
         ),
         wrong("image_folder", "image: cannot be decoded .*000.jpg", data="broken"),
-        wrong("image_folder", "--test: must be given where no fifth", data="few"),
+        wrong("image_folder", "--test: must be given: a fifth", data="few"),
         wrong("csv", "--data: must be a CSV file or JSON", data="none.csv"),
         wrong(
             "csv", "--data: must have a column label .*; it has path, given, truth", data="t.csv"

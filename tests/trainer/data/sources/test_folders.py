@@ -130,7 +130,7 @@ def test_splits(tmp_path, prepare, train, others, tested):
     count = 2 * (others.index(tested) + 1)
     assert written["num_examples"] == {"train": 8, "test": count}
     assert f"{tmp_path}/photos/{tested}: {count} images tested on" in written["notes"]
-    assert set(left_out.values()) == ({"is for validation"} if len(others) == 2 else set())
+    assert set(left_out.values()) == ({"is a validation image"} if len(others) == 2 else set())
 
 
 def test_a_test_that_is_given_leaves_the_validation_out(tmp_path, prepare):
@@ -150,7 +150,7 @@ def test_a_test_that_is_given_leaves_the_validation_out(tmp_path, prepare):
         (("train", "car", "bus"), "not both; .*Received: 'train beside bus, car"),
         (("val", "test"), "must hold train beside other splits"),
         (("train", "Training", "test"), "must hold one folder of each split"),
-        (("pets",), "must hold two class folders or more; .*/pets may be the one to name"),
+        (("pets",), "must hold two class folders or more; .*/pets may be the one to give"),
     ],
 )
 def test_layouts_that_could_be_several_things(tmp_path, prepare, names, message):
@@ -290,8 +290,8 @@ def test_splits_in_each_class_are_taken_as_splits(tmp_path, prepare, names):
     (tmp_path / "photos" / "cat" / names[0] / ".DS_Store").touch()
     written, left_out = prepare(tmp_path / "photos")
     assert written["images"] == {"train": {"cat": 5, "dog": 5}, "test": {"cat": 5, "dog": 5}}
-    assert any("in class folders are taken for splits" in note for note in written["notes"])
-    reasons = ["is for validation"] * 10 if len(names) > 2 else []
+    assert any("in class folders are splits" in note for note in written["notes"])
+    reasons = ["is a validation image"] * 10 if len(names) > 2 else []
     assert sorted(left_out.values()) == [*reasons, "is hidden, or left by a system"]
 
 
@@ -323,10 +323,8 @@ def test_a_class_that_may_stand_for_no_label_is_said(photos, prepare):
     classes(photos, ("unknown", "NA"))
     notes = prepare(photos)[0]["notes"]
     for name in ("unknown", "NA"):
-        said = (
-            f"'{name}' is taken for a class of 5 images; if it stands for no label, leave these out"
-        )
-        assert said in notes
+        note = f"'{name}' is a class of 5 images; if it stands for a missing label, remove these"
+        assert f"{note} images" in notes
     assert not any("'cat'" in note for note in notes)
 
 
@@ -352,11 +350,11 @@ def test_what_is_named_like_splits_is_no_class(tmp_path, names):
 def test_splits_one_folder_lower_are_named(tmp_path):
     classes(tmp_path / "photos" / "images" / "train")
     classes(tmp_path / "photos" / "images" / "val")
-    with pytest.raises(InputError, match=r"photos/images may be the one to name"):
+    with pytest.raises(InputError, match=r"photos/images may be the one to give"):
         folders.data_folder(DataSettings(data=str(tmp_path / "photos")))
 
 
 def test_a_class_whose_name_nobody_sees(photos, prepare):
     classes(photos, ("\u200b",))
-    with pytest.raises(InputError, match=r"names of classes that can be seen.*u200b' \(5\)"):
+    with pytest.raises(InputError, match=r"class names with visible characters.*u200b' \(5\)"):
         prepare(photos)

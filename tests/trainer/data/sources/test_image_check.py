@@ -167,7 +167,7 @@ def test_samples_of_more_bits_are_scaled_by_the_range_they_use(name):
 
 
 def test_what_comes_out_dark_is_said():
-    dark = "of 16 bits that comes out dark (no value above 4083; scale them to 65535)"
+    dark = "of 16 bits that becomes dark (no value above 4083; scale them to 65535)"
     colours = deep_png((PIXELS.astype(np.uint16) << 4) + 3)
     for content in (deep_png(TWELVE), deep_tiff(TWELVE), colours):
         assert image_check.check("a", lambda _, content=content: content)[4].endswith(dark)

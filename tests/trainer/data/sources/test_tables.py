@@ -188,7 +188,7 @@ def test_names_that_look_alike(root, tmp_path, names):
     label = [names[i % 6 > 1] if i % 2 else "dog" for i in range(18)]
     content = encoded([LINES[0], *(f"images/{i}.png,{label[i]}" for i in range(18))])
     few, many = (label.count(name) for name in names)
-    with pytest.raises(InputError, match="--label_case=join takes these for one class") as error:
+    with pytest.raises(InputError, match="--label_case=join makes these one class") as error:
         prepared(root, tmp_path, "t.csv", content)
     assert f"{names[0]!r}"[1:-1] + f" ({few})" in str(error.value)
     assert f"{names[1]} ({many})" in str(error.value)
@@ -211,7 +211,10 @@ def test_names_that_are_the_same(root, tmp_path, names):
 def test_names_that_only_seem_alike(root, tmp_path):
     names = ("A", "A-", "A+", "1", "-1", "1.1")
     content = encoded([LINES[0], *(f"images/{i}.png,{names[i % 6]}" for i in range(18))])
-    with pytest.raises(InputError, match=r"no fifth of two classes.*class -1 has 3, class 1 has 3"):
+    with pytest.raises(
+        InputError,
+        match=r"a fifth of two classes or more cannot be held out.*class -1 has 3, class 1 has 3",
+    ):
         prepared(root, tmp_path, "t.csv", content)
 
 
@@ -239,7 +242,7 @@ def always_dog(label):
 def test_annotators_are_joined(root, tmp_path, capsys):
     content = votes(right, always_dog, right)
     with pytest.raises(
-        InputError, match=r"--annotator_column.* 12 such in all.*0.png with cat and"
+        InputError, match=r"--annotator_column.* 12 such images.*0.png with cat and"
     ):
         prepared(root, tmp_path, "t.csv", content)
     written, found = prepared(root, tmp_path, "t.csv", content, annotator_column="who")
