@@ -62,7 +62,7 @@ def noisy_dataset():
 
 
 def folder_or_table(data):
-    """The dataset that --data alone names: image_folder or csv."""
+    """The dataset that --data alone selects: image_folder or csv."""
     if storage.is_remote(data):
         return "csv" if data.lower().endswith(TABLE_SUFFIXES) else "image_folder"
     if not os.path.exists(data):
@@ -72,6 +72,6 @@ def folder_or_table(data):
 
 
 def check_imagenet(dataset):
-    """Raises InputError for a test on ImageNet of a run on other classes."""
+    """Raises InputError for a test on ImageNet of a run on other datasets than webvisionmini."""
     if USE_IMAGENET_AS_EVAL.value and dataset != "webvisionmini":
         raise InputError("--use_imagenet_as_eval", "is for --dataset=webvisionmini", dataset)

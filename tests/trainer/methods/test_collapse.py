@@ -39,7 +39,9 @@ def test_only_a_collapse_is_said():
     assert warning(even, 10 * np.eye(3, dtype=int)) == ""
     assert warning(even, [[10, 0, 0], [6, 4, 0], [3, 0, 7]]) == ""  # 63% for cat, of 33%
     said = warning(even, [[10, 0, 0], [9, 1, 0], [9, 0, 1]])
-    assert said.startswith("93% of the test images are taken for cat") and said.endswith("may help")
+    assert said.startswith("93% of the test images are predicted as cat") and said.endswith(
+        "may help"
+    )
     assert "0.39 of 1.10 nats" in warning([0.9, 0.05, 0.05], 10 * np.eye(3, dtype=int))
 
 
