@@ -163,7 +163,7 @@ def test_what_arrives_otherwise_is_refused_and_fetched_anew(bucket, tmp_path):
     partial = tmp_path / "cache" / "photos" / f"changed.{blob.generation}.partial"
     partial.parent.mkdir(parents=True)
     partial.write_text("b" * 500)
-    with pytest.raises(RemoteError, match="gs://photos/changed did not arrive as it is there"):
+    with pytest.raises(RemoteError, match="gs://photos/changed arrived damaged"):
         storage.fetched("gs://photos/changed")
     assert not list(partial.parent.iterdir())
     assert storage.fetched("gs://photos/changed").read_text() == "a" * 1000
@@ -172,7 +172,7 @@ def test_what_arrives_otherwise_is_refused_and_fetched_anew(bucket, tmp_path):
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        ("gs://photos/none", "--data: must be a file or a directory there is"),
+        ("gs://photos/none", "--data: must be a file or directory that exists"),
         ("gs://no-such-bucket/a", "path in storage: must exist, and these credentials must be"),
         ("gs://photos/../a", "name in storage: must not have empty parts or dots alone"),
     ],

@@ -20,7 +20,7 @@ def sentence(dataset, run, metrics, audit):
 
 
 def headline(dataset, metrics, audit, exported):
-    """The numbers to see first, by name."""
+    """The most important numbers, by name."""
     clean = dataset["test_labels_are_clean"]
     numbers = {
         "test accuracy" if clean else "agreement with test labels": f"{metrics['test/top1']:.1%}",
@@ -40,7 +40,7 @@ def headline(dataset, metrics, audit, exported):
 def calibration_text(dataset, exported):
     """Calibration errors before and after, in words."""
     ece, before = exported["test/ece"], exported["test/ece_before"]
-    said = f"Expected calibration error {ece:.3f}. Not calibrated: no trusted image was kept."
+    said = f"Expected calibration error {ece:.3f}. Not calibrated: no trusted images are left."
     if exported["calibrated_on"]:
         said = (
             f"Expected calibration error {before:.3f}, negative log-likelihood"
@@ -48,5 +48,5 @@ def calibration_text(dataset, exported):
             f" trusted images {ece:.3f} and {exported['test/nll']:.3f}."
         )
     if not dataset["test_labels_are_clean"]:
-        said += " Test labels may be wrong, so that the model seems overconfident."
+        said += " Test labels may be wrong, which makes the model look overconfident."
     return said

@@ -1,4 +1,4 @@
-"""Settings that every training has. Those of one method are in its file in `trainer.methods`."""
+"""Settings of every training. Settings of one method are in its file in `trainer.methods`."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -132,7 +132,7 @@ class AuditSettings:
 class TrainSettings(AuditSettings, ViewSettings, OptimizerSettings, RunSettings):
     """Settings of one training; the defaults are those of the first IEG release.
 
-    The settings of a method are a subclass, so that all of a run's are in one flat object.
+    The settings of a method are a subclass, so that all settings of a run are in one flat object.
     """
 
 

@@ -153,7 +153,7 @@ def test_one_process_at_a_time_and_no_lock_outlives_it(directory, tmp_path):
         text=True,
     )
     assert other.stdout.readline() == "held\n"
-    with pytest.raises(Taken, match=f"is in use by process {other.pid}; wait for its end"):
+    with pytest.raises(Taken, match=f"is in use by process {other.pid}; wait until it ends"):
         directory(place)
     assert str(default("training", command=COMMAND, version="1", read={}).root) == "runs/training-2"
     other.kill()

@@ -206,8 +206,8 @@ def test_the_card_says_which_trusted_images_were_learned_from(trained, digits, p
         card = (root / "exported" / "model_card.md").read_text()
         (said[name],) = re.findall(r"\* (\d+ trusted images of each class.*)", card)
         assert "fitted on" in card
-    assert said["no"] == "10 trusted images of each class, which training did not learn from."
-    assert said["yes"] == "7 trusted images of each class, which training learned from as well."
+    assert said["no"] == "10 trusted images of each class, which training did not use."
+    assert said["yes"] == "7 trusted images of each class, which training used as well."
     assert said["supervised"] == said["no"]
 
 
@@ -273,7 +273,7 @@ def test_folders_are_searched_as_in_preparation(exported, tmp_path, capsys):
     names = [json.loads(line)["file"] for line in out.getvalue().splitlines()]
     assert len(names) == 5
     assert str(tmp_path / "new" / "no ending") in names
-    assert "2 files in folders are passed over" in capsys.readouterr().err
+    assert "2 files in folders are left out" in capsys.readouterr().err
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="arguments: must name image files, or folders"):
         predict.predict(exported, [str(tmp_path / "empty")])
