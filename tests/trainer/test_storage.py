@@ -61,7 +61,7 @@ def test_a_look_at_what_is_in_storage(folder, tmp_path):
     csv_file = inputs.check("csv", DataSettings(data="gs://photos/table/a.csv"))
     assert csv_file != inputs.check("csv", DataSettings(data="gs://photos/looked at/class 0/a.csv"))
     for dataset, settings, rule in (
-        ("image_folder", {"data": "gs://photos/none"}, "--data: must be a file or a directory th"),
+        ("image_folder", {"data": "gs://photos/none"}, "--data: must be a file or directory th"),
         ("csv", {"data": "gs://photos/table"}, "--data: must be a table; --dataset=image_folder"),
         ("image_folder", {"data": "gs://photos/table/a.csv"}, "--data: must be a directory with"),
         ("csv", {"data": "gs://photos/table/a.csv", "test": "gs://photos/no"}, "--test: must be"),

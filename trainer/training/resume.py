@@ -27,10 +27,10 @@ def train(
     patience=workers.PATIENCE,
     callbacks=(),
 ):
-    """Trains as `trainer.training.fit.train`, from checkpoints of earlier tries if any.
+    """Trains as `trainer.training.fit.train`, from checkpoints of earlier tries if there are any.
 
-    They are in a directory of `root` that is named by settings and data, and in the end in
-    `checkpoints_path`. Without `root`, they are there from the start.
+    Checkpoints are in a directory of `root` that is named by settings and data; at the end they are
+    copied to `checkpoints_path`. Without `root` they are in `checkpoints_path` from the start.
 
     Args:
       config: `trainer.settings.training.TrainSettings`.
@@ -38,10 +38,10 @@ def train(
       checkpoints_path: Directory to write checkpoints to.
       model_path: Directory to write the network with EMA weights to.
       root: Directory or gs:// path that outlives this process.
-      worker: Which of several tasks this is, if TF_CONFIG does not say so.
-      count: How many tasks there are.
+      worker: Number of this task among several, if TF_CONFIG does not have it.
+      count: Number of tasks.
       patience: Seconds to wait for the other tasks.
-      callbacks: As of `trainer.training.fit.train`.
+      callbacks: As for `trainer.training.fit.train`.
 
     Returns:
       The manifest of the checkpoints; None in a worker that is not the chief.
@@ -78,14 +78,14 @@ def train(
 
 
 def check_writable(root):
-    """Raises InputError for a directory of another user, as a new volume may be one of root."""
+    """Raises InputError if this user cannot write the directory, such as a new volume of root."""
     if os.path.isdir(root) and not os.access(root, os.W_OK):
         rule = f"must be writable for user {os.getuid()}; see docs/running.md for volumes of root"
         raise InputError("checkpoint_root", rule, root)
 
 
 def run_name(config, data_paths):
-    """The same for each try of the same training, and for no other training."""
+    """A name that every try of the same training has, and no other training."""
     ids = [artifacts.read(path, kind)["id"] for path, kind in zip(data_paths, DATA)]
     content = json.dumps([dataclasses.asdict(config), ids])
     return f"{config.method}-{hashlib.sha256(content.encode()).hexdigest()[:16]}"
