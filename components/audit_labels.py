@@ -20,8 +20,9 @@ def audit_labels(
         prepared_dataset: TFDS directory.
         noisy_labels: Given labels by example id.
         probe_split: Ids of the trusted examples.
-        checkpoints: Of the run.
-        fold_checkpoints: Of runs that each left out a fold: predictions are then out of sample.
+        checkpoints: Checkpoints of the run.
+        fold_checkpoints: Checkpoints of runs that each left out a fold; they make out-of-sample
+            predictions.
 
     Returns:
         label_audit: label_issues.csv, most suspicious first, and corrected labels.

@@ -32,7 +32,7 @@ def pipeline(profile):
         audit_folds: int = 0,
         checkpoint_root: str = "",
     ):
-        """Trains one method on noisy labels; tests, exports, audits the labels and reports."""
+        """Trains one method on noisy labels; tests and exports it, audits the labels, reports."""
         with stages.record_status(profile):
             prepared = stages.prepare_dataset(
                 profile,

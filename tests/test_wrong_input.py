@@ -228,7 +228,7 @@ def test_another_way_to_write_the_same_run_is_no_other_run(tmp_path):
 PARAMETERS = {
     "settings: {max_iter: 3}": "--settings: must have names of settings; the closest is max_iterat",
     "settings: {max_iteration: few}": "--max_iteration: must be of type int. Received: 'few'",
-    "settings: {seed: 1}": "--settings: must not have what is a parameter of a pipeline. Received",
+    "settings: {seed: 1}": "--settings: must not have a parameter of the pipeline. Received",
     "dataset_settings: {bad_images: keep}": "--bad_images: must be one of fail, skip.",
     "dataset_settings: {badimages: skip}": "--dataset_settings: must have names of settings; the c",
     "noise_ratio: 1.5": "--noise_ratio: must be 1 or less. Received: 1.5",

@@ -1,6 +1,6 @@
 """Profiles: the target of a pipeline, and the pool of machines that it trains on.
 
-Those with a name are in profiles.yaml.
+profiles.yaml has the named profiles.
 """
 
 import dataclasses
@@ -132,12 +132,12 @@ def resolve(target, name, **given):
     """A profile by name or from a file, with other values of some fields.
 
     Args:
-      target: local, kubeflow or vertex, which the profile has to be for; "" for any.
-      name: In profiles.yaml, or path of a YAML file.
+      target: Target that the profile must have, local, kubeflow or vertex; "" for any.
+      name: Name in profiles.yaml, or path of a YAML file.
       **given: Values by the name of the field.
 
     Raises:
-      InputError: There is no such profile, or a field has a value that it cannot have.
+      InputError: There is no such profile, or a field has a wrong value.
     """
     if target:
         check_choice("target", target, TARGETS)
