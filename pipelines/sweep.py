@@ -33,7 +33,7 @@ def pipeline(profile):
         settings: dict = {},  # noqa: B006
         checkpoint_root: str = "",
     ):
-        """Trains with several methods, noise ratios and seeds on the same images; compares the runs."""
+        """Trains several methods, noise ratios and seeds on the same images; compares the runs."""
         with stages.record_status(profile):
             prepared = stages.prepare_dataset(
                 profile,

@@ -53,7 +53,7 @@ def test_settings_stand_with_their_owner():
     assert len(named) == len(set(named))
 
 
-def test_a_setting_says_values_range_and_defaults():
+def test_help_of_a_setting_has_values_range_and_defaults():
     fields = {n: f for group in command_line.setting_groups().values() for n, f in group.items()}
     said = {name: command_line.help_of(field) for name, field in fields.items()}
     assert f"training method: {', '.join(METHODS)} (default ieg;" in said["method"]

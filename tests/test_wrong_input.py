@@ -254,7 +254,7 @@ def test_wrong_parameters_in_a_file(content, tmp_path):
     assert str(error.value).startswith(PARAMETERS[content])
 
 
-def test_whole_numbers_are_taken_for_both_kinds(tmp_path):
+def test_whole_numbers_may_be_int_or_float(tmp_path):
     (tmp_path / "file.yaml").write_text(
         "{noise_ratio: 1, seed: 2.0, settings: {max_iteration: 3.0}}"
     )

@@ -53,7 +53,7 @@ def out(shapes):
     return shapes / "out"
 
 
-def test_the_end_says_what_came_of_it_and_the_next_commands(out, shapes):
+def test_the_end_prints_results_and_the_next_commands(out, shapes):
     lines = (shapes / "said.txt").read_text().splitlines()
     ending = lines[lines.index(f"outputs: {out}") - 4 :]
     accuracy, wrong, listed, report, _, _, _, review, _, again = ending

@@ -152,7 +152,7 @@ def test_wrong_input_found_by_a_task(tmp_path):
 
 
 @pytest.mark.slow
-def test_folds_judge_labels_they_have_not_seen(tmp_path):
+def test_folds_audit_labels_they_have_not_seen(tmp_path):
     done = command(
         "pipelines", "run", "--method=supervised", "--audit_folds=2", *FEW_STEPS, cwd=tmp_path
     )

@@ -102,7 +102,7 @@ def test_the_directory_of_another_run_is_refused(directory):
         directory(command=OTHER)
 
 
-def test_a_run_that_failed_without_results_leaves_its_directory_to_others(directory):
+def test_a_run_that_failed_without_results_frees_its_directory(directory):
     directory().write(state="failed")
     assert directory(command=OTHER).state == "new"
     finished(directory(command=OTHER), labels="a")
@@ -112,7 +112,7 @@ def test_a_run_that_failed_without_results_leaves_its_directory_to_others(direct
 
 
 @pytest.mark.parametrize("name", ["thesis.tex", "run.json"])
-def test_what_is_somebody_elses_is_left_alone(directory, tmp_path, name):
+def test_foreign_directories_are_not_touched(directory, tmp_path, name):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / name).write_text("{}")
     with pytest.raises(Taken, match="--output_dir: "):

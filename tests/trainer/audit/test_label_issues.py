@@ -37,7 +37,7 @@ def simulated(rng, N=4000, C=4, sharpness=2.0):
     return P, given, true, T
 
 
-def test_the_posterior_knows_the_noise(rng):
+def test_the_posterior_uses_the_transition_matrix(rng):
     P, given, true, T = simulated(rng)
     Q, found = noise_estimation.true_label_posterior(P, given)
     np.testing.assert_allclose(Q.sum(1), 1)
@@ -312,7 +312,7 @@ def test_a_small_set_whose_labels_are_memorised(rare):
     assert "audit/noise_rate" not in metrics
 
 
-def test_others_predict_without_trusted_images_and_without_peers(tmp_path):
+def test_leave_one_out_without_trusted_images_and_for_a_single_image(tmp_path):
     """Nothing calibrates but the labels, and one image is the only one of its class."""
     counts = {"good": 60, "defect": 30, "odd": 1}
     root = drawings(tmp_path / "photos", counts, {"good": 6, "defect": 3})
@@ -342,7 +342,7 @@ def test_others_predict_without_trusted_images_and_without_peers(tmp_path):
         (True, (1.0, 0.55), OTHER_EXAMPLES, [out_of_sample.CANNOT_TELL]),
     ],
 )
-def test_what_predicts_in_a_small_set(memorised, recalls, predicted_by, warnings):
+def test_leave_one_out_predictions_in_a_small_set(memorised, recalls, predicted_by, warnings):
     run, others = (Evidence(np.zeros((1, 2)), [], name) for name in (THE_RUN, OTHER_EXAMPLES))
     found = out_of_sample.better_evidence(run, others, memorised, *recalls)
     assert (found.predicted_by, found.warnings) == (predicted_by, warnings)
@@ -360,7 +360,7 @@ def test_scores_leave_the_example_out(rng):
         np.testing.assert_allclose(found[i], alone[0])
 
 
-def test_a_rate_that_contradicts_what_is_known():
+def test_a_rate_that_contradicts_other_evidence():
     evidence = Evidence(np.zeros((1, 2)), [], THE_RUN, agreement=0.6, accuracy=0.9)
     assert contradictions(evidence, 0.3, 0.4) == []
     (said,) = contradictions(evidence, 0.0, 0.01)
@@ -382,7 +382,7 @@ def test_the_range_of_the_noise_rate(rng):
 
 
 @pytest.mark.parametrize(("count", "most"), [(50, 0.06), (1000, 0.003)])
-def test_few_labels_that_are_all_right_leave_room_for_doubt(count, most):
+def test_few_labels_give_a_wide_range_although_all_are_true(count, most):
     given = np.arange(count) % 2
     rate, low, high = noise_estimation.noise_rate_range(np.eye(2)[given] * 0.999 + 0.0005, given)
     assert (round(rate, 3), round(low, 3)) == (0, 0)

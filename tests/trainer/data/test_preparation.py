@@ -92,7 +92,7 @@ def test_a_full_disk(small_disk, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_disk_that_is_full_in_training_is_no_end(small_disk):
+def test_a_run_resumes_after_a_full_disk(small_disk):
     """The command says so; with more room, it resumes."""
     command = [sys.executable, "-m", "trainer", "--method=supervised", "--max_iteration=4"]
     command += ["--eval_freq=2", f"--checkpoint_path={small_disk}/run"]

@@ -41,7 +41,7 @@ def views_of_crops(photographs):
     return views.Crops(records.EncodedImages(photographs, "train"), SETTINGS, SIDE)
 
 
-def test_small_images_are_seen_whole_and_others_cropped(digits, photographs):
+def test_small_images_are_seen_whole_and_large_ones_cropped(digits, photographs):
     digits, photographs = records.read_manifest(digits), records.read_manifest(photographs)
     assert views.input_shape(digits, SETTINGS) == (8, 8, 1)
     assert views.input_shape(photographs, SETTINGS) == (224, 224, 3)

@@ -64,7 +64,7 @@ def test_em_finds_the_noise_from_the_labels(kind, rng):
     np.testing.assert_allclose(tf.reduce_sum(noise.J), 1, atol=1e-5)
 
 
-def test_noise_is_taken_for_uniform_where_labels_tell_little():
+def test_noise_is_estimated_as_uniform_where_labels_are_uninformative():
     """The network takes one class for another; how much of that T follows depends on the rate."""
     C, followed = 10, {}
     errors = np.eye(C)[[1, *range(1, C)]]

@@ -194,7 +194,7 @@ def test_the_graph_lays_transparent_images_on_white(exported, tmp_path):
     np.testing.assert_allclose(both[0], found[2], atol=0.01)
 
 
-def test_the_card_says_which_trusted_images_were_learned_from(trained, digits, probe_split):
+def test_the_card_says_which_trusted_images_training_used(trained, digits, probe_split):
     said = {}
     for name, settings in {
         "no": {"method": "robust", "trusted_fraction": 0.0},

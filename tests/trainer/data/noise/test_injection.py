@@ -117,7 +117,7 @@ def matrix_of(names, down=True, across=True):
 
 
 @pytest.mark.parametrize("sides", [{}, {"down": False}, {"across": False}])
-def test_a_matrix_says_which_class_is_where(digits, tmp_path, sides):
+def test_class_names_order_a_matrix(digits, tmp_path, sides):
     (tmp_path / "matrix.csv").write_text(matrix_of([3, 1, 4, 0, 5, 9, 2, 6, 8, 7], **sides))
     injection.inject(digits, tmp_path / "a", "matrix", 1, 0, str(tmp_path / "matrix.csv"))
     clean = records.read_labels(digits, "train")

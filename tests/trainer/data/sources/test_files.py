@@ -68,7 +68,7 @@ def test_trusted_images_are_the_probe(folder, tmp_path):
     assert len(train_ids) == 40  # two more are trusted
 
 
-def test_noise_none_leaves_labels_and_says_nothing_of_the_truth(folder, tmp_path):
+def test_noise_none_keeps_labels_and_claims_no_true_labels(folder, tmp_path):
     records.prepare("image_folder", tmp_path / "a", DataSettings(data=folder))
     written = injection.inject(tmp_path / "a", tmp_path / "noise", "none", 0, seed=0)
     assert written["wrong_labels"] is None

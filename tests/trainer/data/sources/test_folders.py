@@ -78,7 +78,7 @@ def test_what_decodes_is_an_image_whatever_its_name(photos, prepare):
 
 
 @pytest.mark.parametrize("folder", [".ipynb_checkpoints", "__MACOSX", "@eaDir", "#recycle"])
-def test_what_systems_leave_is_passed_over_at_every_depth(photos, prepare, folder):
+def test_files_of_operating_systems_are_left_out_at_every_depth(photos, prepare, folder):
     for parent in (photos, photos / "cat", photos / "cat" / "2024"):
         draw(parent / folder / "cat" / "x.png")
     draw(photos / "cat" / "._x.png", photos / "dog" / "Thumbs.db")
@@ -98,7 +98,7 @@ def test_images_at_any_depth_belong_to_the_class(photos, prepare, capsys):
     assert note in capsys.readouterr().out
 
 
-def test_links_are_followed_and_loops_are_said(photos, prepare, tmp_path):
+def test_links_are_followed_and_loops_are_reported(photos, prepare, tmp_path):
     disk = classes(tmp_path / "disk", ("bird", "fish"))
     os.symlink(disk / "bird", photos / "bird")
     (photos / "fish").mkdir()
@@ -186,7 +186,7 @@ def as_another_user():
 
 
 @pytest.mark.parametrize("mode", [0o000, 0o300, 0o600])
-def test_what_may_not_be_read_is_said(mode):
+def test_unreadable_files_are_reported(mode):
     with tempfile.TemporaryDirectory() as open_to_all:
         os.chmod(open_to_all, 0o755)
         photos = classes(Path(open_to_all) / "photos")
@@ -270,7 +270,7 @@ def test_names_that_no_terminal_takes_are_escaped(photos, prepare, capsys):
     assert written["images"]["train"]["new\nline"] == 2
 
 
-def test_a_summary_is_said(photos, prepare, capsys):
+def test_a_summary_is_printed(photos, prepare, capsys):
     draw(photos / "cat" / "x.gif", kind="GIF")
     (photos / "cat" / "notes.txt").write_text("no image")
     prepare(photos)
@@ -284,7 +284,7 @@ def test_a_summary_is_said(photos, prepare, capsys):
 @pytest.mark.parametrize(
     "names", [("train", "test"), ("Training", "valid", "Testing"), ("train", "val")]
 )
-def test_splits_in_each_class_are_taken_as_splits(tmp_path, prepare, names):
+def test_splits_in_each_class_are_splits(tmp_path, prepare, names):
     for kind in ("cat", "dog"):
         classes(tmp_path / "photos" / kind, names)
     (tmp_path / "photos" / "cat" / names[0] / ".DS_Store").touch()
@@ -319,7 +319,7 @@ def test_folders_below_classes_need_be_no_splits(photos, prepare):
     assert total(prepare(photos)[0]) == {"cat": 5, "dog": 5}
 
 
-def test_a_class_that_may_stand_for_no_label_is_said(photos, prepare):
+def test_a_note_names_a_class_that_may_mean_a_missing_label(photos, prepare):
     classes(photos, ("unknown", "NA"))
     notes = prepare(photos)[0]["notes"]
     for name in ("unknown", "NA"):

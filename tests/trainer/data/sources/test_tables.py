@@ -292,7 +292,7 @@ def test_ties_go_to_the_class_of_most_rows(monkeypatch):
     assert list(joined.label) == ["dog", "dog"]
 
 
-def test_an_annotator_says_one_thing_of_an_image(root, tmp_path):
+def test_an_annotator_gives_an_image_one_label(root, tmp_path):
     content = votes(right) + b"images/0.png,dog,0\n"
     with pytest.raises(InputError, match="must name in column who who gave each label, once"):
         prepared(root, tmp_path, "t.csv", content, annotator_column="who")
@@ -340,13 +340,13 @@ def test_labels_held_out_unseen_stay_noisy(root, tmp_path):
     assert written["test_labels_are_clean"]
 
 
-def test_columns_that_mean_nothing_are_said(root, tmp_path, capsys):
+def test_a_note_names_unused_columns(root, tmp_path, capsys):
     content = table_of("path,label,is_test,score", lambda i, *_: i % 2, lambda i, *_: i)
     prepared(root, tmp_path, "t.csv", content)
     assert "these columns of t.csv are not used: is_test, score\n" in capsys.readouterr().out
 
 
-def test_trusted_images_that_are_tested_on_are_said(root, tmp_path, capsys):
+def test_a_note_counts_trusted_images_that_are_tested_on(root, tmp_path, capsys):
     content = table_of(
         "path,label,trusted,split",
         lambda i, *_: int(i < 6),
