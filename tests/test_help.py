@@ -31,7 +31,7 @@ def test_the_flags_that_matter_come_first_and_all_once(shown):
 
 
 def test_every_flag_of_the_program_is_there(shown):
-    """What is not said there is refused, or an old name of another flag."""
+    """A flag that is not in --help is an old name of another flag."""
     program, text = shown
     code = f"""
 import sys, {program}.__main__ as program

@@ -1,4 +1,4 @@
-"""The picture of the pipeline in the README is that of the compiled one."""
+"""The diagram of the pipeline in the README equals the compiled pipeline."""
 
 import re
 from pathlib import Path
@@ -32,7 +32,7 @@ def edges(spec, tasks, inputs):
 
 
 def test_the_picture_is_the_pipeline():
-    """Without the arrows that a longer way replaces, the tasks of folds, and those of ImageNet."""
+    """The diagram leaves out arrows that a longer path implies, and tasks of folds and ImageNet."""
     (spec,) = golden.compiled("training", profiles.resolve("", "local"))
     found = edges(spec, spec["root"]["dag"]["tasks"], {})
     compiled = {

@@ -221,7 +221,7 @@ def test_the_same_as_plain_functions(tmp_path, digits, noisy_labels, probe_split
 
 
 def final_status(path, state, error=None):
-    """What is recorded of a run whose backend reports this."""
+    """The recorded final status of a run whose backend reports this."""
     status = dsl.PipelineTaskFinalStatus(state, "runs/1", "exit-handler-1", 9, error)
     recorded = plain(dsl.Artifact, path)
     components.record_status.python_func(status, "r1", recorded)

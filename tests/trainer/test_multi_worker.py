@@ -86,7 +86,7 @@ def run(tmp_path):
 
 @pytest.fixture
 def sums_as_written():
-    """Otherwise TensorFlow rearranges sums, in another way where two replicas share a graph."""
+    """Otherwise TensorFlow rearranges sums, differently if two replicas share a graph."""
     tf.config.optimizer.set_experimental_options({"arithmetic_optimization": False})
     yield
     tf.config.optimizer.set_experimental_options({"arithmetic_optimization": True})
@@ -97,7 +97,7 @@ def sums_as_written():
 def test_two_workers_end_as_two_replicas_of_one_process(
     run, digits, noisy_labels, probe_split, tmp_path, monkeypatch, two_replicas
 ):
-    """Both workers and in spite of a SIGTERM to one of them, to the last bit."""
+    """The result of both workers is equal to the last bit, in spite of a SIGTERM to one of them."""
     settings = {"method": "ieg", "batch_size": 50, "max_iteration": 6, "eval_freq": 6}
     statuses, errors = run(signal.SIGTERM, at_step=3, **settings)
     assert statuses == [143, 143], errors

@@ -1,4 +1,4 @@
-"""What the terminal shows of the log of tasks, and which failures are retried."""
+"""The lines of the log that the terminal shows, and the failures that are retried."""
 
 import io
 import threading

@@ -1,4 +1,4 @@
-"""What becomes of a directory of outputs that is in use, another's, or edited."""
+"""Output directories that are in use, belong to another run, or were edited."""
 
 import json
 import subprocess

@@ -277,7 +277,7 @@ def test_waiting_ends_when_its_time_is_over(server):
 
 
 def test_a_server_that_cannot_be_reached(server, caplog):
-    """Nothing was sent, so that nothing may have been taken; urllib3 says nothing of its own."""
+    """Nothing was sent, so the server has taken nothing; urllib3 prints nothing."""
     server.shutdown()
     server.server_close()
     with pytest.raises(RemoteError, match=r"does not answer \(NewConnectionError\); nothing was"):

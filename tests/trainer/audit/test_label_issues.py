@@ -271,7 +271,7 @@ def drawings(root, counts, wrong, seed=0):
 
 @pytest.fixture(scope="module")
 def rare(tmp_path_factory):
-    """Data of 150 good parts and 15 defect ones of which 10 labels are wrong, ten trusted each."""
+    """150 good and 15 defect parts, 10 labels wrong, and ten trusted images of each class."""
     root = tmp_path_factory.mktemp("rare")
     photos = drawings(root / "photos", {"good": 150, "defect": 15}, {"good": 9, "defect": 1})
     trusted = drawings(root / "checked", {"good": 10, "defect": 10}, {}, seed=1)
@@ -283,7 +283,7 @@ def rare(tmp_path_factory):
 
 
 def wrong_of(rows):
-    """Which rows of label_issues.csv are of files whose name says another class, bool."""
+    """Which rows of label_issues.csv have a wrong label, by the name of the file, bool."""
     return [
         not Path(path).name.startswith(given) for path, given in zip(rows.path, rows.given_label)
     ]
@@ -313,7 +313,7 @@ def test_a_small_set_whose_labels_are_memorised(rare):
 
 
 def test_leave_one_out_without_trusted_images_and_for_a_single_image(tmp_path):
-    """Nothing calibrates but the labels, and one image is the only one of its class."""
+    """Only the given labels calibrate, and one class has a single image."""
     counts = {"good": 60, "defect": 30, "odd": 1}
     root = drawings(tmp_path / "photos", counts, {"good": 6, "defect": 3})
     records.prepare("image_folder", tmp_path / "a", DataSettings(data=str(root)))
@@ -374,7 +374,7 @@ def test_the_range_of_the_noise_rate(rng):
     P, given, true, _ = simulated(rng)
     rate, low, high = noise_estimation.noise_rate_range(P, given)
     assert low < rate < high
-    assert low - 0.01 < np.mean(given != true) < high + 0.01  # how sure it is, not how right
+    assert low - 0.01 < np.mean(given != true) < high + 0.01  # its confidence, not its accuracy
     _, *few = noise_estimation.noise_rate_range(P[:200], given[:200])
     assert few[1] - few[0] > high - low
     absent = np.where(given == 3, 2, given)  # a class that no label names

@@ -34,7 +34,7 @@ def link(path):
 
 
 def lying(path):
-    """One that says of 200 MB of zeros that it is 1 kB."""
+    """An archive that declares 200 MB of zeros as 1 kB."""
     size = 200 << 20
     write(path, {"a": bytes(size)})
     path.write_bytes(path.read_bytes().replace(struct.pack("<I", size), struct.pack("<I", 1000)))

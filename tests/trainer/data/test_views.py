@@ -15,7 +15,7 @@ SIDE = 96
 
 
 def ramp(height, width, blue=128):
-    """Red rises with the row, green with the column: a pixel tells where it comes from."""
+    """Red rises with the row, green with the column, so a pixel shows its origin."""
     rows, columns = np.mgrid[:height, :width]
     channels = rows * 255 / height, columns * 255 / width, np.full((height, width), blue)
     return np.stack(channels, axis=2).astype(np.uint8)

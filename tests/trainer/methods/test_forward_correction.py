@@ -84,7 +84,7 @@ def test_the_mean_prediction_is_compared_with_the_class_prior_of_labels_and_nois
     noise.J.assign(sizes[:, None] * T)
     prior = noise.class_prior(tf.constant(T, tf.float32))
     np.testing.assert_allclose(prior, sizes, rtol=1e-5)
-    p = sizes + np.array([[0.1, -0.1, 0], [-0.1, 0.1, 0]])  # of two images, right on average
+    p = sizes + np.array([[0.1, -0.1, 0], [-0.1, 0.1, 0]])  # of two images; their mean is correct
     assert abs(class_prior_divergence(prior, np.log(p))) < 1e-5
     q = np.array([[0.6, 0.3, 0.1], [0.8, 0.1, 0.1]])
     expected = np.sum(sizes * np.log(sizes / q.mean(axis=0)))

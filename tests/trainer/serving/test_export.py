@@ -67,7 +67,7 @@ def in_a_fresh_process(model, files, tmp_path):
 
 
 def without_us(code, *arguments, cwd):
-    """What a process prints that cannot import this package."""
+    """The output of a process that cannot import this package."""
     command = [sys.executable, "-c", WITHOUT_US + code, *arguments]
     done = subprocess.run(command, cwd=cwd, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -167,7 +167,7 @@ def test_each_network_answers_the_same_in_keras_alone(name):
 
 
 def test_the_graph_lays_transparent_images_on_white(exported, tmp_path):
-    """Also those of a palette; what colour is hidden makes no difference."""
+    """Also with a palette; the hidden colour makes no difference."""
     alpha = np.tile(np.uint8([0, 255, 255, 90]), (8, 2))
     shown = Image.fromarray(np.where(alpha > 0, 40, 0).astype(np.uint8)).convert("RGB")
     hidden = Image.fromarray(np.where(alpha > 0, 40, 250).astype(np.uint8)).convert("RGB")

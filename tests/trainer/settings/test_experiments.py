@@ -7,7 +7,7 @@ from trainer.settings import experiments
 
 @pytest.mark.parametrize("name", experiments.EXPERIMENTS)
 def test_the_flags_of_each_are_accepted(name, tmp_path):
-    """What is wrong is found last: there is nothing to evaluate."""
+    """The flags pass all checks; the only error is that there is nothing to evaluate."""
     flags = f"--experiment={name}", "--mode=evaluation", f"--checkpoint_path={tmp_path}/out"
     done = commands.run("trainer", *flags, cwd=tmp_path)
     assert done.returncode == 2

@@ -194,7 +194,7 @@ def test_each_precision_reaches_the_loss_of_float32(run, tmp_path, method):
 
 @SLOW
 def test_float16_resumes_across_skipped_steps(run, tmp_path, monkeypatch):
-    """From a scale so high that the gradients of the first steps overflow; cut off among them."""
+    """The first loss scale is so high that gradients overflow; the run is cut off then."""
     monkeypatch.setattr(fit, "LossScale", partial(LossScale, initial_scale=2.0**28))
     settings = {"method": "supervised", "mixed_precision": "float16"}
     settings |= {"max_iteration": 18, "eval_freq": 4, "batch_size": 25}
@@ -218,7 +218,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(run, tmp_path):
 
 
 def test_a_learning_rate_far_too_high_is_reported(run, tmp_path):
-    """For real: whatever becomes infinite first is named, and no such checkpoint is kept."""
+    """The first value that becomes infinite is named, and no such checkpoint is kept."""
     with pytest.raises(TrainingError, match=r"(at|after) step"):
         run("wild", method="supervised", learning_rate=1e30)
     assert not (tmp_path / "wild" / "checkpoints" / "manifest.json").exists()

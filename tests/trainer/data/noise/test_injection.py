@@ -68,7 +68,7 @@ def test_cifar100_flips_stay_in_the_superclass():
     superclass = noise_models.CIFAR100_SUPERCLASS
     assert all(superclass[a] == superclass[b] and a != b for a, b in class_map.items())
     assert np.all(np.bincount(superclass) == 5)
-    # beaver, dolphin, otter, seal, whale: the aquatic mammals, each taken for the next
+    # beaver, dolphin, otter, seal, whale: the aquatic mammals, each flipped to the next
     assert [class_map[c] for c in (4, 30, 55, 72, 95)] == [30, 55, 72, 95, 4]
 
 

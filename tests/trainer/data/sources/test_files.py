@@ -213,7 +213,7 @@ def read_duplicates(path):
 
 
 def test_copies_of_trusted_images_go_before_anything_is_held_out(folder, tmp_path, capsys):
-    """People make a trusted set of copies; some lie in the folder of another class."""
+    """The trusted set may consist of copies; some of them are in the folder of another class."""
     for c, name in enumerate(CLASSES):
         (tmp_path / "trusted" / name).mkdir(parents=True)
         for i in range(6):

@@ -1,4 +1,4 @@
-"""What is found in directories as people have them, and what is said of the rest."""
+"""Images found in the directories of users, and the report on other files."""
 
 import contextlib
 import csv
@@ -21,7 +21,7 @@ numbers = iter(range(10**6))
 
 
 def draw(*paths, kind="PNG"):
-    """A different picture at each path, of a kind that the name need not tell."""
+    """A different picture at each path, in a format that its name need not match."""
     for path in map(Path, paths):
         path.parent.mkdir(parents=True, exist_ok=True)
         pixels = np.random.default_rng(next(numbers)).integers(256, size=(9, 9, 3))
@@ -36,7 +36,7 @@ def classes(root, names=("cat", "dog"), count=5):
 
 @pytest.fixture
 def prepare(tmp_path):
-    """A function that prepares a folder. Returns the manifest and {path: reason} of the rest."""
+    """A function that prepares a folder. Returns the manifest and {path: reason} of other files."""
 
     def prepare(root, **settings):
         out = tmp_path / "prepared"
@@ -329,7 +329,7 @@ def test_a_note_names_a_class_that_may_mean_a_missing_label(photos, prepare):
 
 
 def test_a_test_without_classes_leaves_the_validation_to_test_on(tmp_path, prepare):
-    """As competitions have it: the labels of their test images are not published."""
+    """As in competitions, whose test labels are not published."""
     classes(tmp_path / "photos" / "train")
     classes(tmp_path / "photos" / "val", count=2)
     draw(*(tmp_path / "photos" / "test" / f"{i}.png" for i in range(3)))

@@ -1,4 +1,4 @@
-"""What is stored of files of many formats: what people see in them, as training decodes it."""
+"""Files of many formats are stored as people see them, and training decodes the same."""
 
 import io
 import os
@@ -35,7 +35,7 @@ def chunk(kind, content, crc=None):
 
 
 def deep_png(values, bits=0):
-    """A PNG file of 16 bits a sample, which says how many of them are used."""
+    """A PNG file of 16 bits a sample, which declares how many of them are used."""
     png = tf.io.encode_png(values if values.ndim == 3 else values[..., np.newaxis]).numpy()
     said = chunk(b"sBIT", bytes([bits] * (1 if values.ndim == 2 else 3))) if bits else b""
     return png[:33] + said + png[33:]

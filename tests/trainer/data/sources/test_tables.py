@@ -1,4 +1,4 @@
-"""Tables of labels as people have them: read right, or refused in one line."""
+"""Users' tables of labels: read correctly, or refused in one line."""
 
 import io
 import json
@@ -226,7 +226,7 @@ def test_classes_are_in_natural_order(root, tmp_path):
 
 
 def votes(*opinions):
-    """A table of what three people say of each image, by what they say of a label."""
+    """A table of three people's labels of each image; a function gives the label of each."""
     rows = [(p, say(label), str(a)) for p, label in ROWS for a, say in enumerate(opinions)]
     return encoded(["path,label,who", *(",".join(row) for row in rows)])
 
@@ -254,7 +254,7 @@ def test_annotators_are_joined(root, tmp_path, capsys):
 
 
 def labelled(seed=0):
-    """200 images: what they are, and what three good annotators and three careless ones say."""
+    """200 images with true labels, and labels of three good and three careless annotators."""
     rng = np.random.default_rng(seed)
     true, rows = rng.integers(3, size=200), []
     for who, skill in enumerate((0.95, 0.9, 0.9, 0.2, 0.2, 0.2)):

@@ -1,4 +1,4 @@
-"""Images of published sets are turned as their EXIF says, and else stay as they are."""
+"""Images of published sets become upright as their EXIF says; all others do not change."""
 
 import csv
 import io
