@@ -1,4 +1,4 @@
-"""What the command lines share: flags from the settings, help, one line per error, exit status."""
+"""Common parts of the command lines: flags from settings, help, one-line errors, exit status."""
 
 import dataclasses
 import re
@@ -53,8 +53,8 @@ def help_of(field):
     for name, recipe in recipes.items():
         if field.name in recipe:
             defaults.setdefault(recipe[field.name], []).append(name)
-    said = "; ".join(f"{', '.join(names)} {value}" for value, names in defaults.items())
-    return f"{text} ({said})" if said else text
+    shown = "; ".join(f"{', '.join(names)} {value}" for value, names in defaults.items())
+    return f"{text} ({shown})" if shown else text
 
 
 SETTINGS = setting_groups()

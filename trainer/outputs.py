@@ -58,7 +58,7 @@ def check_apart(argument, directory, inputs):
     Args:
       argument: Flag that names the directory.
       directory: Its path.
-      inputs: Paths by the flag that names them; "" and gs:// paths are passed over.
+      inputs: Paths by the flag that names them; "" and gs:// paths are ignored.
     """
     outputs = Path(directory).resolve()
     for flag, path in inputs.items():

@@ -39,10 +39,10 @@ def accuracy(content, paths):
     """Test accuracy, and what it was measured on."""
     dataset = read(paths[artifacts.PREPARED_DATASET])
     top1, tested = content["test/top1"], dataset["num_examples"]["test"]
-    said = f"test accuracy: {top1:.1%} of {tested:,} images, whose labels are clean"
+    line = f"test accuracy: {top1:.1%} of {tested:,} images, whose labels are clean"
     if not dataset["test_labels_are_clean"]:
-        said = f"test accuracy: {top1:.1%} of {tested:,} images, by labels that may be wrong"
-    return [said]
+        line = f"test accuracy: {top1:.1%} of {tested:,} images, by labels that may be wrong"
+    return [line]
 
 
 def labels(root, audit):

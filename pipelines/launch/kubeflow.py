@@ -178,14 +178,14 @@ def one_line(host):
     try:
         yield
     except api.ApiException as error:
-        said = f"{error.status} {error.reason}{message(error.body)}"
+        answer = f"{error.status} {error.reason}{message(error.body)}"
         if error.status in WRONG:
             argument, _, rule = WRONG[error.status].partition(": ")
-            raise InputError(argument, rule, said) from None
+            raise InputError(argument, rule, answer) from None
         if error.status in TEMPORARY or not message(error.body):
-            raise RemoteError(f"{host} answers {said}; try again later") from None
+            raise RemoteError(f"{host} answers {answer}; try again later") from None
         rule = "until that is fixed, it will answer the same again"
-        raise RemoteError(f"{host} answers {said}; {rule}") from None
+        raise RemoteError(f"{host} answers {answer}; {rule}") from None
     except (urllib3.exceptions.HTTPError, OSError) as error:
         reason = getattr(error, "reason", None) or error
         if isinstance(reason, urllib3.exceptions.SSLError):

@@ -54,8 +54,8 @@ def check(dataset, settings, noise="none", trainings=()):
 
         images = [folders.images_below(path)[0] for path in (settings.trusted, settings.data)]
         check_smaller(*map(len, images), settings.trusted)
-    said = io.StringIO()  # the preparation prints it again
-    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+    printed = io.StringIO()  # the preparation prints it again
+    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(said):
         source = counted(dataset, settings)
         if settings.trusted:
             check_trusted(source, settings)

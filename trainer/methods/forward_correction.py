@@ -70,9 +70,9 @@ class TransitionMatrix(tf.Module):
         c is how much more often than by chance a label is true. With less informative labels J
         follows the errors of the network more, and so its weight is lower.
         """
-        C, right = self.J.shape[0], tf.linalg.trace(self.J)
-        uniform = right * tf.eye(C) + (1 - right) / (C - 1) * (1 - tf.eye(C))
-        c = (C * right - 1) / (C - 1)
+        C, accuracy = self.J.shape[0], tf.linalg.trace(self.J)
+        uniform = accuracy * tf.eye(C) + (1 - accuracy) / (C - 1) * (1 - tf.eye(C))
+        c = (C * accuracy - 1) / (C - 1)
         counts = c**2 * self.J + self.prior / C * uniform
         return counts / tf.reduce_sum(counts, axis=1, keepdims=True)
 

@@ -214,8 +214,8 @@ class FSR(Method):
         rows = {"scores": old * score - new * fall}
         if self.config.use_pseudo_loss:
             _, gamma, _ = self.config.pseudo_loss
-            said = normalise(tf.gather(self.running_logits, ids))
-            rows["running_logits"] = gamma * said + (1 - gamma) * z
+            old_logits = normalise(tf.gather(self.running_logits, ids))
+            rows["running_logits"] = gamma * old_logits + (1 - gamma) * z
         # One call gathers all: of separate calls, two replicas might pair different ones.
         rows = tf.distribute.get_replica_context().all_gather(rows | {"ids": ids}, axis=0)
         ids = rows.pop("ids")

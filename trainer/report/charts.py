@@ -71,7 +71,7 @@ def histogram(groups, across):
     for (name, values), colour in zip(groups.items(), COLOURS):
         shares = np.full(len(values), 1 / max(len(values), 1))
         axes.hist(values, bins, weights=shares, color=colour, alpha=0.6, label=name)
-    name_values(axes, across, "share")
+    name_values(axes, across, "fraction")
     return svg_element(axes.figure, across)
 
 

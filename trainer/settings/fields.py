@@ -22,8 +22,8 @@ def setting(
       short: Whether `--help` lists it among the flags that matter most.
     """
     limits = {"choices": choices, "low": low, "high": high, "rule": rule}
-    said = {"help": help, "path": path, "short": short}
-    return dataclasses.field(default=default, metadata=said | limits)
+    facts = {"help": help, "path": path, "short": short}
+    return dataclasses.field(default=default, metadata=facts | limits)
 
 
 def changed(settings, values):

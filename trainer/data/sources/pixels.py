@@ -64,14 +64,14 @@ def samples(image, content):
 
 def used_bits(image, content, values):
     """How many of 16 bits the samples use, as the file declares, if that is plausible."""
-    said = 16
+    declared = 16
     if image.format == "PNG":
-        said = significant_bits(content)
+        declared = significant_bits(content)
     elif image.format == "TIFF":
         tags = [np.max(image.tag_v2.get(tag, 0)) for tag in HIGHEST]
         full = [n for n in range(8, 16) if (1 << n) - 1 in tags]
-        said = min([*image.tag_v2.get(BITS, (16,)), *full])
-    return said if said >= 8 and not colours(values).max() >> said else 16
+        declared = min([*image.tag_v2.get(BITS, (16,)), *full])
+    return declared if declared >= 8 and not colours(values).max() >> declared else 16
 
 
 def significant_bits(content):
