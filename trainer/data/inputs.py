@@ -55,7 +55,7 @@ def check(dataset, settings, noise="none", trainings=()):
         images = [folders.images_below(path)[0] for path in (settings.trusted, settings.data)]
         check_smaller(*map(len, images), settings.trusted)
     printed = io.StringIO()  # the preparation prints it again
-    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(said):
+    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
         source = counted(dataset, settings)
         if settings.trusted:
             check_trusted(source, settings)
