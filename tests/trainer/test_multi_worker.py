@@ -43,7 +43,7 @@ def train(settings, after_save, **paths):
 
 signalled, fit_train, fit.train = Signalled(), fit.train, train
 tf.config.optimizer.set_experimental_options({"arithmetic_optimization": False})
-command_line.run(__main__.main)
+command_line.run(__main__.main, __main__.__doc__, __main__.GROUPS)
 """
 
 
@@ -134,7 +134,7 @@ def test_a_lost_worker_ends_the_others(run):
 TASK = """
 import sys
 
-from trainer.training import resume, workers
+from trainer.training import configuration, resume, workers
 worker, root, data = int(sys.argv[1]), sys.argv[2], sys.argv[3:6]
 workers.RESTART = 2
 settings = configuration.resolve("digits", method="supervised", max_iteration=300, eval_freq=20)

@@ -156,15 +156,15 @@ def check_smaller(trusted, others, path):
 
 
 def check_noise_file(dataset, source, settings, noise):
-    from trainer.data.noise import noise_models
+    from trainer.data.noise import class_maps, matrix_file
 
     names = list(source.class_names)
     if noise == "human":
         raise InputError("--noise", "human is for cifar10 and cifar100", dataset)
     if noise == "matrix":
-        noise_models.read_matrix(settings.noise_file, names)
+        matrix_file.read_matrix(settings.noise_file, names)
     if noise == "asymmetric":
-        noise_models.asymmetric_map({"source": dataset, "class_names": names}, settings.noise_file)
+        class_maps.asymmetric_map({"source": dataset, "class_names": names}, settings.noise_file)
 
 
 def check_probe(source, clean, settings):

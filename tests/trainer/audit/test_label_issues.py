@@ -300,7 +300,6 @@ def test_a_small_set_whose_labels_are_memorised(rare):
         max_iteration=110,
         batch_size=132,
         eval_freq=110,
-        aug_type="default",
     )
     fit.train(settings, *paths, root / "checkpoints", root / "model")
     metrics = label_issues.audit(*paths, [root / "checkpoints"], root / "audit")

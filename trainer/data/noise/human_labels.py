@@ -33,7 +33,7 @@ class Unpickler(pickle.Unpickler):
         return super().find_class(module, name)
 
 
-def read(file, name):
+def read_labels(file, name):
     """The labels called `name` in a file, int32 (N,), and the clean labels in it or None.
 
     Raises:
@@ -69,3 +69,24 @@ def read_arrays(file):
         for _ in range(3):
             Unpickler(stream).load()
         return Unpickler(stream).load()
+
+
+def labels_by_id(file, name, labels, published_order):
+    """The labels of a file (CIFAR-N, Wei et al., ICLR 2022), by id: int32 (N,).
+
+    Args:
+      file: Label file as its authors publish it.
+      name: Name of the labels, such as worse_label or noisy_label.
+      labels: (N,) published labels by id.
+      published_order: (N,), the place of each example in the published training set.
+
+    Raises:
+      InputError: The file cannot be read, or is of another dataset.
+    """
+    given, clean = read_labels(file, name)
+    if len(given) != len(labels) or (
+        clean is not None and not np.array_equal(clean[published_order], labels)
+    ):
+        rule = f"must have the labels of the {len(labels)} examples of this dataset"
+        raise InputError("--noise_file", rule, f"{file}, {len(given)} labels")
+    return given[published_order]

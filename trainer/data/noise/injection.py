@@ -14,7 +14,7 @@ import numpy as np
 
 from trainer import artifacts, storage
 from trainer.data import records
-from trainer.data.noise import noise_models
+from trainer.data.noise import class_maps, human_labels, matrix_file, noise_models
 from trainer.data.noise.transition import realised_transition
 from trainer.data.streams import Stream
 from trainer.settings.data import NOISES
@@ -54,17 +54,17 @@ def inject(dataset_path, output_path, noise, noise_ratio, seed, noise_file="", l
         case "pair":
             given, transition = noise_models.pair(*basics)
         case "asymmetric":
-            class_map = noise_models.asymmetric_map(dataset, noise_file)
+            class_map = class_maps.asymmetric_map(dataset, noise_file)
             given, transition = noise_models.asymmetric(*basics, class_map)
         case "matrix":
-            wanted = noise_models.read_matrix(noise_file, dataset["class_names"])
+            wanted = matrix_file.read_matrix(noise_file, dataset["class_names"])
             given, transition = noise_models.matrix(*basics, wanted)
         case "instance":
             features = records.read_features(dataset_path, "train", FEATURE_SIDE)
             given, transition = noise_models.instance(*basics, features)
         case "human":
             published = records.read_published_order(dataset_path)
-            chosen = noise_models.human_labels(noise_file, label_column, labels, published)
+            chosen = human_labels.labels_by_id(noise_file, label_column, labels, published)
             given, transition = noise_models.replaced(*basics, chosen)
     clean = records.read_clean_labels(dataset_path)
     facts = {"noise": noise, "noise_ratio": noise_ratio, "seed": seed}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from trainer.data import records
-from trainer.data.noise import injection, noise_models
+from trainer.data.noise import class_maps, injection, noise_models
 from trainer.data.noise.transition import realised_transition
 from trainer.errors import InputError
 
@@ -63,9 +63,9 @@ def test_instance_noise_depends_on_the_image():
 
 
 def test_cifar100_flips_stay_in_the_superclass():
-    class_map = noise_models.ASYMMETRIC_MAPS["cifar100"]
+    class_map = class_maps.ASYMMETRIC_MAPS["cifar100"]
     assert sorted(class_map) == sorted(class_map.values()) == list(range(100))
-    superclass = noise_models.CIFAR100_SUPERCLASS
+    superclass = class_maps.CIFAR100_SUPERCLASS
     assert all(superclass[a] == superclass[b] and a != b for a, b in class_map.items())
     assert np.all(np.bincount(superclass) == 5)
     # beaver, dolphin, otter, seal, whale: the aquatic mammals, each flipped to the next
