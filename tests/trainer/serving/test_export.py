@@ -166,6 +166,7 @@ def test_each_network_answers_the_same_in_keras_alone(name):
     np.testing.assert_allclose(copy(images, training=False), expected, atol=1e-6, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_graph_lays_transparent_images_on_white(exported, tmp_path):
     """Also with a palette; the hidden colour makes no difference."""
     alpha = np.tile(np.uint8([0, 255, 255, 90]), (8, 2))
@@ -211,6 +212,7 @@ def test_the_card_says_which_trusted_images_training_used(trained, digits, probe
     assert said["supervised"] == said["no"]
 
 
+@pytest.mark.slow
 def test_calibration_uses_what_training_has_not_seen(trained, digits, probe_split, tmp_path):
     counts = {}
     for name, settings in {
