@@ -8,6 +8,8 @@ import tensorflow as tf
 
 from trainer.data.noise.transition import uniform_noise
 
+HIGHEST_ACCURACY = 1 - 1e-6  # rounding may take the trace of J to above 1, and T to below 0
+
 
 def forward_cross_entropy(log_p, T_given):
     """-log P(given k | x), where P(given k | x) = sum_j P(true j | x) T[j, k].
@@ -70,7 +72,8 @@ class TransitionMatrix(tf.Module):
         c is how much more often than by chance a label is true. With less informative labels J
         follows the errors of the network more, and so its weight is lower.
         """
-        C, accuracy = self.J.shape[0], tf.linalg.trace(self.J)
+        C = self.J.shape[0]
+        accuracy = tf.minimum(tf.linalg.trace(self.J), HIGHEST_ACCURACY)
         uniform = accuracy * tf.eye(C) + (1 - accuracy) / (C - 1) * (1 - tf.eye(C))
         c = (C * accuracy - 1) / (C - 1)
         counts = c**2 * self.J + self.prior / C * uniform
