@@ -40,7 +40,7 @@ compile: $(READY)  ## the YAML of every pipeline for every target, into compiled
 	  $(BIN)/python -m pipelines compile --pipeline=$$name --target=$$target \
 	    --output=compiled/$$name-$$target.yaml || exit; done; done
 
-TESTS := $(BIN)/python -m pytest -n 2 --dist=worksteal
+TESTS := $(BIN)/python -m pytest -n 3 --dist=worksteal
 
 .PHONY: test
 test: $(READY)  ## the essential tests, before a commit; 5 minutes on two cores

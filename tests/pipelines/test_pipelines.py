@@ -140,6 +140,7 @@ def test_a_training_run_leaves_metrics(tmp_path):
     assert "<h1>digits, supervised</h1>" in report
 
 
+@pytest.mark.slow
 def test_wrong_input_found_by_a_task(tmp_path):
     """It is not tried again."""
     settings = ("--method=fsr", "--queue_bs=7", *FEW_STEPS)

@@ -30,12 +30,12 @@ def data(request, tmp_path_factory):
 @pytest.mark.parametrize(
     ("trusted", "settings"),
     [
-        (0, {}),
+        pytest.param(0, {}, marks=SLOW),
         pytest.param(3, {"batch_size": 2}, marks=SLOW),
         (3, {"batch_size": 1}),
         pytest.param(3, {"calibration_per_class": 3}, marks=SLOW),
         pytest.param(3, {"trusted_fraction": 0.0}, marks=SLOW),
-        (0, {"method": "supervised"}),
+        pytest.param(0, {"method": "supervised"}, marks=SLOW),
     ],
     ids=str,
 )

@@ -154,6 +154,7 @@ def test_wrong_digits_are_found(audit):
     assert metrics["audit/labels_right"] > metrics["audit/labels_right_before"] + 0.3
 
 
+@pytest.mark.slow
 def test_folds_predict_what_they_have_not_seen(data, tmp_path):
     paths = []
     for fold in range(2):

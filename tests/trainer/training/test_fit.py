@@ -99,6 +99,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(run, tmp_path, method, image_
     assert_same(run("cut", **settings), whole)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_also_by_time(digits, noisy_labels, probe_split, tmp_path):
     """Between two tests, which nothing else changes."""
     histories = []
@@ -113,6 +114,7 @@ def test_a_checkpoint_also_by_time(digits, noisy_labels, probe_split, tmp_path):
     assert histories[0] == histories[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "status"),
     [(signal.SIGTERM, 143), pytest.param(signal.SIGINT, 130, marks=SLOW)],
@@ -160,6 +162,7 @@ def test_a_truncated_checkpoint_is_passed_over(run, tmp_path, capsys, part, byte
     assert "ckpt-4 cannot be read" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "method", ["supervised", pytest.param("ieg", marks=SLOW), pytest.param("fsr", marks=SLOW)]
 )
@@ -252,6 +255,7 @@ def test_the_history_says_how_well_coefficients_find_wrong_labels(run):
         assert row["train/weight_auroc"] > 0.7
 
 
+@pytest.mark.slow
 def test_fsr_tells_wrong_labels_without_a_probe(digits, tmp_path):
     injection.inject(digits, tmp_path / "labels", "uniform", 0.4, seed=0)
     probe.split(digits, tmp_path / "split", per_class=0, seed=0)

@@ -46,6 +46,7 @@ def test_a_volume_that_cannot_be_written_is_named(attempt, tmp_path):
         subprocess.run(["umount", volume], check=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "remote",
     [pytest.param(False, id="directory"), pytest.param(True, id="gs", marks=pytest.mark.slow)],
