@@ -40,15 +40,15 @@ compile: $(READY)  ## the YAML of every pipeline for every target, into compiled
 	  $(BIN)/python -m pipelines compile --pipeline=$$name --target=$$target \
 	    --output=compiled/$$name-$$target.yaml || exit; done; done
 
-TESTS := $(BIN)/python -m pytest -n 3 --dist=worksteal
+TESTS := $(BIN)/python -m pytest --dist=worksteal
 
 .PHONY: test
 test: $(READY)  ## the essential tests, before a commit; 5 minutes on two cores
-	$(TESTS) -m "not docker and not slow" $(ARGS)
+	$(TESTS) -n 3 -m "not docker and not slow" $(ARGS)
 
 .PHONY: test-all
 test-all: $(READY)  ## all tests that need no containers; 20 minutes on two cores
-	$(TESTS) -m "not docker" $(ARGS)
+	$(TESTS) -n 2 -m "not docker" $(ARGS)
 
 .PHONY: test-components
 test-components: $(READY)  ## each component alone, as a subprocess

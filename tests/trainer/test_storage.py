@@ -132,6 +132,7 @@ command_line.run(lambda arguments: print(storage.fetched(arguments[0])), "", {})
 """
 
 
+@pytest.mark.slow
 def test_a_server_that_is_killed_in_the_middle(emulator, bucket, tmp_path):
     content = np.random.default_rng(0).bytes(100_000_000)
     bucket.blob("large").upload_from_string(content)

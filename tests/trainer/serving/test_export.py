@@ -301,6 +301,7 @@ def test_a_bad_file_ends_the_command_with_status_1(exported, digits, tmp_path):
     assert len(done.stdout.splitlines()) == 3
 
 
+@pytest.mark.slow
 def test_the_graph_turns_photographs_as_people_see_them(exported, tmp_path):
     pixels = np.random.default_rng(0).integers(256, size=(6, 5, 3)).astype(np.uint8)
     image = Image.fromarray(pixels).resize((16, 24), Image.BICUBIC)

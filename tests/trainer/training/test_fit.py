@@ -210,6 +210,7 @@ def test_float16_resumes_across_skipped_steps(run, tmp_path, monkeypatch):
     assert_same(run("cut", **settings), whole)
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_stops_the_run(run, tmp_path):
     def spoil(logs):
         logs["loss_mixup"] = float("nan")
