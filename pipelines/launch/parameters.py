@@ -13,7 +13,6 @@ from pipelines.parameters import SETTINGS
 from trainer.errors import InputError
 from trainer.settings.data import DataSettings
 
-INNER = ("dataset_settings", "settings")
 OF_DATA = {field.name for field in dataclasses.fields(DataSettings)}
 # Settings that are inputs of a component: `settings` and `dataset_settings` must not repeat them.
 INPUTS = set(SETTINGS) & {
