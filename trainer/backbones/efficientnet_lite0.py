@@ -62,17 +62,17 @@ def weights_file():
 
 
 def build(side):
-    """The network; layers are named as their weights are."""
+    """The network; layers are named as their weights, which have a "_" before."""
     images = keras.Input((side, side, 3))
     x = layers.Rescaling(1 / 128, -127 / 128)(images)
-    x = normalised(conv(x, "_conv_stem", 32, 3, 2), "_bn0")
+    x = normalised(conv(x, "conv_stem", 32, 3, 2), "bn0")
     number = 0
     for repeats, kernel, stride, expansion, filters in STAGES:
         for repeat in range(repeats):
             stride = stride if repeat == 0 else 1
-            x = block(x, f"_blocks.{number}.", kernel, stride, expansion, filters)
+            x = block(x, f"blocks.{number}.", kernel, stride, expansion, filters)
             number += 1
-    x = normalised(conv(x, "_conv_head", 1280, 1), "_bn1")
+    x = normalised(conv(x, "conv_head", 1280, 1), "bn1")
     return keras.Model(images, layers.GlobalAveragePooling2D()(x), name="efficientnet_lite0")
 
 
@@ -103,7 +103,7 @@ def weights_of(layer, weights):
     """The arrays of a layer in Keras's order and axes."""
     if isinstance(layer, layers.BatchNormalization):
         parts = ("weight", "bias", "running_mean", "running_var")
-        return [weights[f"{layer.name}.{part}"] for part in parts]
-    kernel = weights[f"{layer.name}.weight"]
+        return [weights[f"_{layer.name}.{part}"] for part in parts]
+    kernel = weights[f"_{layer.name}.weight"]
     depthwise = isinstance(layer, layers.DepthwiseConv2D)
     return [np.transpose(kernel, (2, 3, 0, 1) if depthwise else (2, 3, 1, 0))]

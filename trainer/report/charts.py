@@ -14,6 +14,7 @@ MOST_NUMBERED = 15  # classes up to which cells have numbers
 MOST_NAMES = 100  # of classes along an axis
 LONGEST_NAME = 16  # letters
 BINS = 40
+ALIKE = 1e-6  # values that differ by less have one bin
 SHADES = PowerNorm(0.5, vmin=0, vmax=1)  # the square root: 100 classes at 0.009 each can be seen
 BLUE = LinearSegmentedColormap.from_list("blue", ["#2563eb00", "#2563eb"])  # on white or black
 COLOURS = ("#3b82f6", "#f97316", "#10b981", "#a855f7", "#ef4444", "#64748b")  # likewise
@@ -67,7 +68,10 @@ def line_chart(series, across, up, salt=""):
 def histogram(groups, across):
     """Shares of each group of values, {name: (n,)}, in common bins."""
     axes = new_axes()
-    bins = np.histogram_bin_edges(np.concatenate(list(groups.values())), BINS)
+    values = np.concatenate(list(groups.values()))
+    if values.size and np.ptp(values) < ALIKE:  # too near to each other for bins between them
+        values = values[:1]
+    bins = np.histogram_bin_edges(values, BINS)
     for (name, values), colour in zip(groups.items(), COLOURS):
         shares = np.full(len(values), 1 / max(len(values), 1))
         axes.hist(values, bins, weights=shares, color=colour, alpha=0.6, label=name)
