@@ -75,7 +75,8 @@ def check_backbone(name, given):
     if rule := backbones.name_rule(name):
         raise InputError("--backbone", rule, name)
     for setting, value in given.items():
-        if name == backbones.NONE and setting.startswith("backbone_"):
+        unused = setting.startswith("backbone_") and value != getattr(TrainSettings, setting)
+        if name == backbones.NONE and unused:
             raise InputError(f"--{setting}", "is for a --backbone, which is none", value)
         if name != backbones.NONE and setting in OF_IMAGES and value != ON_EMBEDDINGS.get(setting):
             rule = f"is for networks that see images; --backbone={name} trains a head on embeddings"

@@ -1,4 +1,3 @@
-import keras
 import pytest
 
 from tests.image_files import write_images
@@ -7,20 +6,7 @@ from trainer.data import records
 from trainer.settings.data import DataSettings
 from trainer.training import configuration
 
-SIDE, D = 16, 12
-
-
-@pytest.fixture(scope="session")
-def own_backbone(tmp_path_factory):
-    """A .keras file: the mean of each channel and a few random features of images of SIDE."""
-    path = tmp_path_factory.mktemp("own") / "own.keras"
-    keras.utils.set_random_seed(3)
-    images = keras.Input((SIDE, SIDE, 3))
-    means = keras.layers.GlobalAveragePooling2D()(images)
-    x = keras.layers.Conv2D(D - 3, 4, 4, activation="relu")(images / 255.0)
-    x = keras.layers.GlobalMaxPooling2D()(x)
-    keras.Model(images, keras.layers.Concatenate()([means, x])).save(path)
-    return path
+SIDE, D = 16, 12  # of `own_backbone`
 
 
 @pytest.fixture(scope="session")
