@@ -161,22 +161,19 @@ def test_a_method_a_network_and_a_source_of_ones_own_run_end_to_end(added, monke
 
 def test_a_backbone_of_ones_own_runs_end_to_end(added, monkeypatch, tmp_path):
     monkeypatch.setitem(backbones.CATALOGUE, "patches", added("patches", BACKBONE))
-    monkeypatch.setitem(sources.OFFERED, "stripes", added("stripes", SOURCE).KIND)
     settings = configuration.resolve(
-        "stripes",
+        "digits",
         method="supervised",
         backbone="patches",
         backbone_image_size=8,
-        batch_size=20,
-        horizontal_flip=False,
-        max_iteration=30,
-        eval_freq=15,
+        max_iteration=60,
+        eval_freq=30,
     )
     root, files = tmp_path / "run", DataSettings(probe_per_class=3)
     run = {"files": files, "settings": settings, "worker": 0, "send": lambda _: None}
-    local_run.train(root, "stripes", "uniform", 0.4, **run)
-    assert np.load(root / "embeddings" / "train.npy").shape == (80, 2, 48)
-    assert local_run.evaluate(root, files)["test/top1"] > 0.9
+    local_run.train(root, "digits", "none", 0.0, **run)
+    assert np.load(root / "embeddings" / "train.npy").shape == (1437, 2, 48)
+    assert local_run.evaluate(root, files)["test/top1"] > 0.7
     local_run.audit(root, 0)
     local_run.export(root)
     local_run.report(root)
