@@ -48,9 +48,9 @@ class EmbeddedImages:
         return tf.cast(tf.gather_nd(self.rows, places), tf.float32)
 
     def statistics(self):
-        """Mean and variance of view 0, float32 (D,) each."""
-        rows = tf.cast(self.rows[:, 0], tf.float32)
-        return tf.math.reduce_mean(rows, axis=0), tf.math.reduce_variance(rows, axis=0)
+        """Mean and variance over all images and views, float32 (D,) each."""
+        rows = tf.cast(self.rows, tf.float32)
+        return tf.math.reduce_mean(rows, axis=[0, 1]), tf.math.reduce_variance(rows, axis=[0, 1])
 
 
 def read_manifest(path, dataset):

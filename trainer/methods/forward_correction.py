@@ -8,6 +8,8 @@ import tensorflow as tf
 
 from trainer.data.noise.transition import uniform_noise
 
+MOST_RIGHT = 1 - 1e-6  # rounding may take the trace of J to above 1, and T to below 0
+
 
 def forward_cross_entropy(log_p, T_given):
     """-log P(given k | x), where P(given k | x) = sum_j P(true j | x) T[j, k].
@@ -69,7 +71,8 @@ class TransitionMatrix(tf.Module):
         c is how much more often than by chance a label is right. The less the labels tell, the more
         J follows the errors of the network, and the less it counts.
         """
-        C, right = self.J.shape[0], tf.linalg.trace(self.J)
+        C = self.J.shape[0]
+        right = tf.minimum(tf.linalg.trace(self.J), MOST_RIGHT)
         uniform = right * tf.eye(C) + (1 - right) / (C - 1) * (1 - tf.eye(C))
         c = (C * right - 1) / (C - 1)
         counts = c**2 * self.J + self.prior / C * uniform

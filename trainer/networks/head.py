@@ -1,13 +1,14 @@
 """The head on embeddings of a backbone: logits that are linear in the standardised embedding."""
 
 import keras
+import numpy as np
 from keras import layers
 
 from trainer.networks.weight_decay import L2
 
-WEIGHT_DECAY = 5e-3
+WEIGHT_DECAY = 2e-2
 NORM = 8.0  # of an embedding after standardising, for learning rates as those of other networks
-STANDARDISE = "standardise"
+STANDARDISE, LOWEST = "standardise", 0.01  # least variance, as a part of the mean one
 
 
 def build(input_shape, num_classes):
@@ -33,5 +34,9 @@ def build(input_shape, num_classes):
 
 
 def standardise(network, mean, variance):
-    """Sets the statistics of a new head, float32 (D,) each."""
+    """Sets the statistics of a new head, float32 (D,) each.
+
+    Numbers that hardly vary are not blown up: a rare one would outweigh all others.
+    """
+    variance = np.maximum(variance, LOWEST * np.mean(variance))
     network.get_layer(STANDARDISE).set_weights([mean, variance])

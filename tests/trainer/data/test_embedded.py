@@ -53,8 +53,8 @@ def test_of_one_view_both_are_that(tmp_path, rng):
         np.testing.assert_array_equal(found, rows[:, 0])
 
 
-def test_statistics_are_those_of_view_0(rows, tmp_path):
+def test_statistics_are_those_of_all_views(rows, tmp_path):
     mean, variance = EmbeddedImages(tmp_path, np.array([0, 2, 3])).statistics()
-    chosen = rows[[0, 2, 3], 0].astype(np.float32)
+    chosen = rows[[0, 2, 3]].reshape(-1, D).astype(np.float32)
     np.testing.assert_allclose(mean, chosen.mean(axis=0), rtol=1e-5)
     np.testing.assert_allclose(variance, chosen.var(axis=0), rtol=1e-5)

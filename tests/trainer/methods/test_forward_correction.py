@@ -89,3 +89,14 @@ def test_the_mean_prediction_is_compared_with_the_class_prior_of_labels_and_nois
     q = np.array([[0.6, 0.3, 0.1], [0.8, 0.1, 0.1]])
     expected = np.sum(sizes * np.log(sizes / q.mean(axis=0)))
     assert np.isclose(class_prior_divergence(prior, np.log(q)), expected, rtol=1e-4)
+
+
+def test_rounding_takes_no_probability_below_zero():
+    """Where all labels are taken for right, the trace of J may come out a little above 1."""
+    T = transition_matrix(10)
+    T.J.assign(tf.eye(10) / 10 * (1 + 1e-6))
+    assert float(tf.linalg.trace(T.J)) > 1
+    found = T.matrix().numpy()
+    assert (found > 0).all()
+    np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-5)
+    np.testing.assert_allclose(np.diag(found), 1, rtol=1e-5)

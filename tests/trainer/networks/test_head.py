@@ -9,7 +9,7 @@ D, C = 6, 3
 
 @pytest.fixture
 def embeddings(rng):
-    return rng.normal(5, [0.1, 1, 2, 3, 4, 50], size=(40, D)).astype(np.float32)
+    return rng.normal(5, [3, 1, 2, 3, 4, 5], size=(40, D)).astype(np.float32)
 
 
 @pytest.fixture
@@ -26,6 +26,15 @@ def test_logits_are_linear_in_the_standardised_embedding(network, embeddings, tr
     expected = head.NORM / D**0.5 * standardised @ kernel + bias
     found = network(embeddings[:5], training=training)
     np.testing.assert_allclose(found, expected[:5], rtol=1e-3, atol=1e-4)
+
+
+def test_what_hardly_varies_is_not_blown_up(embeddings):
+    network, variance = head.build((D,), C), embeddings.var(axis=0)
+    variance[2] = 0
+    head.standardise(network, embeddings.mean(axis=0), variance)
+    kept = network.get_layer(head.STANDARDISE).get_weights()[1]
+    assert kept[2] == pytest.approx(head.LOWEST * variance.mean())
+    np.testing.assert_array_equal(np.delete(kept, 2), np.delete(variance, 2))
 
 
 def test_only_the_dense_layer_is_trained_and_its_kernel_decays(network):
