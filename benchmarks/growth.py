@@ -1,4 +1,4 @@
-"""How time and memory grow: of a step with batch, classes and replicas, of data with examples.
+"""Growth of time and memory: of a step with batch, classes and replicas, of data with examples.
 
 python -m benchmarks.growth [--network_name=convnet] [--steps=10] [--examples=10000,100000]
 

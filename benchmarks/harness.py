@@ -1,4 +1,4 @@
-"""What the benchmarks share: artifacts of random images, and separate processes."""
+"""Common parts of the benchmarks: artifacts of random images, and separate processes."""
 
 import json
 import subprocess
@@ -17,7 +17,7 @@ def made_up(root, name, shape, classes, train, test):
 
     Args:
       root: Directory of a run.
-      name: Of the dataset, such as cifar10.
+      name: Name of the dataset, such as cifar10.
       shape: (H, W, channels) of the images.
       classes: C.
       train: Number of training examples.

@@ -1,4 +1,4 @@
-"""Label audits of finished runs beside cleanlab's scores on the predictions of the same network.
+"""Compares label audits of finished runs with cleanlab's scores on the same network's predictions.
 
 python -m benchmarks.label_audit RUN [RUN ...]
 

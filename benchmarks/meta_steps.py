@@ -1,4 +1,4 @@
-"""The cheaper meta steps of IEG beside the exact one: agreement, accuracy and time.
+"""Compares the cheaper meta steps of IEG with the exact one: agreement, accuracy and time.
 
 python -m benchmarks.meta_steps [--dataset=digits_uniform_0.9] [--seeds=0,1,2] [trainer flags]
 
@@ -67,7 +67,7 @@ class Compared(ieg.IEG):
         return exact
 
     def lookahead_loss(self, batch):
-        """Its tape, A, and the logits of both views, as in the training step."""
+        """The tape, the lookahead loss A, and the logits of both views, as in the training step."""
         with tf.GradientTape(persistent=True) as tape:
             z = [self.forward(batch[view], self.theta) for view in ("image", "strong_image")]
             g = ieg.guess_labels(*z)

@@ -21,9 +21,10 @@ def audit_labels(
         prepared_dataset: TFDS directory.
         noisy_labels: Given labels by example id.
         probe_split: Ids of the trusted examples.
-        checkpoints: Of the run.
-        fold_checkpoints: Of runs that each left out a fold: predictions are then out of sample.
-        embeddings: Of the images, if the runs were trained on them.
+        checkpoints: Checkpoints of the run.
+        fold_checkpoints: Checkpoints of runs that each left out a fold; they make out-of-sample
+            predictions.
+        embeddings: Embeddings of the images, if the runs were trained on them.
 
     Returns:
         label_audit: label_issues.csv, most suspicious first, and corrected labels.

@@ -10,15 +10,15 @@ def compare_runs(
     table: dsl.Output[dsl.Markdown],
     report: dsl.Output[dsl.HTML],
 ):
-    """Puts the metrics of several runs on the same images side by side.
+    """Compares the metrics of several runs on the same images.
 
     Args:
-        metrics: One per run.
+        metrics: Metrics of each run.
 
     Returns:
-        summary: summary.json.
-        table: The same as a table.
-        report: The same as a page with curves.
+        summary: summary.json, the metrics of each run.
+        table: Table of the metrics.
+        report: HTML page with the table and curves.
     """
     from pathlib import Path
 

@@ -16,10 +16,10 @@ def evaluate(
     """Tests a trained run, with its EMA weights and with its raw ones.
 
     Args:
-        prepared_dataset: TFDS directory that it was trained on, or one of the same classes.
-        checkpoints: Of the run.
-        name: What the names of the accuracies start with.
-        embeddings: Of the images, if the run was trained on them.
+        prepared_dataset: TFDS directory of the run, or another one with the same classes.
+        checkpoints: Checkpoints of the run.
+        name: Prefix of the names of the accuracies.
+        embeddings: Embeddings of the images, if the run was trained on them.
 
     Returns:
         metrics: metrics.json; test/top1 is with EMA weights, test/top1_raw without.

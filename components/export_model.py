@@ -19,13 +19,13 @@ def export_model(
     Args:
         prepared_dataset: TFDS directory.
         probe_split: Trusted examples; those that training has not used calibrate the model.
-        checkpoints: Of the run.
+        checkpoints: Checkpoints of the run.
         backbone: Network from images to embeddings, if the run has one.
-        embeddings: That it was then trained on.
+        embeddings: Embeddings of the images, if the run was trained on them.
 
     Returns:
         exported_model: SavedModel that needs TensorFlow alone, and model.keras.
-        metrics: Accuracy and calibration on test images, before and after.
+        metrics: Accuracy on test images, and calibration error before and after calibration.
         card: Model card.
         Output: Address of the SavedModel.
     """

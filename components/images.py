@@ -1,7 +1,7 @@
 """The images that components run in: one for CPUs, one for GPUs.
 
-The tag is the version and a hash of all that goes into an image: a pipeline names the images that
-were built from the code it was compiled with, or images that do not exist. REGISTRY is that of
+The tag is the version and a hash of everything that goes into an image. So a pipeline names images
+of the code that it was compiled from, or images that do not exist. REGISTRY is the same as for
 `make build-images`.
 """
 
@@ -39,12 +39,12 @@ def tag():
 def check():
     """Raises InputError for an installed package, which cannot name its images."""
     if not CHECKOUT.is_file():
-        rule = "must be there to name the images of a cluster; compile in a checkout of the project"
+        rule = "must exist to name the images of a cluster; compile in a checkout of the project"
         raise InputError("docker/Dockerfile", rule, str(ROOT))
 
 
 def name(kind):
-    """Of the image, in the registry that REGISTRY names, if it does."""
+    """The name of the image, in the registry REGISTRY if it is set."""
     registry = os.environ.get("REGISTRY", "").rstrip("/")
     return f"{registry + '/' if registry else ''}ieg-pipeline/{kind}:{tag()}"
 

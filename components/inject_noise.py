@@ -14,7 +14,7 @@ def inject_noise(
     noise_file: str = "",
     label_column: str = "",
 ):
-    """Makes labels of the train split wrong; the images stay where they are.
+    """Adds noise to the labels of the train split; the images are not copied.
 
     Args:
         prepared_dataset: TFDS directory.
@@ -24,11 +24,11 @@ def inject_noise(
         seed: The same seed gives the same labels.
         noise_file: For matrix a CSV transition matrix, for asymmetric a JSON map of class names,
             for human a label file of CIFAR-10N or CIFAR-100N.
-        label_column: For human, which labels of the file.
+        label_column: For human, name of the labels in the file.
 
     Returns:
         noisy_labels: labels.npy by example id, transition.npy and realised.npy.
-        heat_map: Picture of the two matrices.
+        heat_map: HTML page with both matrices.
     """
     from trainer import artifacts
     from trainer.data.noise import injection as label_noise

@@ -19,10 +19,11 @@ def prepare_dataset(
     Args:
         dataset: Name of the source, such as digits, cifar10 or image_folder.
         data: For image_folder the directory of class folders, for csv the file.
-        trusted: Directory of class folders whose labels are right.
+        trusted: Directory of class folders with true labels.
         test: Directory of class folders to test on; otherwise a fifth is held out.
         label_column: Column of the given label in a csv file.
-        imagenet_val: For imagenet2012_val its ILSVRC2012_img_val.tar, else imagenet2012 in data.
+        imagenet_val: For imagenet2012_val, ILSVRC2012_img_val.tar; unless given imagenet2012 in
+            data.
         dataset_settings: Further settings by the name of their flag, such as
             {"clean_label_column": "true_label", "bad_images": "skip"}.
 

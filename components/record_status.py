@@ -10,13 +10,13 @@ def record_status(
     """Records how a run ended, also when a task failed.
 
     Args:
-        status: Of the tasks before. Kubeflow reports COMPLETE for success, or RUNNING where a
-            driver failed, and no error; so there its server is asked for the tasks that failed.
-        run_id: Of the run.
+        status: Status of the earlier tasks. Kubeflow reports COMPLETE for success, or RUNNING if a
+            driver failed, and no error; so this asks its server for the failed tasks.
+        run_id: Id of the run.
 
     Returns:
-        final_status: JSON file with state (SUCCEEDED, FAILED or CANCELED), the state and the error
-            that were reported, the failed tasks with their errors, and a note where none is named.
+        final_status: JSON file with state (SUCCEEDED, FAILED or CANCELED), the reported state and
+            error, the failed tasks with their errors, and a note if no failed task is known.
     """
     import os
     import socket

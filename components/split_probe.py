@@ -17,10 +17,10 @@ def split_probe(
         prepared_dataset: TFDS directory.
         per_class: Trusted examples of each class.
         seed: The same seed gives the same examples.
-        hold_ratio: The same as a fraction of the training examples, where above 0.
+        hold_ratio: Fraction of the training examples; above 0, it replaces per_class.
 
     Returns:
-        probe_split: probe_ids.npy; the training ids are the others.
+        probe_split: probe_ids.npy; training uses all other ids.
     """
     from trainer import artifacts
     from trainer.data import probe

@@ -28,21 +28,21 @@ def train(
         noisy_labels: Given labels by example id.
         probe_split: Ids of the trusted examples.
         method: Training method, such as robust or ieg.
-        seed: Of weights, order and augmentation.
+        seed: Seed of weights, order and augmentation.
         settings: Further settings by the name of their flag, such as {"max_iteration": 1000};
-            what is left out is as the recipe of the dataset has it.
+            recipes and defaults give the others.
         checkpoint_root: Directory or gs:// path that outlives this task; a retry resumes from
             the checkpoints there.
-        worker: Which of several tasks that train together this is; 0 is the chief. They find each
+        worker: Number of this task among those that train together; 0 is the chief. They find each
             other in checkpoint_root, unless TF_CONFIG names them.
-        workers: How many there are.
-        worker_minutes: Minutes for which each waits for the others.
+        workers: Number of tasks that train together.
+        worker_minutes: Minutes for which each task waits for the others.
         audit_folds: Number of folds of the training examples.
         audit_fold: The fold that is left out of training; -1 for none.
         embeddings: Of the images, to train a head on; otherwise a network sees the images.
 
     Returns:
-        checkpoints: What evaluation and resuming need.
+        checkpoints: Weights, history and settings, for evaluation and resuming.
         model: model.keras, with EMA weights.
     """
     from trainer import artifacts

@@ -13,18 +13,18 @@ def write_report(
     exported_model: dsl.Input[dsl.Model],
     report: dsl.Output[dsl.HTML],
 ):
-    """Writes a page on a run: its test accuracy and its label issues, with the images.
+    """Writes the report of a run: its test accuracy, and its label issues with their images.
 
     Args:
         prepared_dataset: TFDS directory.
         noisy_labels: Given labels by example id.
-        checkpoints: Of the run.
-        metrics: On test images.
+        checkpoints: Checkpoints of the run.
+        metrics: Metrics on test images.
         label_audit: Label issues, most suspicious first.
         exported_model: Model for serving, with its calibration.
 
     Returns:
-        report: One HTML file, complete in itself.
+        report: One HTML file that loads nothing else.
     """
     from trainer.report import training
 

@@ -24,13 +24,17 @@ COMMANDS = ("run", "compile", "submit")
 NAMES = ("training", "sweep")
 RUNNERS = ("subprocess", "docker")
 
-PIPELINE = flags.DEFINE_string("pipeline", "training", f"one of {', '.join(NAMES)}")
+PIPELINE = flags.DEFINE_string(
+    "pipeline",
+    "training",
+    "what to run: training (one method) or sweep (methods x noise ratios x seeds)",
+)
 OUTPUT = flags.DEFINE_string("output", None, "compile: the file; <pipeline>.yaml unless given")
 OUTPUT_DIR = flags.DEFINE_string(
     "output_dir",
     None,
-    "run: directory for all outputs; unless given runs/<pipeline>, or where that has another run"
-    " runs/<pipeline>-2 and so on",
+    "directory for all outputs of run; unless given the first free one of runs/<pipeline>,"
+    " runs/<pipeline>-2, ...",
 )
 RUNNER = flags.DEFINE_string("runner", "subprocess", f"run: one of {', '.join(RUNNERS)}")
 GPUS = flags.DEFINE_string("gpus", None, "run with docker: how many GPUs training sees, or all")
@@ -39,9 +43,11 @@ PROFILE = flags.DEFINE_string(
     "",
     f"compile, submit: one of {', '.join(profiles.NAMED)}, or a YAML file of your own",
 )
-NO_CACHE = flags.DEFINE_boolean("no_cache", False, "reuse no earlier outputs, as --cache=false")
+NO_CACHE = flags.DEFINE_boolean(
+    "no_cache", False, "reuse no earlier outputs; the same as --cache=false"
+)
 HOST = flags.DEFINE_string("host", None, "submit to kubeflow: address of its API")
-NAMESPACE = flags.DEFINE_string("namespace", None, "submit to kubeflow: that of the user")
+NAMESPACE = flags.DEFINE_string("namespace", None, "submit to kubeflow: namespace of the user")
 TOKEN_FILE = flags.DEFINE_string("token_file", None, "submit to kubeflow: file with a bearer token")
 RUN_EXPERIMENT = flags.DEFINE_string(
     "run_experiment",
@@ -50,20 +56,24 @@ RUN_EXPERIMENT = flags.DEFINE_string(
     " unless given",
 )
 PROJECT = flags.DEFINE_string("project", None, "submit to vertex: project of Google Cloud")
-REGION = flags.DEFINE_string("region", "us-central1", "submit to vertex: its location")
+REGION = flags.DEFINE_string("region", "us-central1", "submit to vertex: location of the run")
 PIPELINE_ROOT = flags.DEFINE_string(
     "pipeline_root", None, "submit: where artifacts go, such as gs://<bucket>/<name>"
 )
-SERVICE_ACCOUNT = flags.DEFINE_string("service_account", None, "submit: that tasks run as")
-UPLOAD = flags.DEFINE_boolean("upload", False, "submit to kubeflow: keep it there, do not run it")
-WAIT = flags.DEFINE_boolean("wait", False, "submit: follow the run; the status is that of the run")
+SERVICE_ACCOUNT = flags.DEFINE_string("service_account", None, "submit: account that tasks run as")
+UPLOAD = flags.DEFINE_boolean(
+    "upload", False, "submit to kubeflow: upload the pipeline, do not run it"
+)
+WAIT = flags.DEFINE_boolean(
+    "wait", False, "submit: follow the run to its end; its result is the exit status"
+)
 WAIT_MINUTES = flags.DEFINE_float(
     "wait_minutes",
     0.0,
-    "submit with --wait: minutes after which it gives up; 0: none",
+    "submit with --wait: minutes after which waiting ends; 0: never",
     lower_bound=0,
 )
-TIMEOUT = flags.DEFINE_integer("timeout", 60, "submit: seconds that a server may take to answer")
+TIMEOUT = flags.DEFINE_integer("timeout", 60, "submit: seconds to wait for an answer of the server")
 CA_FILE = flags.DEFINE_string(
     "ca_file",
     None,

@@ -1,4 +1,4 @@
-"""What the parameters of the pipelines mean: a setting as its field says, the others as here."""
+"""Descriptions of the pipelines' parameters: settings have theirs, the others are here."""
 
 import dataclasses
 import inspect
@@ -53,7 +53,7 @@ def without(*names):
 
 
 def described(pipeline):
-    """Adds the meaning of each parameter to a docstring, where kfp looks for descriptions."""
+    """Adds the description of each parameter to a docstring, from which kfp reads it."""
     names = inspect.signature(pipeline).parameters
     lines = [f"    {name}: {meaning(name)}" for name in names]
     pipeline.__doc__ = "\n".join([inspect.getdoc(pipeline), "", "Args:", *lines])
@@ -61,7 +61,7 @@ def described(pipeline):
 
 
 def meaning(name):
-    """What a parameter sets."""
+    """The description of a parameter."""
     if name in MEANINGS:
         return MEANINGS[name]
     return configuration.meaning(SETTINGS[name])

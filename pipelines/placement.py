@@ -1,4 +1,4 @@
-"""Where each task of a pipeline runs, from its profile: resources, pools, retries, caching."""
+"""Places each task of a pipeline by its profile: resources, pools, retries, caching."""
 
 import json
 import re
@@ -42,7 +42,7 @@ def on_cpu(task, profile, display_name=""):
 
 
 def on_pool(task, profile, accelerators, display_name=""):
-    """Training or evaluation: on the machines of the profile, or a part of one."""
+    """Training or evaluation: on a machine of the profile, or on a part of one."""
     if accelerators and not profile.cpu_image:
         task.set_container_image(images.TRAINER_GPU)
     if profile.target != "local":
@@ -64,12 +64,12 @@ def of_training(task, profile, display_name=""):
 
 
 def show(task, display_name=""):
-    """Shows a task by this name; unless given, that of its component, such as audit labels."""
+    """Sets the display name of a task; unless given that of its component, such as audit labels."""
     task.set_display_name(display_name or re.sub(r"-\d+$", "", task.name).replace("-", " "))
 
 
 def on_nodes(task, profile):
-    """The pool of a Kubernetes cluster, with room for /dev/shm in memory."""
+    """Places a task on the pool of a Kubernetes cluster, with /dev/shm in memory."""
     kubernetes.set_timeout(task, profile.timeout_hours * HOUR)
     for label, value in (profile.node_selector | (SPOT if profile.spot else {})).items():
         kubernetes.add_node_selector(task, label, value)
@@ -87,7 +87,7 @@ def on_nodes(task, profile):
 
 
 def limited(task, profile, cpu, memory):
-    """Limits, where there are any, and requests: as much unless the profile says less."""
+    """Sets limits, if there are any, and requests: equal to them unless the profile has less."""
     if cpu:
         task.set_cpu_request(profile.cpu_request or cpu).set_cpu_limit(cpu)
     if memory:
@@ -103,10 +103,10 @@ def part(quantity, parts):
 
 
 def retried(task, profile, timeout_hours):
-    """Retries a task that failed, after longer and longer breaks.
+    """Retries a task that failed, each time after twice as long.
 
-    Argo counts the longest duration of the backoff from the start of the first attempt, so that it
-    has to cover all of them; Vertex AI allows an hour.
+    Argo counts the maximum duration of the backoff from the start of the first try, so it has to
+    cover all tries; Vertex AI allows an hour.
     """
     if not profile.retries:
         return

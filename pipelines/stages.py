@@ -1,6 +1,6 @@
-"""The stages that the pipelines are chained from, each placed as a profile says.
+"""The stages of the pipelines, each placed as a profile says.
 
-A stage takes and returns artifacts by the name that the components give them.
+A stage takes and returns artifacts by the names that the components use.
 """
 
 from kfp import dsl
@@ -12,7 +12,7 @@ IMAGENET = "imagenet2012_val"
 
 
 def record_status(profile):
-    """A block of tasks; how it ended is recorded, also after a failure."""
+    """A `with` block of tasks; its end is recorded, also after a failure."""
     task = components.record_status(run_id=dsl.PIPELINE_JOB_ID_PLACEHOLDER)
     placement.on_cpu(task, profile).set_caching_options(False)
     return dsl.ExitHandler(task, name="run")
@@ -51,9 +51,10 @@ def train(profile, inputs, display_name="train", **recipe):
 
     Args:
       profile: `pipelines.launch.profiles.Profile`.
-      inputs: prepared_dataset, noisy_labels and probe_split; embeddings of a run with a backbone.
-      display_name: Of the task.
-      **recipe: method, seed, settings and checkpoint_root; of a fold audit_folds and audit_fold.
+      inputs: prepared_dataset, noisy_labels and probe_split; with a backbone also embeddings.
+      display_name: Display name of the task.
+      **recipe: method, seed, settings and checkpoint_root; for a fold also audit_folds and
+        audit_fold.
     """
     arguments = inputs | recipe
     if profile.workspace:
@@ -86,7 +87,7 @@ def evaluate(profile, prepared_dataset, checkpoints, name="test", display_name="
 
 
 def evaluate_on_imagenet(profile, data, imagenet_val, checkpoints):
-    """Evaluates a run on WebVision classes on the validation set of ImageNet."""
+    """Evaluates a run on WebVision-mini on the validation set of ImageNet."""
     prepared = prepare_dataset(
         profile,
         display_name="prepare ImageNet",
@@ -104,12 +105,12 @@ def evaluate_on_imagenet(profile, data, imagenet_val, checkpoints):
 
 
 def export_model(profile, inputs, checkpoints, **embedded):
-    """Exports a model for serving; Vertex AI registers it if asked. Returns exported_model.
+    """Exports a model for serving; Vertex AI can register it. Returns exported_model.
 
     Args:
       profile: `pipelines.launch.profiles.Profile`.
-      inputs: Of `train`.
-      checkpoints: Of the run.
+      inputs: Those of `train`.
+      checkpoints: Checkpoints of the run.
       **embedded: backbone and embeddings, if there are any.
     """
     task = components.export_model(
@@ -142,13 +143,13 @@ def register_model(profile, saved_model):
 
 
 def audit_and_report(profile, inputs, recipe, folds, run):
-    """Audits the labels, by the run or for `folds` above 1 out of sample; reports on the run.
+    """Audits the labels, by the run or, for `folds` above 1, out of sample; reports on the run.
 
     Args:
       profile: `pipelines.launch.profiles.Profile`.
-      inputs: Of `train`.
-      recipe: Of `train`.
-      folds: Pipeline parameter: how many runs each leave out a part of the training examples.
+      inputs: As for `train`.
+      recipe: As for `train`.
+      folds: Pipeline parameter: number of runs that each leave out a part of the training examples.
       run: checkpoints, metrics and exported_model.
     """
     checkpoints = run["checkpoints"]
@@ -168,7 +169,7 @@ def audit_and_report(profile, inputs, recipe, folds, run):
 
 
 def write_report(profile, inputs, run, audit):
-    """Places an audit, and chains the report of the run to it."""
+    """Places an audit task, and writes the report of the run after it."""
     placement.on_pool(audit, profile, min(profile.accelerators, 1))
     task = components.write_report(
         prepared_dataset=inputs["prepared_dataset"],
@@ -180,7 +181,7 @@ def write_report(profile, inputs, run, audit):
 
 
 def compare_runs(profile, metrics):
-    """Puts the metrics of several runs side by side."""
+    """Compares the metrics of several runs."""
     placement.on_cpu(components.compare_runs(metrics=metrics), profile)
 
 

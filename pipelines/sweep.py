@@ -44,7 +44,7 @@ def pipeline(profile, embedded=False):
         backbone: str = "none",
         backbone_weights: str = "",
     ):
-        """Trains with several methods, noise ratios and seeds on the same images; compares them."""
+        """Trains several methods, noise ratios and seeds on the same images; compares the runs."""
         with stages.record_status(profile):
             prepared = stages.prepare_dataset(
                 profile,

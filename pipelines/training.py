@@ -43,7 +43,7 @@ def pipeline(profile, embedded=False):
         backbone: str = "none",
         backbone_weights: str = "",
     ):
-        """Trains one method on noisy labels; tests, exports, audits the labels and reports."""
+        """Trains one method on noisy labels; tests and exports it, audits the labels, reports."""
         with stages.record_status(profile):
             prepared = stages.prepare_dataset(
                 profile,

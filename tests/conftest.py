@@ -22,7 +22,7 @@ from trainer.serving import export
 from trainer.settings.data import DataSettings
 from trainer.training import configuration, fit
 
-# Two devices for tests of replicas; a computation still runs on the first unless told otherwise.
+# Two devices for tests of replicas; a computation runs on the first by default.
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )
@@ -47,7 +47,7 @@ inspect.stack = stack
 
 @pytest.fixture(scope="session")
 def two_replicas():
-    """The one strategy of the process: those of a second one would take part in its sums."""
+    """The only strategy of the process: replicas of a second one would take part in its sums."""
     return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 
 

@@ -64,7 +64,7 @@ def test_arrows_point_one_way(file):
         assert room in (None, own) or HEIGHT[room] < HEIGHT[own], f"{own} imports {module}"
 
 
-def test_the_science_knows_no_clusters():
+def test_the_trainer_imports_no_orchestrator():
     for file in (ROOT / "trainer").rglob("*.py"):
         packages = {module.split(".")[0] for module in imported(ast.parse(file.read_text()))}
         assert not packages & {"kfp", "docker", "kubernetes", "components", "pipelines"}, file

@@ -27,7 +27,7 @@ WRONG = [
     ("trainer --dataset=digits_uniform", "--dataset: must be <dataset>_<noise>_<ratio>, such as"),
     (
         "trainer --dataset=image_folder",
-        "--data: must say where the images are, for image_folder, csv, ",
+        "--data: must name the images, for image_folder, csv, ",
     ),
     (
         "trainer --dataset=digits --data=file",
@@ -35,7 +35,7 @@ WRONG = [
     ),
     (
         "pipelines run --dataset=csv",
-        "--data: must say where the images are, for image_folder, csv, ",
+        "--data: must name the images, for image_folder, csv, ",
     ),
     (
         "trainer --dataset=digits_pink_0.9",
@@ -46,11 +46,11 @@ WRONG = [
     ("trainer --probe_per_class=-1", "--probe_per_class: must be 0 or more. Received: -1"),
     (
         "pipelines run --probe_per_class=1 --probe_dataset_hold_ratio=0.1",
-        "--probe_per_class: says the same as --probe_dataset_hold_ratio; give one of them.",
+        "--probe_per_class: sets the same as --probe_dataset_hold_ratio; give one of them.",
     ),
     (
         "pipelines run --noise=none --noise_ratio=0.4",
-        "--noise_ratio: is for a noise to add; --noise names it. Received: 0.4",
+        "--noise_ratio: needs a noise to add; name it by --noise. Received: 0.4",
     ),
     ("trainer --probe_per_class=0", "--probe_per_class: must be 1 or more for ieg; supervised, "),
     (
@@ -154,7 +154,10 @@ WRONG = [
         "trainer --dataset=digits_uniform_0.9 --noise_ratio=0.4",
         "--noise_ratio: contradicts --dataset=digits_uniform_0.9; give one of them. Received: 0.4",
     ),
-    ("trainer --dataset=digits --noise_ratio=0.4", "--noise_ratio: is for a noise to add; --noise"),
+    (
+        "trainer --dataset=digits --noise_ratio=0.4",
+        "--noise_ratio: needs a noise to add; name it by --noise",
+    ),
     ("pipelines run --pipeline=sweep --seeds=1,2 --seed=3", "--seed: contradicts --seeds; give"),
     (
         "pipelines run --pipeline=sweep --dataset=digits_pair_0.4 --noise_ratios=0.2,0.4",
@@ -225,7 +228,7 @@ def test_another_way_to_write_the_same_run_is_no_other_run(tmp_path):
 PARAMETERS = {
     "settings: {max_iter: 3}": "--settings: must have names of settings; the closest is max_iterat",
     "settings: {max_iteration: few}": "--max_iteration: must be of type int. Received: 'few'",
-    "settings: {seed: 1}": "--settings: must not have what is a parameter of a pipeline. Received",
+    "settings: {seed: 1}": "--settings: must not have a parameter of the pipeline. Received",
     "dataset_settings: {bad_images: keep}": "--bad_images: must be one of fail, skip.",
     "dataset_settings: {badimages: skip}": "--dataset_settings: must have names of settings; the c",
     "noise_ratio: 1.5": "--noise_ratio: must be 1 or less. Received: 1.5",
@@ -251,7 +254,7 @@ def test_wrong_parameters_in_a_file(content, tmp_path):
     assert str(error.value).startswith(PARAMETERS[content])
 
 
-def test_whole_numbers_are_taken_for_both_kinds(tmp_path):
+def test_whole_numbers_may_be_int_or_float(tmp_path):
     (tmp_path / "file.yaml").write_text(
         "{noise_ratio: 1, seed: 2.0, settings: {max_iteration: 3.0}}"
     )

@@ -8,7 +8,7 @@ from trainer.quiet import QuietTensorFlow
 
 __version__ = "0.1.0"
 
-# Before TensorFlow is imported anywhere: without this it opens with a page about itself. Another
-# level, which somebody chose, shows it; ours is passed on to processes that this one starts.
+# Set before TensorFlow is imported anywhere, or it prints a page about itself. A level that the
+# user chose stays; child processes inherit this one.
 if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2") == "2":
     sys.meta_path.insert(0, QuietTensorFlow())

@@ -24,10 +24,10 @@ from trainer.training import configuration, workers
 NO_EFFECT = {
     "ds_include_metadata": "ids and clean labels are always there",
     "use_ema": "EMA weights are always kept",
-    "post_batch_mode_autoaug": "unused there",
+    "post_batch_mode_autoaug": "the release does not use it",
 }
 MODES = ("train", "evaluation", "audit", "export", "report", "review", "predict")
-# Flags that mean something in some of them only.
+# The modes that use a flag.
 OF_RUNS = (*(field.name for field in dataclasses.fields(DataSettings)), *configuration.fields())
 FOR_MODES = {
     **dict.fromkeys(OF_RUNS, MODES[:-1]),
@@ -46,13 +46,13 @@ OF_MODE = {  # what may differ from the run that the mode works on
 MODE = flags.DEFINE_string(
     "mode",
     "train",
-    "what to do: train (and test); on a run in --checkpoint_path: evaluation, audit (find label"
-    " issues), export (a model to serve), report (a page on all of this), review (take decisions in"
-    " --review); predict: with --model, on image files or folders",
+    "what to do: train (and test); for a run in --checkpoint_path: evaluation, audit (find label"
+    " issues), export (a model to serve), report (one page), review (apply the decisions in"
+    " --review); predict: classify image files or folders with --model",
 )
 MODEL = flags.DEFINE_string("model", None, "predict: directory of an exported model")
-JSON = flags.DEFINE_boolean("json", False, "predict: JSON lines, with all probabilities")
-CSV = flags.DEFINE_boolean("csv", False, "predict: CSV, with all probabilities")
+JSON = flags.DEFINE_boolean("json", False, "predict: print JSON lines, with all probabilities")
+CSV = flags.DEFINE_boolean("csv", False, "predict: print CSV, with all probabilities")
 REVIEW = flags.DEFINE_string("review", None, "review: a label_issues.csv with decisions")
 CHECKPOINT_PATH = flags.DEFINE_string(
     "checkpoint_path", None, "directory for all outputs; runs/<dataset>/<method> unless given"
@@ -64,6 +64,7 @@ GROUPS = {
         *("*mode", "*checkpoint_path", "model", "json", "csv", "review"),
     ],
     **dataset_flags.GROUP,
+    "Accepted from commands of the IEG release": [*NO_EFFECT],
 }
 flags.DEFINE_alias("dataset_dir", "data")  # its name in the IEG release
 flags.adopt_module_key_flags(dataset_flags)
@@ -81,7 +82,7 @@ def main(arguments):
             raise InputError(f"--{flag.name}", rule, flag.value)
     if mode == "predict":
         if JSON.value and CSV.value:
-            raise InputError("--csv", "says otherwise than --json; give one of them", True)
+            raise InputError("--csv", "contradicts --json; give one of them", True)
         form = "json" if JSON.value else "csv" if CSV.value else "table"
         return min(1, predict.predict(Path(MODEL.value), arguments, form))
     name, dataset, noise, noise_ratio = dataset_flags.noisy_dataset()
@@ -141,7 +142,7 @@ def main(arguments):
 
 
 def check_before(place, dataset, noise, files, settings):
-    """Raises InputError for what the run would find wrong later; returns a hash of its inputs."""
+    """Raises InputError for input that would fail later in the run; returns a hash of the input."""
     from trainer.data import inputs
 
     seen = inputs.check(dataset, files, noise, [settings])
@@ -152,7 +153,7 @@ def check_before(place, dataset, noise, files, settings):
 
 
 def take_directory(root, dataset, files, settings, worker):
-    """Makes `root` the directory of this run; InputError if it is that of another one."""
+    """Makes `root` the directory of this run; InputError if it belongs to another run."""
     run = {"dataset": dataset} | dataclasses.asdict(files) | dataclasses.asdict(settings)
     run = with_absolute_paths(run)
     check_same_run(root, run)
@@ -164,13 +165,13 @@ def take_directory(root, dataset, files, settings, worker):
 
 
 def check_same_run(root, settings):
-    """Raises InputError where `root` is the directory of a run with other settings than these."""
+    """Raises InputError if `root` holds a run with other settings than these."""
     free = OF_MODE.get(MODE.value, ())
     outputs.check_same_run("--checkpoint_path", root, "run.json", settings, free)
 
 
 def with_absolute_paths(settings):
-    """The settings of a run, which are the same in whatever directory a command is given."""
+    """The settings of a run with absolute paths, which do not depend on the working directory."""
     fields = (*dataclasses.fields(DataSettings), *configuration.fields().values())
     local = {
         field.name

@@ -2,12 +2,12 @@
 
     <artifact>/
       manifest.json   {"schema_version", "kind", "made_by", "id", "parents", "files", ...}
-      ...             whatever the kind is made of
+      ...             the files of this kind of artifact
 
 `files` has size and SHA-256 of every other file, `id` is a hash of the content, and `parents` are
-the ids of the artifacts that went in. A directory without a manifest, or without a file that it
-lists, is not an artifact: whoever wrote it has not finished. An artifact that somebody edited is
-never removed: it makes way under another name.
+the ids of the artifacts that it was made from. A directory without a manifest, or without a file
+that the manifest lists, is not an artifact: its writer has not finished. An artifact that somebody
+edited is never removed, but renamed.
 """
 
 import contextlib
@@ -44,13 +44,12 @@ MADE_BY = "ieg-pipeline"
 
 @contextlib.contextmanager
 def writing(path):
-    """`start` for a `with` block that `finish`es the artifact, or leaves all as it was.
+    """A `with` block that writes an artifact and `finish`es it, or changes nothing.
 
-    The block gets a directory beside `path`, which takes the place of an earlier artifact at its
-    end.
+    The block gets a directory beside `path`; at the end it replaces an earlier artifact in `path`.
 
     Raises:
-      InputError: As `start`, or the disk is full.
+      InputError: As for `start`, or the disk is full.
     """
     check_place(path)
     with enough_room(), outputs.replacing(path) as partial:
@@ -60,21 +59,21 @@ def writing(path):
 
 @contextlib.contextmanager
 def enough_room():
-    """Turns what Python or a library in C++ says of a full disk into an InputError."""
+    """Turns the errors that Python and C++ libraries raise for a full disk into an InputError."""
     try:
         yield
     except Exception as error:
         if os.strerror(errno.ENOSPC) not in str(error):
             raise
-        rule = "must be on a disk with enough room; make some, and run the same again"
+        rule = "must be on a disk with enough room; free some, and run the same command again"
         raise InputError("output directory", rule, str(error).splitlines()[0]) from error
 
 
 def start(path):
-    """Begins an artifact: makes its directory, empty but for the mark that it is being written.
+    """Begins an artifact: makes its directory, with nothing in it but the mark of a partial one.
 
     Args:
-      path: The directory; an artifact that is there already is removed, unless it was edited.
+      path: The directory; an artifact in it is removed, or renamed if somebody edited it.
 
     Returns:
       `path` as a `pathlib.Path`.
@@ -136,7 +135,7 @@ def edited(directory):
 
 
 def is_ours(directory):
-    """Whether this module wrote the directory, whole or not; others have a manifest.json too."""
+    """Whether this module wrote the directory, whole or not: other programs have manifests too."""
     try:
         made_by = json.loads((directory / MANIFEST).read_text())["made_by"]
     except (OSError, ValueError, LookupError, TypeError):
@@ -148,10 +147,10 @@ def finish(directory, kind, parents=None, id=None, **facts):
     """Ends an artifact: writes the manifest that declares it whole.
 
     Args:
-      directory: What `start` returned, now with all its files.
-      kind: Such as "noisy_labels".
+      directory: The directory that `start` returned, now with all its files.
+      kind: Kind of artifact, such as "noisy_labels".
       parents: Manifests of the artifacts that this one is made from, by their kind.
-      id: Hash of the content, where that of the files says less; theirs by default.
+      id: Hash of the content; by default a hash of the files.
       **facts: Further entries of the manifest.
 
     Returns:
@@ -180,10 +179,10 @@ def read(path, kind):
 
     Args:
       path: Its directory.
-      kind: What it has to be.
+      kind: The kind of artifact that is expected.
 
     Raises:
-      InputError: Nothing is there, it is half-written, or it is something else.
+      InputError: There is nothing, a partial artifact, or another kind.
     """
     directory = Path(path)
     try:
@@ -199,7 +198,7 @@ def read(path, kind):
     if found != kind:
         raise InputError(kind, f"must be of kind {kind}", f"{found}, in {path}")
     if version != SCHEMA_VERSION:
-        maker = manifest.get("made_by", "another one")
+        maker = manifest.get("made_by", "another version")
         rule = f"must be of schema version {SCHEMA_VERSION}; {maker} wrote it: run again with this"
         rule += " version, in another directory"
         raise InputError(kind, rule, f"version {version}, in {path}")
@@ -208,7 +207,11 @@ def read(path, kind):
         if name in FOR_EDITING.get(kind, ()):
             continue
         if not file.is_file() or file.stat().st_size != expected["bytes"]:
-            raise InputError(kind, f"{name} is missing or not as long as it was written", str(path))
+            raise InputError(
+                kind,
+                f"must be whole; {name} is missing or has another size: write it again",
+                str(path),
+            )
     return manifest
 
 

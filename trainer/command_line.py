@@ -1,4 +1,4 @@
-"""What the command lines share: flags from the settings, help, one line per error, exit status."""
+"""Common parts of the command lines: flags from settings, help, one-line errors, exit status."""
 
 import dataclasses
 import re
@@ -33,7 +33,7 @@ WIDTH, INDENT = 100, 6
 
 
 def setting_groups():
-    """Settings by their owner: {title: {name: field}}, each once, general ones first."""
+    """Settings by the class that owns them: {title: {name: field}}, general ones first."""
     groups = {}
     classes = (DataSettings, *(method.Settings for method in METHODS.values()))
     for owner, fields in (group for c in classes for group in training.groups(c)):
@@ -53,8 +53,8 @@ def help_of(field):
     for name, recipe in recipes.items():
         if field.name in recipe:
             defaults.setdefault(recipe[field.name], []).append(name)
-    said = "; ".join(f"{', '.join(names)} {value}" for value, names in defaults.items())
-    return f"{text} ({said})" if said else text
+    shown = "; ".join(f"{', '.join(names)} {value}" for value, names in defaults.items())
+    return f"{text} ({shown})" if shown else text
 
 
 SETTINGS = setting_groups()
@@ -64,27 +64,27 @@ for group in SETTINGS.values():
 
 
 def given(names):
-    """The flags of these names that stand on the command line: {name: value}."""
+    """Which of these flags the command line gives: {name: value}."""
     return {name: flags.FLAGS[name].value for name in names if flags.FLAGS[name].present}
 
 
 def given_data():
-    """Those of `trainer.settings.data.DataSettings`."""
+    """The flags of `trainer.settings.data.DataSettings` that the command line gives."""
     return given(field.name for field in dataclasses.fields(DataSettings))
 
 
 def given_training():
-    """Those of a training and its method."""
+    """The flags of a training and its method that the command line gives."""
     return given(configuration.fields())
 
 
 def check_for(command, scopes, prefix=""):
-    """Raises InputError for a flag on the command line that means nothing to this command.
+    """Raises InputError for a flag on the command line that this command does not use.
 
     Args:
       command: One of several commands or modes.
-      scopes: Those that a flag is for, by its name.
-      prefix: What stands before a command on the command line.
+      scopes: The commands that use a flag, by the name of the flag.
+      prefix: What precedes a command on the command line.
     """
     for name, scope in scopes.items():
         if flags.FLAGS[name].present and command not in scope:
@@ -93,10 +93,10 @@ def check_for(command, scopes, prefix=""):
 
 
 def help_page(doc, groups):
-    """The text of --help: what the program does, the flags that matter most, then all.
+    """The text of --help: what the program does, the flags that matter most, then all flags.
 
     Args:
-      doc: What the program does, and how it is called.
+      doc: What the program does, and how to call it.
       groups: Names of its own flags by title, a "*" before those that matter most.
     """
     groups = groups | {
@@ -132,16 +132,16 @@ def run(main, doc, groups, expand=list):
       main: The program.
       doc: As for `help_page`.
       groups: As for `help_page`.
-      expand: Function from the command line, a list, to that which is parsed.
+      expand: Function from the command line, a list, to the one that is parsed.
     """
     for stream in (sys.stdout, sys.stderr):  # names of files are bytes, a terminal may be ASCII
         stream.reconfigure(errors="backslashreplace")
     if set(HELP) & set(sys.argv[1:]):
         sys.stdout.write(help_page(doc, groups))
         return
-    logging.set_verbosity(logging.WARNING)  # TFDS and TensorFlow say much about what goes well
+    logging.set_verbosity(logging.WARNING)  # TFDS and TensorFlow log much that is no problem
     if not sys.warnoptions:
-        warnings.simplefilter("ignore")  # of libraries about each other
+        warnings.simplefilter("ignore")  # libraries warn about each other
     app.run(
         lambda argv: checked(main, argv[1:]),
         flags_parser=lambda argv: checked(

@@ -15,17 +15,15 @@ TABLE_SUFFIXES = (".csv", ".json", ".jsonl", ".ndjson", ".tsv")
 DATASET = flags.DEFINE_string(
     "dataset",
     None,
-    f"one of {', '.join(sources.OFFERED)}, tfds:<name>, with its labels as they are; or"
-    f" <dataset>_<noise>_<ratio>; {request.DEFAULT_DATASET} unless given, with --data alone"
-    " image_folder or csv",
+    "name of the dataset, or <dataset>_<noise>_<ratio> to add label noise:"
+    f" {', '.join(sources.OFFERED)}, tfds:<name>; {request.DEFAULT_DATASET} unless given, with"
+    " --data alone image_folder or csv",
 )
-NOISE = flags.DEFINE_string(
-    "noise", None, f"label noise to add to --dataset, one of {', '.join(NOISES)}"
-)
+NOISE = flags.DEFINE_string("noise", None, f"label noise to add: {', '.join(NOISES)}")
 NOISE_RATIO = flags.DEFINE_float(
     "noise_ratio",
     None,
-    "probability in [0, 1] with which --noise redraws or flips a label;"
+    "probability with which a label is redrawn or flipped, in [0, 1];"
     f" {request.DEFAULT_NOISE_RATIO} unless given",
 )
 USE_IMAGENET_AS_EVAL = flags.DEFINE_boolean(
@@ -64,7 +62,7 @@ def noisy_dataset():
 
 
 def folder_or_table(data):
-    """The dataset that --data alone names: image_folder or csv."""
+    """The dataset that --data alone selects: image_folder or csv."""
     if storage.is_remote(data):
         return "csv" if data.lower().endswith(TABLE_SUFFIXES) else "image_folder"
     if not os.path.exists(data):
@@ -74,6 +72,6 @@ def folder_or_table(data):
 
 
 def check_imagenet(dataset):
-    """Raises InputError for a test on ImageNet of a run on other classes."""
+    """Raises InputError for a test on ImageNet of a run on other datasets than webvisionmini."""
     if USE_IMAGENET_AS_EVAL.value and dataset != "webvisionmini":
         raise InputError("--use_imagenet_as_eval", "is for --dataset=webvisionmini", dataset)

@@ -1,4 +1,4 @@
-"""The exceptions that a command prints as one line."""
+"""Exceptions that a command prints as one line."""
 
 import re
 import signal
@@ -8,12 +8,12 @@ UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def printable(text):
-    """Text as one line that every file takes, with line breaks and what is no UTF-8 escaped."""
+    """Text as one line that every file can hold: line breaks and invalid UTF-8 are escaped."""
     return UNPRINTABLE.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 def listed(names):
-    """Names with commas between them; of many the first, and how many there are."""
+    """Names with commas between them; of many names the first, and their number."""
     more = [f"... ({len(names)} in all)"] if len(names) > LISTED else []
     return ", ".join([*names[:LISTED], *more])
 
@@ -23,7 +23,7 @@ class InputError(ValueError):
 
     Args:
       argument: Flag, argument or path that is wrong, as the user wrote it.
-      rule: What it has to satisfy, and what to do about it.
+      rule: The rule that it breaks, and what to do.
       received: The value that arrived.
     """
 
@@ -40,17 +40,17 @@ class TrainingError(RuntimeError):
 
 
 class WorkerLost(TrainingError):
-    """Another worker of the same training has ended; those that are left can join it again."""
+    """Another worker of the same training has ended; this one can join it again after a restart."""
 
 
 class RemoteError(RuntimeError):
-    """Storage or a server does not answer, or not rightly; the exit status is 1."""
+    """Storage or a server does not answer, or answers wrongly; the exit status is 1."""
 
 
 class Preempted(SystemExit):
-    """Training was told to end and has saved its state; the exit status is 128 + the signal.
+    """A signal has ended the training, which has saved its state; the exit status is 128 + signal.
 
-    It ends a process with this status wherever it is raised, in a pipeline's task as well.
+    It ends the process with this status wherever it is raised, also in a pipeline's task.
 
     Args:
       message: What happened, in one line.

@@ -1,4 +1,4 @@
-"""Ctrl-C while a command is still being imported: one line."""
+"""Prints one line for Ctrl-C while a command is still being imported."""
 
 import sys
 

@@ -18,8 +18,8 @@ DATA = (artifacts.PREPARED_DATASET, artifacts.NOISY_LABELS, artifacts.PROBE_SPLI
 def train(root, dataset, noise_kind, noise_ratio, files, settings, worker, send, seen=""):
     """The steps of the training pipeline up to the training, in one process.
 
-    The chief, worker 0, prepares the data for all, unless it has done so from the same inputs, of
-    which `seen` is a hash. Each checkpoint is sent at once.
+    The chief, worker 0, prepares the data for all workers, unless they are there from the same
+    inputs (`seen` is a hash of the inputs). `send` gets each checkpoint at once.
     """
     from trainer.data import probe, records
     from trainer.data.noise import injection
@@ -91,7 +91,7 @@ def data_paths(root):
 
 
 def is_prepared(root, seen):
-    """Whether the data of a run are there, made of inputs of this hash."""
+    """Whether the data of a run have been prepared from inputs with this hash."""
     with contextlib.suppress(OSError, ValueError):  # an InputError is one
         for kind in DATA:
             artifacts.read(root / kind, kind)
@@ -100,7 +100,7 @@ def is_prepared(root, seen):
 
 
 def evaluate(root, files, on_imagenet=False):
-    """Tests the run, also on the ImageNet validation set if asked. Returns the metrics."""
+    """Tests the run, on request also on the ImageNet validation set. Returns the metrics."""
     checkpoints = root / artifacts.CHECKPOINTS
     run = artifacts.read(checkpoints, artifacts.CHECKPOINTS)  # before the slow import
     backbone = run["config"]["backbone"]
@@ -167,7 +167,7 @@ def audit(root, count):
 
 
 def export(root):
-    """Writes a model to serve. Returns what its manifest says of it, without class names."""
+    """Writes a model to serve. Returns the facts of its manifest, without class names."""
     checkpoints = root / artifacts.CHECKPOINTS
     run = artifacts.read(checkpoints, artifacts.CHECKPOINTS)  # before the slow import
     embedded = embeddings_path(root, run["config"]["backbone"])
@@ -201,7 +201,7 @@ def report(root):
 
 
 def review(root, file):
-    """Takes a reviewer's decisions on a run, or on what a pipeline left. Returns their number."""
+    """Applies a reviewer's decisions to a run or to a pipeline's output. Returns their number."""
     from trainer.audit import review
 
     return review.review(

@@ -13,11 +13,11 @@ from trainer.errors import InputError
 
 LOCK = ".lock"
 WIDTH = 60  # characters of a setting in a message
-held = []  # open until the process ends, however it ends: no lock outlives it
+held = []  # open until the process ends in any way, so that no lock outlives it
 
 
 class Taken(InputError):
-    """A directory that another process or another run has."""
+    """A directory is in use by another process, or belongs to another run."""
 
 
 def hold(directory, argument):
@@ -28,7 +28,7 @@ def hold(directory, argument):
       argument: Flag that names it.
 
     Raises:
-      Taken: Another process has it.
+      Taken: Another process uses it.
       InputError: It cannot be written.
     """
     try:
@@ -42,7 +42,7 @@ def hold(directory, argument):
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         file.seek(0)
-        rule = f"is in use by process {file.read() or '?'}; wait for its end, or name another one"
+        rule = f"is in use by process {file.read() or '?'}; wait until it ends, or name another one"
         raise Taken(argument, rule, str(directory)) from None
     except OSError:  # a file system without locks
         pass
@@ -53,12 +53,12 @@ def hold(directory, argument):
 
 
 def check_apart(argument, directory, inputs):
-    """Raises InputError if a directory of outputs lies in an input of the run, Taken if it has one.
+    """Raises InputError if an output directory is inside an input, Taken if an input is inside it.
 
     Args:
       argument: Flag that names the directory.
       directory: Its path.
-      inputs: Paths by the flag that names them; "" and gs:// paths are passed over.
+      inputs: Paths by the flag that names them; "" and gs:// paths are ignored.
     """
     outputs = Path(directory).resolve()
     for flag, path in inputs.items():
@@ -72,21 +72,21 @@ def check_apart(argument, directory, inputs):
 
 
 def check_same_run(argument, directory, record, settings, free=()):
-    """Raises Taken if a directory of outputs holds a run with other settings than these.
+    """Raises Taken if an output directory holds a run with other settings than these.
 
     Args:
       argument: Flag that names the directory.
       directory: Its path.
-      record: Name of the JSON file there that has the settings of its run, by name; there may be
-        none. Those inside of others count as well.
-      settings: Those of this run, by name.
+      record: Name of the JSON file there that has the settings of its run, by name, nested or not;
+        it may be missing.
+      settings: Settings of this run, by name.
       free: Names of settings that may differ.
 
     Returns:
       Whether there is a record.
 
     Raises:
-      Taken: The run there is another one.
+      Taken: It holds another run.
       InputError: The record cannot be read.
     """
     try:
@@ -106,7 +106,7 @@ def check_same_run(argument, directory, record, settings, free=()):
 
 
 def flat(settings):
-    """Settings by name, with those inside of others beside them."""
+    """Settings by name, with nested ones at the same level."""
     found = {}
     for name, value in settings.items():
         found |= value if isinstance(value, dict) else {name: value}
@@ -114,7 +114,7 @@ def flat(settings):
 
 
 def set_aside(path):
-    """Renames what somebody edited, so that nothing takes its place, and says so."""
+    """Renames a file or directory that somebody edited, to keep it, and prints a warning."""
     path = Path(path)
     names = itertools.chain(["edited"], (f"edited-{i}" for i in itertools.count(2)))
     kept = next(
@@ -135,9 +135,9 @@ def write_text(path, content):
 
 @contextlib.contextmanager
 def replacing(path):
-    """A path beside another one, to write to; at the end it takes the other one's place.
+    """A path beside another one, to write to; at the end it replaces the other one.
 
-    A file is replaced in one step, so that readers see all of the one or of the other.
+    A file is replaced in one step, so that readers see all of the old or all of the new file.
     """
     path = Path(path)
     partial, earlier = path.with_name(f"{path.name}.partial"), path.with_name(f"{path.name}.old")

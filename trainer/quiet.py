@@ -1,6 +1,6 @@
-"""TensorFlow without what its libraries say of themselves as they are loaded.
+"""Imports TensorFlow without the messages that its libraries print as they load.
 
-They write it to the file descriptor before any of TensorFlow's settings hold.
+They write to the file descriptor before any of TensorFlow's settings take effect.
 """
 
 import contextlib
@@ -12,7 +12,7 @@ import tempfile
 
 
 class QuietTensorFlow(importlib.abc.MetaPathFinder):
-    """Imports TensorFlow with standard error kept back, which shows if the import fails."""
+    """Imports TensorFlow and keeps back standard error, which is shown if the import fails."""
 
     def find_spec(self, fullname, path=None, target=None):
         if fullname != "tensorflow":
@@ -32,7 +32,7 @@ class QuietTensorFlow(importlib.abc.MetaPathFinder):
 
 @contextlib.contextmanager
 def standard_error_kept_back():
-    """A block whose standard error, also that of C++, is written only if it raises."""
+    """A `with` block whose standard error, also from C++, is written only if the block raises."""
     shown = os.dup(2)
     with tempfile.TemporaryFile() as kept:
         os.dup2(kept.fileno(), 2)

@@ -1,7 +1,7 @@
-"""Google Cloud Storage: what is at gs://<bucket>/<name> is brought to a local cache, or sent there.
+"""Google Cloud Storage: fetches gs://<bucket>/<name> to a local cache, and uploads outputs.
 
-A download that was cut off resumes where it stopped; each is checked by size and CRC32C. Credentials
-are the application's default ones, or none, for public buckets.
+A download that was cut off resumes where it stopped; size and CRC32C of each are checked.
+Credentials are the application's default ones, or none, for public buckets.
 """
 
 import base64
@@ -17,7 +17,7 @@ from trainer.errors import InputError, RemoteError
 
 SCHEME = "gs://"
 AT_ONCE = 8
-SECONDS = 20  # of attempts, when the server does not answer
+SECONDS = 20  # of retries, when the server does not answer
 
 
 def is_remote(path):
@@ -25,7 +25,7 @@ def is_remote(path):
 
 
 def local(path):
-    """Where the file or directory at a path is, or will be, on this machine."""
+    """The local path of a file or directory, fetched or not."""
     if not is_remote(path):
         return Path(path)
     bucket, name = bucket_and_name(path)
@@ -36,7 +36,7 @@ def local(path):
 
 
 def origin(path):
-    """The gs:// path that a local path is the copy of, or else its absolute path."""
+    """The gs:// path that a local path is a copy of, or else the absolute local path."""
     if is_remote(path):
         return str(path)
     path = os.path.abspath(path)
@@ -46,9 +46,9 @@ def origin(path):
 
 @contextlib.contextmanager
 def mirrored(path):
-    """The local directory of outputs at a path, and a function that sends one part of it there.
+    """The local directory of outputs at a path, and a function that uploads one part of it.
 
-    What is there already is fetched first, and all of it is sent at the end.
+    The files at a remote path are fetched first, and all files are uploaded at the end.
     """
     if not is_remote(path):
         yield Path(path), lambda part: None
@@ -70,7 +70,7 @@ def versions(path, argument="path"):
         file = client().bucket(bucket).get_blob(name.rstrip("/"), retry=retry()) if name else None
         found = [file] if file else list(listing(path))
     if not found:
-        raise InputError(argument, "must be a file or a directory there is", str(path))
+        raise InputError(argument, "must be a file or directory that exists", str(path))
     return sorted((uri(blob), blob.size, blob.crc32c) for blob in found)
 
 
@@ -89,12 +89,12 @@ def fetched(path, argument="path"):
         if client().bucket(bucket).get_blob(name.rstrip("/"), retry=retry()):
             fetch([path.rstrip("/")])
         elif not fetch_directory(path):
-            raise InputError(argument, "must be a file or a directory there is", path)
+            raise InputError(argument, "must be a file or directory that exists", path)
     return place
 
 
 def fetch_directory(path):
-    """Brings all files below a remote directory; those that are here as they are there, stay.
+    """Fetches all files below a remote directory, except those whose local copy is current.
 
     Returns:
       How many there are.
@@ -104,7 +104,7 @@ def fetch_directory(path):
 
 
 def fetch(uris):
-    """Brings remote files, in the same way."""
+    """Fetches remote files, in the same way."""
     with one_line(uris[0]):
         download_all(
             (client().bucket(b).blob(name) for b, name in map(bucket_and_name, uris)), uris[0]
@@ -126,10 +126,10 @@ def download_all(blobs, description):
 
 
 def download(blob, progress):
-    """Brings one file, if the one that is here is not the same.
+    """Fetches one file, unless the local copy is current.
 
     Raises:
-      RemoteError: What arrived is not what was sent.
+      RemoteError: The file that arrived has another size or checksum.
     """
     from tqdm.utils import CallbackIOWrapper
 
@@ -155,12 +155,12 @@ def download(blob, progress):
                 )
     if size_and_checksum(partial) != (blob.size, blob.crc32c):
         partial.unlink()
-        raise RemoteError(f"{uri(blob)} did not arrive as it is there; run the same again")
+        raise RemoteError(f"{uri(blob)} arrived damaged; run the same command again")
     os.replace(partial, file)
 
 
 def upload(directory, path):
-    """Makes a remote directory the same as a local one; manifests are sent last."""
+    """Makes a remote directory equal to a local one; manifests are sent last."""
     bucket_name, name = bucket_and_name(path)
     with one_line(path):
         bucket = client().bucket(bucket_name)
@@ -178,7 +178,7 @@ def upload(directory, path):
 
 
 def listing(path):
-    """The blobs below a remote directory; those that only mark a folder are passed over."""
+    """The blobs below a remote directory, without those that only mark a folder."""
     bucket, name = bucket_and_name(path)
     blobs = client().list_blobs(bucket, prefix=prefix(name), retry=retry())
     return (blob for blob in blobs if not blob.name.endswith("/"))
@@ -228,7 +228,7 @@ def retry():
 
 @contextlib.contextmanager
 def one_line(path):
-    """Turns what the client raises into one line on a path."""
+    """Turns errors of the client into one line about a path."""
     import requests
     from google.api_core import exceptions
     from google.auth.exceptions import TransportError
@@ -247,4 +247,6 @@ def one_line(path):
         ConnectionError,
     ) as error:
         reason = str(error).splitlines()[0]
-        raise RemoteError(f"{path} cannot be reached ({reason}); run the same again") from error
+        raise RemoteError(
+            f"{path} cannot be reached ({reason}); run the same command again"
+        ) from error

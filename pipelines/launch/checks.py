@@ -1,4 +1,4 @@
-"""The rules for parameters of pipelines: those of the flags, also for what is inside of others."""
+"""The rules for parameters of pipelines: those of the flags, also for nested values."""
 
 import dataclasses
 import difflib
@@ -19,8 +19,8 @@ def checked(parameters, forbidden):
     """The parameters of a pipeline, if they keep the rules; items of `runs` get their types.
 
     Args:
-      parameters: By name, of the right types.
-      forbidden: Names that must not be inside of `settings` and `dataset_settings`.
+      parameters: Values by name, of the correct types.
+      forbidden: Names that must not be in `settings` and `dataset_settings`.
 
     Raises:
       InputError: One of them breaks a rule.
@@ -60,10 +60,10 @@ def data_config(parameters):
 
 
 def check_names(parameter, values, settings, forbidden):
-    """Raises InputError unless all names are those of settings that are no parameters."""
+    """Raises InputError unless all names are settings that are not parameters."""
     for name in values:
         if name in forbidden:
-            rule = "must not have what is a parameter of a pipeline"
+            rule = "must not have a parameter of the pipeline"
             raise InputError(f"--{parameter}", rule, name)
         if name not in settings:
             close = difflib.get_close_matches(str(name), settings, n=1)

@@ -1,4 +1,4 @@
-"""From a pipeline to the YAML that a target runs."""
+"""Compiles a pipeline to the YAML file that a target runs."""
 
 import functools
 from pathlib import Path
@@ -28,11 +28,11 @@ def compile_pipeline(name, profile, path, defaults=None, parameters=None):
     """Writes the YAML file of a pipeline.
 
     Args:
-      name: Of the pipeline.
+      name: Name of the pipeline.
       profile: `pipelines.launch.profiles.Profile` of the machines.
       path: The file.
-      defaults: Parameters by name that have another default than the pipeline's own.
-      parameters: Those that it is for, if they are not its defaults.
+      defaults: Values by name that replace the defaults of parameters.
+      parameters: Values by name that the pipeline will run with, if they are not `defaults`.
 
     Raises:
       InputError: The file cannot be written, or the images have no names.

@@ -1,4 +1,4 @@
-"""What the terminal shows of the log: progress, warnings and the reason of a failure.
+"""Shows parts of the log in the terminal: progress, warnings and the reason of a failure.
 
 A task's lines reach the terminal if they begin with "note: " or "warning: ".
 """
@@ -9,16 +9,16 @@ import sys
 import threading
 import time
 
-DETERMINISTIC = ("InputError", "TrainingError")  # a retry would end in the same way
+DETERMINISTIC = ("InputError", "TrainingError")  # exit statuses that a retry would repeat
 KILLED = (-9, 137)
 COLOUR = re.compile(r"\x1b\[\d+m")
 
 
 class Task(threading.local):
-    """The task that runs in a thread; of a loop, two run at a time."""
+    """The task that runs in a thread; a loop runs two at a time."""
 
     name = line = ""
-    failure = None  # kind of error, if it is one of ours, and reason
+    failure = None  # kind of error, if this project raised it, and reason
 
 
 class Console(io.TextIOBase):
@@ -35,7 +35,7 @@ class Console(io.TextIOBase):
         self.log, self.terminal, self.total, self.names = log, terminal, total, names
         self.started = time.monotonic()
         self.count = 0
-        self.failure = None  # that of the first task that failed
+        self.failure = None  # of the first task that failed
         self.lock = threading.Lock()
         self.task = Task()
 
@@ -74,11 +74,11 @@ class Console(io.TextIOBase):
         self.terminal.flush()
 
     def persistent(self, run, retries, backoff):
-        """A function that runs a task, and retries it after a failure that may be by chance.
+        """A function that runs a task, and retries it after a failure that may be random.
 
         Args:
           run: Function that runs a task in this thread. Returns its exit status.
-          retries: How often.
+          retries: Number of retries.
           backoff: Seconds before the first retry, then twice as long each time.
         """
 

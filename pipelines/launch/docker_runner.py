@@ -18,17 +18,17 @@ running, starting = set(), threading.RLock()
 
 
 def runner(image_names, paths, gpus=None, shared_memory=""):
-    """The runner, after a look at what it needs.
+    """The runner, after checking its requirements.
 
     Args:
       image_names: All images of a pipeline.
-      paths: Absolute paths of directories and files for tasks; a file brings its directory, where
-        a table has its images. They have the same names in the containers.
+      paths: Absolute paths of directories and files for tasks. They are mounted under the same
+        names; a file is mounted with its directory, which may hold the images of a table.
       gpus: How many GPUs training sees, or "all".
       shared_memory: Size of /dev/shm.
 
     Raises:
-      InputError: There is no engine, not an image, or no GPU.
+      InputError: There is no Docker engine, an image is missing, or there is no GPU.
     """
     try:
         client = docker.from_env()
@@ -65,7 +65,7 @@ def runner(image_names, paths, gpus=None, shared_memory=""):
 
 
 def check_gpus(client, gpus, options):
-    """Raises InputError unless a container can have them."""
+    """Raises InputError unless a container can use these GPUs."""
     try:
         client.containers.run(images.TRAINER_GPU, ["true"], remove=True, **options)
     except docker.errors.APIError as error:
@@ -74,9 +74,9 @@ def check_gpus(client, gpus, options):
 
 
 def run_container(client, image, command, volumes, device_requests=None, **options):
-    """Runs a container to its end, with GPUs only if it is for them. Returns its exit status.
+    """Runs a container to its end, with GPUs only in the GPU image. Returns its exit status.
 
-    kfp lets the engine remove the container as it ends, and takes one that has gone for a success.
+    kfp has the engine remove the container as it ends, and treats a missing container as success.
     """
     if image != images.TRAINER_GPU:
         device_requests = None
@@ -86,7 +86,7 @@ def run_container(client, image, command, volumes, device_requests=None, **optio
         )
         running.add(container)
     try:
-        # Unlike the log, this does not wait for the end of a line, as of a progress bar.
+        # Unlike the log, this does not wait for the end of a line: a progress bar has none.
         output = container.attach(stream=True)
         container.start()
         unfinished = b""
@@ -101,14 +101,14 @@ def run_container(client, image, command, volumes, device_requests=None, **optio
 
 
 def end_left_behind(place):
-    """Removes the containers of a run that was killed, which write below a path."""
+    """Removes the containers of a killed run, which still write below a path."""
     for container in docker.from_env().containers.list():
         if any(place in argument for argument in container.attrs["Args"]):
             container.remove(force=True)
 
 
 def end():
-    """Removes all containers that are running; from then on none is started."""
+    """Removes all running containers; no other one is started afterwards."""
     starting.acquire()
     for container in running.copy():
         container.remove(force=True)

@@ -39,33 +39,37 @@ def accuracy(content, paths):
     """Test accuracy, and what it was measured on."""
     dataset = read(paths[artifacts.PREPARED_DATASET])
     top1, tested = content["test/top1"], dataset["num_examples"]["test"]
-    said = f"test accuracy: {top1:.1%} of {tested:,} images, whose labels are clean"
+    line = f"test accuracy: {top1:.1%} of {tested:,} images, whose labels are clean"
     if not dataset["test_labels_are_clean"]:
-        said = f"test accuracy: {top1:.1%} of {tested:,} images, by labels that may be wrong"
-    return [said]
+        line = f"test accuracy: {top1:.1%} of {tested:,} images, by labels that may be wrong"
+    return [line]
 
 
 def labels(root, audit):
-    """How many labels look wrong, and where they are listed."""
+    """Number of label issues, and the file that lists them."""
     with open(audit / "label_issues.csv", encoding="utf-8") as rows:
         audited = sum(1 for _ in rows) - 1
     issues = read(audit)["num_issues"]
     return [
-        f"labels that look wrong: {issues:,} of {audited:,}",
+        f"label issues: {issues:,} of {audited:,} labels",
         f"list of labels: {root / 'label_issues.csv'}",
     ]
 
 
 def following(root, dataset):
-    """The next commands, of a run on this prepared dataset."""
+    """The next commands after a run on this prepared dataset."""
     issues, cleaned = root / "label_issues.csv", root / "clean_manifest.csv"
     review = "trainer", "--mode=review", f"--review={issues}", f"--checkpoint_path={root}"
-    lines = ["", "next, with decisions in the list or saved from the report:", command(*review)]
+    lines = [
+        "",
+        "next, decide in the list, or save decisions from the report, and run:",
+        command(*review),
+    ]
     if cleaned.is_file():
         again = ["pipelines", "run", "--dataset=csv", f"--data={cleaned}"]
         if class_names.need_keeping(dataset["class_names"]):
             again.append("--label_case=keep")
-        lines += ["or train on the corrected labels:", command(*again)]
+        lines += ["or train again on the corrected labels:", command(*again)]
     return lines
 
 

@@ -1,4 +1,4 @@
-"""Following a run on a cluster: what changes is printed until it ends."""
+"""Follows a run on a cluster, and prints its changes until it ends."""
 
 import sys
 import time
@@ -6,8 +6,8 @@ import time
 from trainer.errors import RemoteError
 
 POLL = 10  # seconds
-PATIENCE = 60  # seconds that a task may wait until it is said why
-FAILURES = 30  # questions without an answer, one after another, until following ends
+PATIENCE = 60  # seconds that a task waits until the reason is printed
+FAILURES = 30  # requests without an answer, one after another, until following ends
 ENDED = {"SUCCEEDED": 0, "FAILED": 1, "CANCELED": 1, "SKIPPED": 1}
 
 
@@ -29,10 +29,10 @@ class Following:
         """Follows the run until it ends. Returns the exit status.
 
         Args:
-          minutes: After these it gives up, and the run continues; 0 for never.
+          minutes: Minutes after which it stops following, while the run continues; 0 for never.
 
         Raises:
-          RemoteError: The server has not answered many times, or the time is over.
+          RemoteError: The server has failed to answer too often, or the time is over.
         """
         failures = 0
         while True:
@@ -49,7 +49,7 @@ class Following:
                         print(f"error: {reason.splitlines()[0]}", file=sys.stderr)
                     return ENDED[state]
             if 0 < minutes <= self.seconds / 60:
-                rule = f"--wait_minutes={minutes:g} are over; the run continues"
+                rule = f"--wait_minutes={minutes:g} have passed; the run continues"
                 raise RemoteError(f"{rule} at {self.server.link(self.run)}")
             time.sleep(POLL)
 
@@ -82,7 +82,7 @@ class Following:
             self.explain(f"{name}: waits{in_brackets(reason)}", self.waiting[task.id])
 
     def explain(self, line, since):
-        """Says a line once, if what it tells of has lasted for long."""
+        """Prints a line once, after its reason has lasted for some time."""
         if self.seconds - since > PATIENCE and line not in self.explained:
             self.explained.add(line)
             self.tell(line)

@@ -1,4 +1,4 @@
-"""What tells one run of a pipeline from another: all settings, whether they are given or not."""
+"""The identity of a run of a pipeline: all its settings, given or not."""
 
 import dataclasses
 
@@ -19,11 +19,11 @@ def trainings(parameters):
 
 
 def resolved(parameters):
-    """The parameters of a pipeline with all settings as they hold, by recipe or default."""
+    """The parameters of a pipeline with all settings, also those from recipes and defaults."""
     settings = {}
     for run in trainings(parameters):
         each = dataclasses.asdict(run)
-        if "runs" in parameters:  # these say method and seed
+        if "runs" in parameters:  # these have method and seed
             each = {
                 f"{run.method}: {name}": value
                 for name, value in each.items()

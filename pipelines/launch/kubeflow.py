@@ -14,7 +14,7 @@ import yaml
 from pipelines.launch import task_details
 from trainer.errors import InputError, RemoteError
 
-# Where kfp's own client looks: pods of Kubeflow have their token there.
+# The place where kfp's own client looks: pods of Kubeflow have their token there.
 TOKEN_FILE = os.environ.get(
     "KF_PIPELINES_SA_TOKEN_PATH", "/var/run/secrets/kubeflow/pipelines/token"
 )
@@ -27,7 +27,7 @@ WRONG = {
 }
 IDS = ("run_id", "experiment_id", "pipeline_id")
 TEMPORARY = (408, 429, 502, 503, 504)
-# Nothing was sent when one of these was raised.
+# When one of these is raised, nothing has been sent.
 BEFORE_SENDING = (
     urllib3.exceptions.NewConnectionError,
     urllib3.exceptions.ConnectTimeoutError,
@@ -41,9 +41,9 @@ class Kubeflow:
 
     Args:
       host: Address of the API; KF_PIPELINES_ENDPOINT unless given.
-      token_file: File with a bearer token; it is read anew for each request, as it may be renewed.
-      namespace: Of the user, where there are several.
-      timeout: Seconds that an answer may take.
+      token_file: File with a bearer token; it is read for each request, because it may be renewed.
+      namespace: Namespace of the user, if there are several.
+      timeout: Seconds to wait for an answer.
       ca_file: PEM file of the certificate authorities to trust; SSL_CERT_FILE unless given, else
         those of the certifi package.
 
@@ -98,7 +98,7 @@ class Kubeflow:
         return self.ask(api.RunServiceApi(self.client).run_service_create_run, run).run_id
 
     def experiment(self, name):
-        """The id of an experiment, which is made if there is none of this name."""
+        """The id of an experiment, which is created if there is none of this name."""
         service = api.ExperimentServiceApi(self.client)
         predicate = {"operation": "EQUALS", "key": "display_name", "stringValue": name}
         options = {"namespace": self.namespace} if self.namespace else {}
@@ -124,7 +124,7 @@ class Kubeflow:
         return run.state, run.error and run.error.message, tasks
 
     def last_lines(self, run_id, task):
-        """The end of what a task said, or where to find it if the server does not pass it on."""
+        """The last lines of a task's log, or where to find it if the server does not have it."""
         resource = "/apis/v1alpha1/runs/{run_id}/nodes/{pod}/log"
         path = {"run_id": run_id, "pod": task.pod}
         try:
@@ -142,17 +142,17 @@ class Kubeflow:
         return log.rstrip().splitlines()[-LAST_LINES:]
 
     def where(self, task):
-        """What tells why a task waits."""
+        """The command that shows why a task waits."""
         return f"kubectl describe pod --namespace={self.namespace or 'NAMESPACE'} {task.pod}"
 
     def link(self, run_id):
         return f"{self.host}/#/runs/details/{run_id}"
 
     def ask(self, method, *arguments, **options):
-        """Calls a method of the API; what it raises becomes one line without the token."""
+        """Calls a method of the API; its errors become one line without the token."""
         with one_line(self.host):
             answer = method(*arguments, **options, _request_timeout=self.timeout)
-            # The client reads what is not JSON as a model without any value.
+            # The client turns an answer that is not JSON into a model without any value.
             ids = [getattr(answer, name) for name in answer.attribute_map if name in IDS]
             if ids and not any(ids):
                 raise ValueError(answer)
@@ -178,14 +178,14 @@ def one_line(host):
     try:
         yield
     except api.ApiException as error:
-        said = f"{error.status} {error.reason}{message(error.body)}"
+        answer = f"{error.status} {error.reason}{message(error.body)}"
         if error.status in WRONG:
             argument, _, rule = WRONG[error.status].partition(": ")
-            raise InputError(argument, rule, said) from None
+            raise InputError(argument, rule, answer) from None
         if error.status in TEMPORARY or not message(error.body):
-            raise RemoteError(f"{host} answers {said}; try again later") from None
-        rule = "unless that is mended, it will answer the same again"
-        raise RemoteError(f"{host} answers {said}; {rule}") from None
+            raise RemoteError(f"{host} answers {answer}; try again later") from None
+        rule = "until that is fixed, it will answer the same again"
+        raise RemoteError(f"{host} answers {answer}; {rule}") from None
     except (urllib3.exceptions.HTTPError, OSError) as error:
         reason = getattr(error, "reason", None) or error
         if isinstance(reason, urllib3.exceptions.SSLError):
@@ -200,7 +200,7 @@ def one_line(host):
 
 
 def message(body):
-    """What a server says went wrong, in short."""
+    """The error message of a server, in short."""
     try:
         content = json.loads(body)
         text = content.get("message") or content.get("error") or ""

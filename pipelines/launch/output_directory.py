@@ -1,4 +1,4 @@
-"""The directory of a run: it belongs to one command, which resumes or repeats what is there.
+"""The directory of a run: it belongs to one command, which resumes or repeats its run.
 
 <output_dir>/
   run.json                the command, its tasks' directory, whether it has finished, the results
@@ -27,14 +27,14 @@ STATES = {
 
 
 class OutputDirectory:
-    """An output directory that this process has to itself.
+    """An output directory that only this process uses.
 
     Args:
       root: Its path.
-      command: The pipeline and all its parameters, given or not: what a directory belongs to.
-      version: Of code and data; a run resumes with the same only.
+      command: The pipeline and all its parameters, given or not, to which the directory belongs.
+      version: Version of code and data; a run resumes only with the same version.
       read: Paths of its inputs, by the flag that names them.
-      resume: Whether a run that was cut off resumes at all.
+      resume: Whether a run that was cut off may resume.
 
     Attributes:
       tasks: `pathlib.Path` of the directory of the tasks.
@@ -70,7 +70,7 @@ class OutputDirectory:
         artifacts.write_json(self.root / RECORD, self.record)
 
     def finish(self, results, made_artifacts):
-        """Puts the results in their place; those of before that were edited stay beside them.
+        """Puts the results in their place; edited earlier results are kept beside them.
 
         Args:
           results: Path of each result by its name in this directory.
@@ -96,7 +96,7 @@ class OutputDirectory:
 
 
 def state(earlier, command, version, resume):
-    """What becomes of an earlier run: one of `STATES`."""
+    """How an earlier run is treated: one of `STATES`."""
     if not earlier or earlier["command"] != command:
         return "new"
     if earlier["state"] == "finished":
@@ -105,9 +105,9 @@ def state(earlier, command, version, resume):
 
 
 def check(root, command):
-    """What a directory says of its run, empty if there is none; Taken if it is another's.
+    """The record of a directory's run, empty if there is none; Taken if it is another run.
 
-    One that failed, and left no results, is no longer anybody's.
+    A run that failed without results does not keep its directory.
     """
     try:
         earlier = json.loads((root / RECORD).read_text())
@@ -128,27 +128,27 @@ def check(root, command):
 
 
 def differences(earlier, command):
-    """What an earlier command had in place of the parameters of this one, such as seed=1."""
+    """Parameters of an earlier command that differ from this one's, such as seed=1."""
     earlier, command = flat(earlier), flat(command)
     names = [name for name in earlier | command if earlier.get(name) != command.get(name)]
     return [f"{name}={earlier.get(name, 'default')}"[:WIDTH] for name in names]
 
 
 def flat(parameters):
-    """Parameters, with those inside of others beside them."""
+    """Parameters by name, with nested ones at the same level."""
     inner = [value for value in parameters.values() if isinstance(value, dict)]
     outer = {name: value for name, value in parameters.items() if not isinstance(value, dict)}
     return outer | {name: value for each in inner for name, value in each.items()}
 
 
 def default(name, **identity):
-    """The first of runs/<name>, runs/<name>-2, ... that a run may have; says why not the first.
+    """The first of runs/<name>, runs/<name>-2, ... that is free; prints why others are not.
 
-    A run of the same command that was cut off comes before one that has finished.
+    An unfinished run of the same command is preferred to a finished one.
 
     Args:
-      name: Of the pipeline.
-      **identity: `OutputDirectory`'s arguments but for the first.
+      name: Name of the pipeline.
+      **identity: Arguments of `OutputDirectory` except the first.
     """
     names = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
     places = (Path("runs", each) for each in names)

@@ -1,7 +1,7 @@
 """The parameters of a pipeline: from the values of flags and from a file, checked.
 
-The signature of a pipeline is the one list of them. A setting that it names is a parameter; the
-others go into `dataset_settings` or `settings`.
+The signature of a pipeline is the only list of its parameters. A setting in it is a parameter; all
+other settings go into `dataset_settings` or `settings`.
 """
 
 import dataclasses
@@ -15,7 +15,7 @@ from trainer.settings.data import DataSettings
 
 INNER = ("dataset_settings", "settings")
 OF_DATA = {field.name for field in dataclasses.fields(DataSettings)}
-# Settings that a component has an input for: the inner ones must not have them as well.
+# Settings that are inputs of a component: `settings` and `dataset_settings` must not repeat them.
 INPUTS = set(SETTINGS) & {
     name for each in components.__all__ for name in getattr(components, each).component_spec.inputs
 }
@@ -26,12 +26,12 @@ def resolve(pipeline, values, given, file=None):
 
     Args:
       pipeline: Its name.
-      values: By the name of a parameter or setting, from flags.
-      given: Those settings that stand on the command line.
-      file: YAML file of parameters by name, which win over `values`.
+      values: Values by the name of a parameter or setting, from flags.
+      given: Names of settings that the command line gives.
+      file: YAML file of parameters by name, which replace `values`.
 
     Raises:
-      InputError: One of them is not of this pipeline, is not of its type or breaks a rule.
+      InputError: A parameter is not one of this pipeline, has another type or breaks a rule.
     """
     types = definitions(pipeline)
     for name in given:

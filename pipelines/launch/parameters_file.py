@@ -1,4 +1,4 @@
-"""A YAML file of parameters, each of the type that the pipeline gives it."""
+"""Reads a YAML file of parameters, each of the type that the pipeline declares."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ def read(file, definitions):
       definitions: {parameter: {"parameterType", ...}} of the compiled pipeline.
 
     Raises:
-      InputError: It holds no mapping, or what the pipeline has no parameter of this type for.
+      InputError: It holds no mapping, or a value without a parameter of this name and type.
     """
     content = mapping(file)
     for name in content:
@@ -49,7 +49,7 @@ def mapping(file):
 
 
 def typed(name, value, kind):
-    """A value of this type; whole numbers are taken as int and as float."""
+    """A value of this type; a whole number may be int or float."""
     if {kind, type(value)} == {int, float} and float(value).is_integer():
         return kind(value)
     if type(value) is not kind:

@@ -1,4 +1,4 @@
-"""Parameters that are paths: made absolute for this machine, refused for a cluster."""
+"""Parameters that are paths: absolute on this machine, local ones refused for a cluster."""
 
 import os
 
@@ -7,7 +7,7 @@ from trainer.errors import InputError
 
 
 def absolute(parameters):
-    """The parameters with absolute paths of what is on this machine, and the set of these."""
+    """The parameters with absolute local paths, and the set of these paths."""
     found = {
         name: os.path.abspath(value)
         for name, value in parameters.items()
@@ -20,7 +20,7 @@ def absolute(parameters):
 
 
 def check_remote(parameters):
-    """Raises InputError for a path that is on this machine only."""
+    """Raises InputError for a local path."""
     for path in sorted(absolute(parameters)[1]):
         rule = "must be where the cluster sees it, such as gs://<bucket>/<name>"
         raise InputError("path", rule, f"{path}, of this machine")

@@ -1,6 +1,6 @@
 """Profiles: the target of a pipeline, and the pool of machines that it trains on.
 
-Those with a name are in profiles.yaml.
+profiles.yaml has the named profiles.
 """
 
 import dataclasses
@@ -37,7 +37,9 @@ class Profile:
 
     target: str = setting("local", f"one of {', '.join(TARGETS)}")
     accelerators: int = setting(0, "accelerators of each worker; 0 trains on CPUs")
-    accelerator: str = setting("nvidia.com/gpu", "its resource on Kubeflow, its type on Vertex AI")
+    accelerator: str = setting(
+        "nvidia.com/gpu", "accelerator: its resource name on Kubeflow, its type on Vertex AI"
+    )
     workers: int = setting(1, "machines that train one network together")
     worker_minutes: int = setting(60, "Kubeflow: minutes for which a worker waits for the others")
     cpu: str = setting("", "CPUs of training and evaluation")
@@ -48,7 +50,7 @@ class Profile:
     memory_request: str = setting("", "Kubeflow: memory request of a task, if lower than its limit")
     shared_memory: str = setting("", "Kubeflow: size of /dev/shm, which NCCL and TensorFlow share")
     cpu_image: bool = setting(
-        False, "train in the image for CPUs, also where accelerators are asked for: they are fake"
+        False, "train in the CPU image although there are accelerators: they are fake"
     )
     node_selector: dict = field(
         default_factory=dict,
@@ -59,10 +61,15 @@ class Profile:
     )
     spot: bool = setting(False, "train on spot machines, which may be preempted")
     workspace: str = setting(
-        "", "Kubeflow: size of a volume of the run for checkpoints; else --checkpoint_root has them"
+        "",
+        "Kubeflow: size of a volume for the run's checkpoints; else --checkpoint_root has them",
     )
-    storage_class: str = setting("", "Kubeflow: of that volume, if not the cluster's default")
-    machine_type: str = setting("", "Vertex AI: for spot machines and for several workers")
+    storage_class: str = setting(
+        "", "Kubeflow: storage class of the workspace, if not the cluster's default"
+    )
+    machine_type: str = setting(
+        "", "Vertex AI: machine type; spot machines and several workers need it"
+    )
     register_model: str = setting(
         "", "Vertex AI: name in the Model Registry that the exported model gets"
     )
@@ -125,12 +132,12 @@ def resolve(target, name, **given):
     """A profile by name or from a file, with other values of some fields.
 
     Args:
-      target: local, kubeflow or vertex, which the profile has to be for; "" for any.
-      name: In profiles.yaml, or path of a YAML file.
+      target: Target that the profile must have, local, kubeflow or vertex; "" for any.
+      name: Name in profiles.yaml, or path of a YAML file.
       **given: Values by the name of the field.
 
     Raises:
-      InputError: There is no such profile, or a field has a value that it cannot have.
+      InputError: There is no such profile, or a field has a wrong value.
     """
     if target:
         check_choice("target", target, TARGETS)

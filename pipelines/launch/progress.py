@@ -1,4 +1,4 @@
-"""How many tasks a run has, from the compiled pipeline and its parameters."""
+"""Counts the tasks of a run, from the compiled pipeline and its parameters."""
 
 import json
 
@@ -8,7 +8,7 @@ CHANNEL = "pipelinechannel--"
 
 
 class Parameters:
-    """Parameters by their name inside of a pipeline, as kfp's conditions ask for them."""
+    """Parameters by their internal name in a pipeline, which kfp's conditions use."""
 
     def __init__(self, values):
         self.values = values
@@ -22,7 +22,7 @@ def number_of_tasks(spec, parameters):
 
     Args:
       spec: The compiled pipeline, as a dictionary.
-      parameters: Values by name; the others have their defaults.
+      parameters: Values by name; defaults for all others.
     """
     definitions = spec["root"]["inputDefinitions"]["parameters"]
     values = {name: each.get("defaultValue") for name, each in definitions.items()} | parameters
@@ -39,7 +39,7 @@ def count(spec, component, values):
 
 
 def times(task, values):
-    """How often a task runs: not at all if its condition does not hold, or once for each item."""
+    """How often a task runs: never if its condition is false, once for each item in a loop."""
     condition = task.get("triggerPolicy", {}).get("condition")
     if condition:
         return int(ConditionEvaluator.evaluate_condition(condition, Parameters(values)))

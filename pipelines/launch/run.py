@@ -3,10 +3,10 @@
 <output_dir>/
   pipeline.yaml                    what was run
   log.txt                          the log of kfp and of the tasks
-  metrics.json or summary.json     the result, of a training or a sweep
-  report.html                      the same as a page; of a training also which labels look wrong
-  label_issues.csv                 of a training, these labels as a table
-  clean_manifest.csv               all labels after correction, a table to train on
+  metrics.json or summary.json     the result of a training or a sweep
+  report.html                      the result as a page; of a training with label issues
+  label_issues.csv                 of a training, the label issues as a table
+  clean_manifest.csv               of a training, corrected labels, a table to train on
   exported_model/                  of a training, the model to serve
   run.json, <pipeline>-<time>/     see `pipelines.launch.output_directory`
 """
@@ -39,7 +39,7 @@ from trainer import artifacts, backbones
 from trainer.data import inputs
 
 RESULTS = {"training": "**/metrics.json", "sweep": "**/summary.json"}
-# What is put where a person looks, besides these.
+# Further results that are copied to the output directory.
 KEPT = {
     "pipeline.yaml": "pipeline.yaml",
     "report.html": "**/report",
@@ -52,12 +52,12 @@ GRACE = 10  # seconds that tasks may take to save a checkpoint
 
 
 def run(name, profile, parameters, output_dir=None, runner="subprocess", gpus=None):
-    """Runs a pipeline, shows its progress and ends with a table of its results.
+    """Runs a pipeline, shows its progress and prints its results.
 
     Args:
-      name: Of the pipeline.
+      name: Name of the pipeline.
       profile: `pipelines.launch.profiles.Profile` for this machine.
-      parameters: Of the pipeline, from `pipelines.launch.parameters.resolve`.
+      parameters: Parameters of the pipeline, from `pipelines.launch.parameters.resolve`.
       output_dir: `pathlib.Path` of the directory to write to; one below runs/ unless given.
       runner: subprocess or docker.
       gpus: For docker, how many GPUs training sees, or "all".
@@ -88,14 +88,14 @@ def run(name, profile, parameters, output_dir=None, runner="subprocess", gpus=No
 
 
 def claim(name, parameters, made_of, output_dir, resume):
-    """The directory of the run, which this process has to itself.
+    """The directory of the run, which only this process uses.
 
     Args:
-      name: Of the pipeline.
-      parameters: Of the pipeline.
-      made_of: Code and data: what it is made of, as JSON. A run resumes with the same only.
+      name: Name of the pipeline.
+      parameters: Parameters of the pipeline.
+      made_of: Code and data of the run, as JSON. A run resumes only with the same ones.
       output_dir: Its path; one below runs/ unless given.
-      resume: Whether a run that was cut off resumes at all.
+      resume: Whether a run that was cut off may resume.
     """
     identity = {
         "command": json.loads(json.dumps({"pipeline": name, **resolved(parameters)})),
@@ -110,7 +110,7 @@ def claim(name, parameters, made_of, output_dir, resume):
 
 
 def place(kfp_runner, directory, cache):
-    """Tells kfp where tasks run and where they write: in the same place as those before."""
+    """Tells kfp where tasks run and write: in the same place as in earlier tries."""
     workspace = directory.tasks / "workspace"
     workspace.mkdir(exist_ok=True)
     executor_input_utils.get_local_pipeline_resource_name = lambda _: directory.tasks.name
@@ -151,7 +151,7 @@ def execute(pipeline, spec, parameters, directory, profile):
 
 
 def conclude(name, directory):
-    """Puts the results where a person looks, and says what they are."""
+    """Puts the results into the output directory, and prints them."""
     content = {}
     for file in directory.tasks.glob(RESULTS[name]):
         content |= json.loads(file.read_text())
@@ -170,7 +170,7 @@ def conclude(name, directory):
 
 
 def end(number, frame):
-    """Ends the tasks, which may save a checkpoint, and this process; again: at once."""
+    """Ends the tasks, which may save a checkpoint, and this process; at once the second time."""
     for handled in (signal.SIGINT, signal.SIGTERM):
         signal.signal(handled, lambda *_: os._exit(128 + number))
     docker_runner.end()
@@ -189,7 +189,7 @@ def end_all(processes, grace):
 
 
 def end_left_behind(tasks, runner):
-    """Ends the tasks of a run that was killed: they write to the same directory."""
+    """Ends the tasks of a killed run, which still write to the same directory."""
     place = str(tasks.resolve())
     if runner == "docker":
         docker_runner.end_left_behind(place)

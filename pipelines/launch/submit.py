@@ -1,4 +1,4 @@
-"""Submitting a pipeline to Kubeflow or Vertex AI."""
+"""Submits a pipeline to Kubeflow or Vertex AI."""
 
 import datetime
 import tempfile
@@ -24,18 +24,18 @@ def submit(name, profile, parameters, options):
     """Runs a pipeline on the target of a profile, or uploads it, and prints a link.
 
     Args:
-      name: Of the pipeline.
+      name: Name of the pipeline.
       profile: `pipelines.launch.profiles.Profile`.
-      parameters: Of the pipeline, from `pipelines.launch.parameters.resolve`.
+      parameters: Parameters of the pipeline, from `pipelines.launch.parameters.resolve`.
       options: Flags of the command line by name: host, namespace, token_file, run_experiment,
         project, region, pipeline_root, service_account, upload, wait, wait_minutes, timeout,
         ca_file.
 
     Returns:
-      The exit status: that of the run if it is waited for.
+      The exit status; with `wait` that of the run.
 
     Raises:
-      InputError: Something is wrong with the flags, or the server says so.
+      InputError: A flag is wrong, or the server refuses the request.
       RemoteError: The server does not answer.
     """
     kind = SERVERS[profile.target]
@@ -61,7 +61,7 @@ def submit(name, profile, parameters, options):
 def checkpoint_root(profile, parameters, pipeline_root, stamp):
     """Where checkpoints outlive a task, unless the profile has a volume for them.
 
-    Another run of the same training resumes from them, but not where nothing is to be reused.
+    Another run of the same training resumes from them, unless nothing may be reused.
     """
     root = parameters["checkpoint_root"]
     if profile.workspace:

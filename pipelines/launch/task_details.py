@@ -1,9 +1,9 @@
-"""What a backend tells of the tasks of a run, in the same words for each target."""
+"""State of the tasks of a run, in the same form for each target."""
 
 import re
 from dataclasses import dataclass
 
-POD = "executor"  # name that Kubeflow gives to what runs a task's container
+POD = "executor"  # name that Kubeflow gives to the node that runs a task's container
 
 
 @dataclass(frozen=True)
@@ -11,12 +11,12 @@ class Task:
     """A task, or a part of it.
 
     Attributes:
-      id: Of the backend.
-      name: Of the task in the pipeline, such as train.
-      state: Such as PENDING, RUNNING, SUCCEEDED, SKIPPED or FAILED.
-      reason: Why it waits or has failed, if the backend says so.
+      id: Id in the backend.
+      name: Name of the task in the pipeline, such as train.
+      state: State, such as PENDING, RUNNING, SUCCEEDED, SKIPPED or FAILED.
+      reason: Why it waits or has failed, if the backend reports it.
       pod: Name of its pod on Kubeflow.
-      part: Which part: driver, or attempt 2; empty for the task as a whole.
+      part: Part of the task, driver or attempt 2; empty for the whole task.
     """
 
     id: str
@@ -50,14 +50,14 @@ def of_kubeflow(details):
 
 
 def node_hash(name):
-    """What the id of a node and the name of its pod have in common: their last part."""
+    """The last part of a node's id, which is also the last part of its pod's name."""
     return (name or "").rpartition("-")[2]
 
 
 def name_and_part(detail, parents):
-    """Name of the task that a node belongs to, and the part that it is.
+    """Name of the task that a node belongs to, and which part of the task it is.
 
-    The name is empty for nodes that say nothing to a person.
+    The name is empty for nodes that are not shown.
     """
     name, attempt = split_attempt(detail.display_name)
     if name != POD:

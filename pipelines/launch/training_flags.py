@@ -1,4 +1,4 @@
-"""Flags that say what a pipeline trains, and the values that they give its parameters."""
+"""Flags that select what a pipeline trains, and the parameters that follow from them."""
 
 import dataclasses
 import itertools
@@ -14,13 +14,15 @@ from trainer.settings.fields import check_range
 from trainer.training import configuration
 
 METHODS = flags.DEFINE_list("methods", None, "sweep: methods with commas between them")
-NOISE_RATIOS = flags.DEFINE_list("noise_ratios", None, "sweep: noise ratios, the same way")
-SEEDS = flags.DEFINE_list("seeds", None, "sweep: seeds, the same way")
+NOISE_RATIOS = flags.DEFINE_list(
+    "noise_ratios", None, "sweep: noise ratios with commas between them"
+)
+SEEDS = flags.DEFINE_list("seeds", None, "sweep: seeds with commas between them")
 CHECKPOINT_ROOT = flags.DEFINE_string(
     "checkpoint_root", "", "directory or gs:// path where checkpoints outlive the task"
 )
 PARAMETERS = flags.DEFINE_string(
-    "parameters", None, "YAML file of parameters by name; they win over flags"
+    "parameters", None, "YAML file of parameters by name; they replace flags"
 )
 flags.adopt_module_key_flags(dataset_flags)
 
@@ -28,17 +30,17 @@ SWEPT = ("supervised", "l2r", "ieg")  # methods of a sweep unless given
 
 
 def chosen(pipeline):
-    """What the command line chooses for a pipeline, after the rules of each flag.
+    """The values that the command line gives a pipeline, after checking each flag.
 
     Args:
       pipeline: Its name.
 
     Returns:
-      (values, given): Values by the name of a parameter or setting, defaults among them; and those
-        settings that stand on the command line.
+      (values, given): Values by the name of a parameter or setting, including defaults; and names
+        of the settings that the command line gives.
 
     Raises:
-      InputError: A flag breaks a rule, or means nothing to this pipeline.
+      InputError: A flag breaks a rule, or this pipeline does not use it.
     """
     of_data, of_training = command_line.given_data(), command_line.given_training()
     check_scope(pipeline, of_training)
@@ -83,13 +85,13 @@ def check_scope(pipeline, of_training):
 
 
 def noisy_dataset():
-    """The dataset and its noise; the ratio may also be one of a sweep's."""
+    """The dataset and its noise; the ratio may also come from --noise_ratios of a sweep."""
     named = dataset_flags.noisy_dataset()
     if not NOISE_RATIOS.value:
         return named
     flag, ratios = "--noise_ratios", numbers(NOISE_RATIOS, float)
     if named.noise == "none":
-        raise InputError(flag, "is for a noise to add; --noise names it", NOISE_RATIOS.value)
+        raise InputError(flag, "needs a noise to add; name it by --noise", NOISE_RATIOS.value)
     in_one_piece = dataset_flags.DATASET.value == named.name
     if (in_one_piece or dataset_flags.NOISE_RATIO.present) and ratios != [named.ratio]:
         rule = f"contradicts the noise ratio {named.ratio:g}; give one of them"
@@ -101,8 +103,8 @@ def runs(named, seed):
     """Each method at each noise ratio with each seed, the slowest methods first.
 
     Args:
-      named: `trainer.data.request.NoisyDataset`, whose ratio counts unless --noise_ratios is given.
-      seed: It counts unless --seeds is given.
+      named: `trainer.data.request.NoisyDataset`; --noise_ratios replaces its ratio.
+      seed: Seed; --seeds replaces it.
     """
     methods = METHODS.value or SWEPT
     ratios = numbers(NOISE_RATIOS, float) or [named.ratio]

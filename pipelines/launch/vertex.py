@@ -1,4 +1,4 @@
-"""Submitting to Vertex AI Pipelines."""
+"""Submits to Vertex AI Pipelines."""
 
 import contextlib
 import importlib.util
@@ -16,10 +16,10 @@ class Vertex:
     Args:
       project: Its name.
       region: Location of runs, such as us-central1.
-      timeout: Seconds that an answer may take.
+      timeout: Seconds to wait for an answer.
 
     Raises:
-      InputError: There is no project, registry, client or no credentials.
+      InputError: Project, registry, client or credentials are missing.
     """
 
     def __init__(self, project, region, timeout):

@@ -273,7 +273,7 @@ def test_what_follows_a_run_on_embeddings(
 
 
 def final_status(path, state, error=None):
-    """What is recorded of a run whose backend reports this."""
+    """The recorded final status of a run whose backend reports this."""
     status = dsl.PipelineTaskFinalStatus(state, "runs/1", "exit-handler-1", 9, error)
     recorded = plain(dsl.Artifact, path)
     components.record_status.python_func(status, "r1", recorded)

@@ -30,7 +30,7 @@ def test_the_tag_follows_the_content(tmp_path, monkeypatch):
     monkeypatch.setattr(images, "CHECKOUT", tmp_path / "docker" / "Dockerfile")
     (tmp_path / "trainer").mkdir()
     assert images.tag().endswith("-installed")
-    with pytest.raises(InputError, match="docker/Dockerfile: must be there to name the images"):
+    with pytest.raises(InputError, match="docker/Dockerfile: must exist to name the images"):
         images.check()
     images.CHECKOUT.parent.mkdir()
     images.CHECKOUT.touch()

@@ -53,7 +53,7 @@ def started(engine):
 
 
 def statuses(containers):
-    """Exit statuses; what was said, where one is not 0."""
+    """Exit statuses, and the output if one is not 0."""
     ended = [container.wait(timeout=PATIENCE)["StatusCode"] for container in containers]
     return [
         status and container.logs().decode()[-2000:] for status, container in zip(ended, containers)

@@ -23,7 +23,7 @@ def compiled(name, profile, parameters=None):
 
 
 def of_default_profile(name, target, parameters=None):
-    """Those of the target's usual profile, without the versions of kfp and of the images."""
+    """Compiled pipelines for the target's usual profile, without versions of kfp and images."""
     documents = compiled(name, profiles.resolve(target, profiles.DEFAULTS[target]), parameters)
     del documents[0]["sdkVersion"]
     text = yaml.safe_dump_all(documents)

@@ -69,7 +69,7 @@ def test_the_claim_of_a_failed_run_is_not_kept_for_a_week(backend):
 
 
 def test_every_task_has_a_deadline_and_retries_that_fit_it(backend):
-    """Argo counts the longest duration of retries from the start of the first attempt."""
+    """Argo counts the maximum duration of retries from the start of the first try."""
     profile, tasks, _, pods, _ = backend
     for label, task in tasks:
         deadline = pods[label].active_deadline_seconds

@@ -53,14 +53,14 @@ def out(shapes):
     return shapes / "out"
 
 
-def test_the_end_says_what_came_of_it_and_the_next_commands(out, shapes):
+def test_the_end_prints_results_and_the_next_commands(out, shapes):
     lines = (shapes / "said.txt").read_text().splitlines()
     ending = lines[lines.index(f"outputs: {out}") - 4 :]
     accuracy, wrong, listed, report, _, _, _, review, _, again = ending
     assert re.fullmatch(
         r"test accuracy: [\d.]+% of 16 images, by labels that may be wrong", accuracy
     )
-    assert re.fullmatch(r"labels that look wrong: \d+ of 64", wrong)
+    assert re.fullmatch(r"label issues: \d+ of 64 labels", wrong)
     assert (listed, report) == (
         f"list of labels: {out}/label_issues.csv",
         f"report: {out}/report.html",

@@ -152,7 +152,7 @@ def test_wrong_input_found_by_a_task(tmp_path):
 
 
 @pytest.mark.slow
-def test_folds_judge_labels_they_have_not_seen(tmp_path):
+def test_folds_audit_labels_they_have_not_seen(tmp_path):
     done = command(
         "pipelines", "run", "--method=supervised", "--audit_folds=2", *FEW_STEPS, cwd=tmp_path
     )
@@ -166,7 +166,7 @@ def test_folds_judge_labels_they_have_not_seen(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("runner", ON_EACH_RUNNER)
 def test_a_signal_ends_all_tasks(runner, request, tmp_path):
-    """Also those of a loop, which kfp would wait for, and try again."""
+    """Also tasks of a loop, which kfp alone would wait for, and retry."""
     engine = request.getfixturevalue("engine") if runner == "docker" else None
     arguments = ("run", "--pipeline=sweep", f"--runner={runner}", "--max_iteration=100000")
     process = start(*arguments, cwd=tmp_path)
@@ -189,7 +189,7 @@ def test_a_signal_ends_all_tasks(runner, request, tmp_path):
 
 @pytest.mark.slow
 def test_what_was_killed_is_resumed(tmp_path):
-    """Also while a task of it, which nobody ended, still writes."""
+    """Also while one of its tasks, which is still alive, writes."""
     arguments = ("run", "--pipeline=sweep", "--methods=supervised", "--max_iteration=150")
     arguments += ("--eval_freq=10",)
     process = start(*arguments, cwd=tmp_path)

@@ -16,7 +16,7 @@ import itertools, os, signal, sys, time
 import keras
 
 from trainer.data import records
-from trainer.training import fit
+from trainer.training import configuration, fit
 
 failing, times, root = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 read, reads, ended = records.EncodedImages.serialised, itertools.count(), itertools.count()

@@ -43,7 +43,7 @@ def train(settings, after_save, **paths):
 
 signalled, fit_train, fit.train = Signalled(), fit.train, train
 tf.config.optimizer.set_experimental_options({"arithmetic_optimization": False})
-command_line.run(__main__.main)
+command_line.run(__main__.main, __main__.__doc__, __main__.GROUPS)
 """
 
 
@@ -86,7 +86,7 @@ def run(tmp_path):
 
 @pytest.fixture
 def sums_as_written():
-    """Otherwise TensorFlow rearranges sums, in another way where two replicas share a graph."""
+    """Otherwise TensorFlow rearranges sums, differently if two replicas share a graph."""
     tf.config.optimizer.set_experimental_options({"arithmetic_optimization": False})
     yield
     tf.config.optimizer.set_experimental_options({"arithmetic_optimization": True})
@@ -97,7 +97,7 @@ def sums_as_written():
 def test_two_workers_end_as_two_replicas_of_one_process(
     run, digits, noisy_labels, probe_split, tmp_path, monkeypatch, two_replicas
 ):
-    """Both workers and in spite of a SIGTERM to one of them, to the last bit."""
+    """The result of both workers is equal to the last bit, in spite of a SIGTERM to one of them."""
     settings = {"method": "ieg", "batch_size": 50, "max_iteration": 6, "eval_freq": 6}
     statuses, errors = run(signal.SIGTERM, at_step=3, **settings)
     assert statuses == [143, 143], errors
@@ -134,7 +134,7 @@ def test_a_lost_worker_ends_the_others(run):
 TASK = """
 import sys
 
-from trainer.training import resume, workers
+from trainer.training import configuration, resume, workers
 worker, root, data = int(sys.argv[1]), sys.argv[2], sys.argv[3:6]
 workers.RESTART = 2
 settings = configuration.resolve("digits", method="supervised", max_iteration=300, eval_freq=20)

@@ -1,4 +1,4 @@
-"""What is kept back while TensorFlow is loaded."""
+"""Messages that are kept back while TensorFlow is imported."""
 
 import os
 

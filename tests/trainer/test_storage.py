@@ -48,7 +48,7 @@ def test_a_folder_in_storage(folder, tmp_path):
     assert found.parts[0].label.value_counts().to_dict() == {"class 0": 20, "class 1": 20}
 
 
-def test_a_look_at_what_is_in_storage(folder, tmp_path):
+def test_check_of_remote_input(folder, tmp_path):
     storage.upload(folder, "gs://photos/looked at")
     (tmp_path / "table").mkdir()
     (tmp_path / "table" / "a.csv").write_text("path,label")
@@ -61,7 +61,7 @@ def test_a_look_at_what_is_in_storage(folder, tmp_path):
     csv_file = inputs.check("csv", DataSettings(data="gs://photos/table/a.csv"))
     assert csv_file != inputs.check("csv", DataSettings(data="gs://photos/looked at/class 0/a.csv"))
     for dataset, settings, rule in (
-        ("image_folder", {"data": "gs://photos/none"}, "--data: must be a file or a directory th"),
+        ("image_folder", {"data": "gs://photos/none"}, "--data: must be a file or directory th"),
         ("csv", {"data": "gs://photos/table"}, "--data: must be a table; --dataset=image_folder"),
         ("image_folder", {"data": "gs://photos/table/a.csv"}, "--data: must be a directory with"),
         ("csv", {"data": "gs://photos/table/a.csv", "test": "gs://photos/no"}, "--test: must be"),
@@ -71,7 +71,7 @@ def test_a_look_at_what_is_in_storage(folder, tmp_path):
             inputs.check(dataset, DataSettings(**settings))
 
 
-def test_what_is_passed_over_in_storage(folder, tmp_path):
+def test_files_left_out_in_storage(folder, tmp_path):
     shutil.copytree(folder, tmp_path / "here")
     shutil.copytree(folder, tmp_path / "here" / "trusted")
     (tmp_path / "here" / "class 0" / "@eaDir").mkdir()
@@ -111,7 +111,7 @@ def test_a_table_with_paths_in_storage(folder, tmp_path):
     assert records.prepare("csv", tmp_path / "remote", remote)["id"] in ids
 
 
-def test_what_is_here_is_not_fetched_again_unless_it_changed(emulator, bucket):
+def test_a_local_copy_is_fetched_again_only_after_a_change(emulator, bucket):
     bucket.blob("a/b.txt").upload_from_string("old")
     for _ in range(2):
         assert storage.fetched("gs://photos/a/b.txt").read_text() == "old"
@@ -156,14 +156,14 @@ def test_a_server_that_is_killed_in_the_middle(emulator, bucket, tmp_path):
     assert not partial[0].exists()
 
 
-def test_what_arrives_otherwise_is_refused_and_fetched_anew(bucket, tmp_path):
+def test_a_damaged_download_is_refused_and_fetched_again(bucket, tmp_path):
     blob = bucket.blob("changed")
     blob.upload_from_string("a" * 1000)
     blob.reload()
     partial = tmp_path / "cache" / "photos" / f"changed.{blob.generation}.partial"
     partial.parent.mkdir(parents=True)
     partial.write_text("b" * 500)
-    with pytest.raises(RemoteError, match="gs://photos/changed did not arrive as it is there"):
+    with pytest.raises(RemoteError, match="gs://photos/changed arrived damaged"):
         storage.fetched("gs://photos/changed")
     assert not list(partial.parent.iterdir())
     assert storage.fetched("gs://photos/changed").read_text() == "a" * 1000
@@ -172,7 +172,7 @@ def test_what_arrives_otherwise_is_refused_and_fetched_anew(bucket, tmp_path):
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        ("gs://photos/none", "--data: must be a file or a directory there is"),
+        ("gs://photos/none", "--data: must be a file or directory that exists"),
         ("gs://no-such-bucket/a", "path in storage: must exist, and these credentials must be"),
         ("gs://photos/../a", "name in storage: must not have empty parts or dots alone"),
     ],
@@ -206,7 +206,7 @@ def trainer(*flags, cwd):
 
 
 @pytest.mark.slow
-def test_a_run_in_storage_goes_on_on_another_machine(tmp_path):
+def test_a_run_in_storage_resumes_on_another_machine(tmp_path):
     flags = ("--max_iteration=60", "--checkpoint_path=gs://photos/runs/1")
     killed = trainer(*flags, cwd=tmp_path)
     while not any("ckpt-20.index" in file for file in storage.files("gs://photos/runs/1")):

@@ -8,7 +8,7 @@ from trainer.data.sources.tables import NOISY
 
 
 def write_labels(directory, dataset_path, corrected, trusted_ids):
-    """Corrected labels, and the table that trains on them."""
+    """Writes corrected labels, and the table that `--dataset=csv` trains on."""
     np.save(directory / "corrected_labels.npy", corrected)
     paths = records.read_paths(dataset_path, "train")
     if paths is None:

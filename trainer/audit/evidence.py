@@ -1,4 +1,4 @@
-"""What each audited image shows by itself, without its label: class probabilities, and who says so.
+"""Evidence for an audit: class probabilities of each image, by the image alone, and their source.
 
 N audited examples, C classes.
 """
@@ -20,8 +20,9 @@ class Evidence:
       predicted_by: Who predicts, as a noun phrase.
       coefficients: Means over training by name, (N,).
       captions: {name: (caption, axis label)} of the coefficients.
-      agreement: With noisy labels of images that were not trained on; None if not known.
-      accuracy: On TRUSTED such images or more, whose labels are true; None if not known.
+      agreement: Fraction of noisy labels, of images not trained on, that are predicted; None if
+        not known.
+      accuracy: Accuracy on at least TRUSTED trusted images not trained on; None if not known.
       warnings: Sentences without a full stop.
     """
 
@@ -36,7 +37,7 @@ class Evidence:
 
 
 def coefficient_captions(coefficients):
-    """{name: (caption, axis label)} of what a method records; names without captions keep theirs.
+    """{name: (caption, axis label)} of the coefficients that a method records.
 
     Args:
       coefficients: `trainer.methods.method.Method.coefficients`.
@@ -47,9 +48,9 @@ def coefficient_captions(coefficients):
 
 
 def contradictions(evidence, low, high):
-    """Warnings where the noise rate cannot be between `low` and `high`, by what else is known.
+    """Warnings where other evidence contradicts a noise rate between `low` and `high`.
 
-    Predictions of accuracy a that agree with a share g of noisy labels have met a noise rate of
+    Predictions of accuracy a that agree with a fraction g of noisy labels imply a noise rate of
     about 1 - g / a.
     """
     if not evidence.accuracy or evidence.agreement is None:

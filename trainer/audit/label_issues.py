@@ -1,13 +1,13 @@
-"""Label issues: all training examples, those first whose given label is most likely wrong.
+"""Label issues: all training examples, the one whose given label is most likely wrong first.
 
 <label_audit>/
   label_issues.csv, label_issues.parquet   a row per example; see COLUMNS
   corrected_labels.npy   int32 (N,), by id of the prepared dataset
   clean_manifest.csv     path, label, split, trusted, label_status: `--dataset=csv` trains on it;
-                         only where the images were files
-  transition.npy         float64 (C, C), the estimated noise: T[i, j] = P(given j | true i)
-  metrics.json           flat: the estimated noise rate, and how good the audit is, if known
-  manifest.json          with the name of the audit, that the rows of label_issues.csv have as well,
+                         only if the images were files
+  transition.npy         float64 (C, C), the estimated T[i, j] = P(given j | true i)
+  metrics.json           flat: the estimated noise rate, and the quality of the audit, if known
+  manifest.json          has the id of the audit, which the rows of label_issues.csv have as well,
                          and {name: (caption, axis label)} of the coefficients among its columns
 """
 
@@ -28,21 +28,21 @@ from trainer.data.noise.transition import realised_transition
 from trainer.evaluation import detection
 
 ISSUES, TABLE = "label_issues.csv", "label_issues.parquet"
-# Names as in cleanlab where it has the column. Means over training of the coefficients that the
-# method records stand before `is_label_issue`.
+# Names as in cleanlab where it has the column. The coefficients that the method records, each the
+# mean over training, come before `is_label_issue`.
 COLUMNS = {
     "id": "of the example in the prepared dataset",
     "path": "of its file; empty where there was none",
-    "given_label": "the label as it came",
+    "given_label": "the given, perhaps noisy, label",
     "suggested_label": "the most likely other class",
-    "label_score": "probability that the given label is true, by image and noise; low if wrong",
-    "p_suggested": "the same of the suggested label",
-    "cleanlab_score": "label quality score by cleanlab, by the image alone; low if wrong",
-    "is_label_issue": "1 for the first ones, as many as are wrong by the estimated noise rate",
-    "corrected": "1 if the suggestion is more likely true, and stands in corrected_labels.npy",
+    "label_score": "probability that the given label is true, from image and noise; low if wrong",
+    "p_suggested": "probability that the suggested label is true",
+    "cleanlab_score": "label quality score of cleanlab, from the image alone; low if wrong",
+    "is_label_issue": "1 for the first n rows, n the estimated number of wrong labels",
+    "corrected": "1 if the suggested label is more likely true; corrected_labels.npy has it",
     "decision": "for a reviewer: accept (the suggestion) or reject (it), or the true label",
-    "true_label": "for a reviewer: the true label; it counts in place of a decision",
-    "audit": "which audit this is; a review takes no other",
+    "true_label": "for a reviewer: the true label; it replaces a decision",
+    "audit": "id of the audit; a review refuses another",
 }
 
 
@@ -61,7 +61,7 @@ def audit(
       noisy_labels_path: Directory of the given labels.
       probe_split_path: Directory of the probe split; trusted examples are not audited.
       checkpoints_paths: Directories of the checkpoints of one run, or of all `audit_folds` runs
-        that each left out a fold: then all predictions are out of sample.
+        that each left out a fold: all predictions are then out of sample.
       output_path: Directory to write.
       embeddings_path: Directory of the embeddings, where the runs were trained on such.
 
@@ -85,7 +85,7 @@ def audit(
     warnings = [*evidence.warnings, *contradictions(evidence, *list(metrics.values())[1:])]
     for warning in warnings:
         print(f"warning: {warning}", file=sys.stderr)
-    if np.all(clean[ids] >= 0):  # what is known of a chosen part says nothing of the whole
+    if np.all(clean[ids] >= 0):  # the known ones alone would not speak for all
         metrics |= audit_quality(table, corrected[ids], clean[ids], transition)
     parents = {m["kind"]: m for m in (dataset, noisy_labels, split)}
     parents |= {f"checkpoints_{i}": run for i, run in enumerate(evidence.runs)}
@@ -117,7 +117,7 @@ def audited_table(evidence, ids, given):
 
 
 def corrected_labels(labels, table, clean, trusted_ids):
-    """Labels by id with corrections, int32, those of trusted examples as they are known."""
+    """Corrected labels by id, int32; trusted examples have their true labels."""
     corrected = labels.copy()
     corrected[table.id] = np.where(table.corrected, table.suggested_label, table.given_label)
     corrected[trusted_ids] = clean[trusted_ids]
@@ -131,7 +131,7 @@ def noise_rates(P, given):
 
 
 def audit_name(parents):
-    """The same for the same audit of the same artifacts; no spreadsheet takes it for a number."""
+    """An id of the audit and its artifacts, which no spreadsheet reads as a number."""
     ids = " ".join(parent["id"] for parent in parents.values())
     return f"a{hashlib.sha256(ids.encode()).hexdigest()[:11]}"
 
@@ -157,7 +157,7 @@ def rank_labels(given, Q):
 
 
 def audit_quality(table, corrected, clean, transition):
-    """Metrics of an audit of examples whose true labels `clean` (N,) are known."""
+    """Quality of an audit of examples whose true labels `clean` (N,) are known."""
     given, wrong = table.given_label.to_numpy(), (table.given_label != clean).to_numpy()
     true_transition = realised_transition(clean, given, len(transition))
     by_cleanlab = detection.ranking_quality(-table.cleanlab_score.to_numpy(), wrong)
@@ -172,7 +172,7 @@ def audit_quality(table, corrected, clean, transition):
 
 
 def write_issues(directory, table, dataset_path, coefficients):
-    """The table for people, most suspicious first, with names in place of numbers."""
+    """Writes the table for people: most suspicious first, with class names for class numbers."""
     names = np.array(records.read_manifest(dataset_path)["class_names"], object)
     paths = records.read_paths(dataset_path, "train")
     table = table.assign(
@@ -190,7 +190,7 @@ def write_issues(directory, table, dataset_path, coefficients):
 
 
 def columns(coefficients):
-    """The names of the columns, with those of coefficients."""
+    """Names of the columns, including those of the coefficients."""
     names = list(COLUMNS)
     place = names.index("is_label_issue")
     return [*names[:place], *coefficients, *names[place:]]

@@ -1,8 +1,8 @@
-"""Evidence from all other examples, each left out in turn, in closed form.
+"""Leave-one-out predictions in closed form: each example is predicted from all others.
 
-Kernel ridge regression on simple features: in seconds, for sets of which a network has seen each
-image so often that it repeats the labels, the wrong ones too. N audited examples, C classes, T test
-images.
+Kernel ridge regression on simple features, in seconds. It serves small sets, whose labels a network
+memorises, wrong ones too, because it sees each image so often. N audited examples, C classes, T
+test images.
 """
 
 import numpy as np
@@ -14,21 +14,21 @@ from trainer.audit.evidence import TRUSTED, Evidence
 from trainer.data import records
 from trainer.evaluation import calibration
 
-OTHER_EXAMPLES = "all other examples, as the run has seen its few images too often"
+OTHER_EXAMPLES = "all other examples, because the run has seen its few images too often"
 
 MOST = 5_000  # examples; a matrix of all their pairs is inverted
-WIDTH, RIDGE = 0.5, 1.0  # of the kernel; docs/method.md has what they were chosen on
+WIDTH, RIDGE = 0.5, 1.0  # of the kernel; docs/method.md names the data they were chosen on
 SCALE = 2.0  # of the scores, as logits, so that a temperature within its bounds fits
 
 
 def evidence_from_others(dataset_path, labels, ids, run):
-    """Predictions for each example from all others, as sure as the given labels bear out.
+    """Predictions for each example from all others, with a confidence that fits the given labels.
 
     Args:
       dataset_path: Directory of the prepared dataset.
       labels: int32, given labels by id.
       ids: int64 (N,), of the audited examples; the others are trusted.
-      run: `Evidence` of the run, for its manifest and coefficients.
+      run: `Evidence` of the run, which has its manifest and coefficients.
 
     Returns:
       `Evidence`, and scores of test images, (T, C).
@@ -45,7 +45,9 @@ def evidence_from_others(dataset_path, labels, ids, run):
     hits, warnings = scores.argmax(axis=1) == known, []
     if alone.any():
         names = np.array(records.read_manifest(dataset_path)["class_names"])[labels[ids][alone]]
-        warnings = [f"class {', '.join(names)} has one image, which no other image can check"]
+        warnings = [
+            f"class {', '.join(names)} has only one image, so no other image can predict it"
+        ]
     evidence = Evidence(
         P,
         run.runs,
@@ -80,9 +82,9 @@ def class_scores(dataset_path, ids, labels, num_classes):
 
 
 def kernel_regression(Z, Y, others):
-    """Predictions of Y (N, C) from Z (N, D) without the example itself, and of `others` (T, D).
+    """Predictions of Y (N, C) from Z (N, D) without the example itself, and for `others` (T, D).
 
-    The former are y_i - [G (y - mean)]_i / G_ii, where G is the inverse of the kernel and its ridge
+    The former are y_i - [G (y - mean)]_i / G_ii, where G is the inverse of kernel plus ridge
     (Rifkin and Lippert, "Notes on Regularized Least Squares", 2007).
     """
     gamma, mean = WIDTH / Z.shape[1], Y.mean(axis=0)

@@ -1,8 +1,8 @@
-"""From class probabilities of images to how likely each of their given labels is wrong.
+"""Estimates from class probabilities how likely each given label is wrong.
 
 P(true j | image, given k) is proportional to P(j | image) T[j, k]. P comes from the network,
-calibrated on trusted images that it was not trained on; T, the noise, from the labels themselves,
-by expectation and maximisation (Dawid and Skene, 1979, with one annotator).
+calibrated on trusted images that it was not trained on. EM (Dawid and Skene, 1979, with one
+annotator) estimates the transition matrix T from the given labels.
 """
 
 import numpy as np
@@ -10,13 +10,13 @@ from scipy.stats import beta
 
 from trainer.data.noise.transition import normalised_rows, uniform_noise
 
-STEPS = 5  # more of them follow the network's own errors
+STEPS = 5  # of EM; with more, T follows the network's own errors
 RESAMPLES, MOST_RESAMPLED = 30, 10_000
 PRIOR = 1.0  # of uniform noise, in mean class sizes
 
 
 def true_label_posterior(P, given):
-    """How likely each class is the true one, knowing image and given label.
+    """Probability that each class is the true one, from the image and its given label.
 
     Args:
       P: (N, C) probabilities by the image alone.
@@ -36,18 +36,18 @@ def true_label_posterior(P, given):
 
 
 def noise_rate_range(P, given):
-    """The noise rate, and between which rates it is with 90% confidence.
+    """The noise rate and its 90% range.
 
-    The lower end is of the smaller of two estimates, the upper one of the larger, over resampled
-    examples: this posterior takes too few labels for wrong where noise is hard to see, cleanlab's
-    confident joint too many. It is no smaller than that of a rate that is counted.
+    Over resampled examples, the lower end comes from the smaller of two estimates and the upper end
+    from the larger: this posterior counts too few labels as wrong where noise is hard to see,
+    cleanlab's confident joint too many. The range is never narrower than that of a counted rate.
 
     Args:
       P: (N, C) probabilities by the image alone.
       given: int (N,).
 
     Returns:
-      The rate that the posterior expects, the lower and the upper end.
+      The expected rate under the posterior, the lower end and the upper end.
     """
     from cleanlab.count import estimate_joint  # takes seconds
 
@@ -76,7 +76,7 @@ def given_label_too(P, given, T):
 
 
 def joint_counts(Q, given):
-    """Expected number of examples of true class j that are given k: (C, C)."""
+    """Expected number of examples with true class j and given label k: (C, C)."""
     counts = np.zeros((Q.shape[1], Q.shape[1]))
     np.add.at(counts, given, Q)
     return counts.T

@@ -1,15 +1,15 @@
-"""Which predictions an audit rests on: those of runs, or in a small set of all other examples."""
+"""Chooses the predictions of an audit: those of runs, or leave-one-out ones for a small set."""
 
 import numpy as np
 
 from trainer.audit import leave_one_out, run_predictions
 from trainer.data import records
 
-EPOCHS, AGREEMENT = 100, 0.9  # above both, a run may only repeat the labels
-CHANCE = 1.5  # times it, the recall below which classes cannot be told apart
+EPOCHS, AGREEMENT = 100, 0.9  # above both, a run may have memorised the labels
+CHANCE = 1.5  # times chance: a recall below this is hardly better than chance
 CANNOT_TELL = (
-    "the label issues mean little: the run has seen its few images too often, and predictions from"
-    " the other images are hardly better than chance; more images, or --audit_folds=3, may help"
+    "the label issues mean little: the run has seen its few images too often, and leave-one-out"
+    " predictions are hardly better than chance; more images, or --audit_folds=3, may help"
 )
 MEMORISED = (
     "the run predicts almost every label that it was trained on, and may have memorised wrong ones;"
@@ -20,7 +20,7 @@ MEMORISED = (
 def gather_evidence(
     dataset_path, probe_split_path, checkpoints_paths, labels, ids, embeddings_path=None
 ):
-    """Predictions of the runs, or of all other examples where one has seen few images too often.
+    """Predictions of the runs; leave-one-out ones if one run has seen few images too often.
 
     Args:
       dataset_path: Directory of the prepared dataset.
@@ -54,7 +54,7 @@ def gather_evidence(
 
 
 def better_evidence(by_run, by_others, memorised, recall_of_run, recall_of_others):
-    """That of the run, or of others if it memorised labels or is not ahead on test images."""
+    """Evidence of the run; of the others if it memorised labels or does not beat them on tests."""
     if not memorised and recall_of_others < recall_of_run:
         return by_run
     if recall_of_others < CHANCE / by_others.P.shape[1]:
@@ -63,7 +63,7 @@ def better_evidence(by_run, by_others, memorised, recall_of_run, recall_of_other
 
 
 def mean_recall(dataset_path, scores):
-    """Mean over classes of the share of test images that have the highest score for their label."""
+    """Mean over classes of the fraction of test images whose label has the highest score."""
     labels = records.read_labels(dataset_path, "test")
     hits = scores.argmax(axis=1) == labels
     return np.mean([hits[labels == c].mean() for c in np.unique(labels)])

@@ -2,7 +2,7 @@
 
 <review>/
   corrected_labels.npy   int32 (N,), by id of the prepared dataset
-  clean_manifest.csv     as of `trainer.audit.label_issues`
+  clean_manifest.csv     as in `trainer.audit.label_issues`
   manifest.json          decisions: how many there are
 """
 
@@ -19,12 +19,12 @@ COLUMNS = ["id", "decision", "true_label", "audit"]
 
 
 def review(audit_path, reviewed_file, dataset_path, output_path):
-    """Labels as a reviewer decided, in place of those that an audit corrected.
+    """Writes the labels that a reviewer decided on, in place of the corrections of an audit.
 
     Args:
       audit_path: Directory of the label audit.
       reviewed_file: Its label_issues.csv with decisions: in true_label a class, or in decision
-        accept, reject or a class. Rows without one, or left out, stay as the audit has them.
+        accept, reject or a class. Rows without a decision, or left out, keep the audit's label.
       dataset_path: Directory of the prepared dataset.
       output_path: Directory to write corrected_labels.npy and clean_manifest.csv to.
 
@@ -32,7 +32,7 @@ def review(audit_path, reviewed_file, dataset_path, output_path):
       How many decisions there are.
 
     Raises:
-      InputError: The table is of another audit, or a decision is neither of these, or could be two.
+      InputError: The table belongs to another audit, or a decision is unknown or ambiguous.
     """
     audit = artifacts.read(audit_path, artifacts.LABEL_AUDIT)
     dataset = records.read_manifest(dataset_path)
@@ -52,7 +52,7 @@ def review(audit_path, reviewed_file, dataset_path, output_path):
 
 
 def decided_label(row, audited, classes):
-    """The class that a reviewer gives an example, by a row with true_label and decision."""
+    """The class that a reviewer decides on, from a row with true_label and decision."""
     verbs = {"accept": audited.suggested_label, "reject": audited.given_label}
     received = f"{row.true_label or row.decision} for id {row.id}"
     if row.true_label:
@@ -60,7 +60,7 @@ def decided_label(row, audited, classes):
             raise InputError("--review", "true_label must be one of the classes", received)
         return row.true_label
     if row.decision in verbs and row.decision in classes:
-        rule = f"decision {row.decision} is a class as well; write the true label into true_label"
+        rule = f"decision {row.decision} is also a class; write the true label into true_label"
         raise InputError("--review", rule, received)
     if row.decision not in verbs and row.decision not in classes:
         rule = "decision must be accept, reject or one of the classes"
@@ -90,5 +90,5 @@ def read_reviewed(file, audit, audited):
     rows = rows[(rows.decision != "") | (rows.true_label != "")]
     twice = rows[rows.id.duplicated()]
     if len(twice):
-        raise InputError("--review", "must decide once on each id", int(twice.id.iloc[0]))
+        raise InputError("--review", "must have one decision for each id", int(twice.id.iloc[0]))
     return rows

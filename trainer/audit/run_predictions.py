@@ -1,4 +1,4 @@
-"""Evidence from trained runs: out of sample where each example was left out by one of them.
+"""Evidence from trained runs; out of sample if one of the runs left out each example.
 
 N audited examples, C classes, T test images.
 """
@@ -18,9 +18,9 @@ OTHER_RUNS = "runs that were not trained on the example"
 def evidence_from_runs(
     dataset_path, probe_split_path, checkpoints_paths, labels, ids, embeddings_path=None
 ):
-    """Predictions of the runs for examples that they left out, or of the only one for all.
+    """Predictions of each run for the examples that it left out; a single run predicts all.
 
-    They are calibrated where trusted images were held out.
+    They are calibrated if trusted images were held out.
 
     Args:
       dataset_path: Directory of the prepared dataset.
@@ -57,7 +57,7 @@ def evidence_from_runs(
             sums.setdefault(name, np.zeros(len(ids)))[~left_out] += values
         runs.append(run)
     if not times_predicted.all():
-        rule = "must be those of all folds: some examples were left out by none of the runs"
+        rule = "must be the runs of all folds: no run left out some of the examples"
         raise InputError("checkpoints", rule, f"{len(runs)} runs")
     P /= times_predicted[:, np.newaxis]
     tested = predictions.predict_logits(dataset_path, method, "test")
@@ -74,9 +74,9 @@ def evidence_from_runs(
 
 
 def calibrated_probabilities(dataset_path, probe_split_path, method):
-    """Probabilities of a run by id, (number of training images, C), and its hits, bool.
+    """Calibrated probabilities of a run by id, (number of training images, C), and its hits, bool.
 
-    The hits are on trusted images that were held out, which calibrate the probabilities.
+    Hits: which held-out trusted images it predicts correctly; they calibrate the probabilities.
     """
     from trainer.evaluation import predictions  # imports TensorFlow
 
@@ -90,7 +90,7 @@ def calibrated_probabilities(dataset_path, probe_split_path, method):
 
 
 def agreement_with_noisy_labels(P, given, tested, dataset_path, runs):
-    """Share of noisy labels of images not trained on that are predicted; None if not known."""
+    """Fraction of noisy labels, of images not trained on, that are predicted; None if not known."""
     if runs > 1:
         return np.mean(P.argmax(axis=1) == given)
     if records.read_manifest(dataset_path)["test_labels_are_clean"]:

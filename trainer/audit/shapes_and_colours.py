@@ -1,4 +1,4 @@
-"""What an image looks like in a few hundred numbers, without a network. NumPy only.
+"""Features of images without a network: a few hundred numbers each. NumPy only.
 
 Histograms of gradients (Dalal and Triggs, "Histograms of Oriented Gradients for Human Detection",
 CVPR 2005), and mean and deviation of the colours of each part.
@@ -19,7 +19,7 @@ def read_descriptors(dataset_path, split):
 
 
 def gradient_histograms(images):
-    """How much of the gradient of each part points each way, (N, CELLS^2 BINS)."""
+    """Histogram of gradient directions in each part, (N, CELLS^2 BINS)."""
     down, across = np.gradient(images.mean(axis=3), axis=(1, 2))
     length, angle = np.hypot(down, across), np.arctan2(down, across) % np.pi
     bins = (angle / np.pi * BINS).astype(int) % BINS

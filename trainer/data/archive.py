@@ -1,4 +1,4 @@
-"""Zip archives that others made, unpacked with suspicion."""
+"""Zip archives from outside, unpacked safely."""
 
 import os
 import shutil
@@ -16,10 +16,10 @@ SMALL = 100 << 20  # bytes for which the ratio does not matter
 
 
 def unpacked(path):
-    """The directory of an archive's content, beside it; unpacked unless it was before.
+    """The directory of an archive's content, beside the archive; unpacks it the first time.
 
     Raises:
-      InputError: It is no whole zip archive, or one that could do harm; nothing is unpacked.
+      InputError: It is not a whole zip archive, or could do harm; nothing is unpacked.
     """
     path = Path(path)
     directory = path.with_name(path.name + ".unpacked")
@@ -40,7 +40,7 @@ def unpacked(path):
 def check(path, members):
     """Raises InputError unless all members stay in the directory and on the disk.
 
-    `zipfile` reads no more of a member than its header says, so that the sizes hold.
+    `zipfile` reads no more of a member than its header says, so the sizes can be relied on.
     """
     for member in members:
         name = PurePosixPath(member.filename.replace("\\", "/"))
@@ -53,7 +53,7 @@ def check(path, members):
         raise InputError("archive", "must have each name once", str(path))
     size = sum(member.file_size for member in members)
     if size > SMALL and size > LARGEST_RATIO * path.stat().st_size:
-        rule = f"must not be more than {LARGEST_RATIO} times as large unpacked; it has {size} bytes"
+        rule = f"must be at most {LARGEST_RATIO} times as large unpacked; it has {size} bytes"
         raise InputError("archive", rule, str(path))
     free = shutil.disk_usage(path.parent).free
     if size > free:

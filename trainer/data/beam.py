@@ -1,7 +1,7 @@
 """Image files checked and written on many machines, by Apache Beam.
 
-Workers have to see the files, and to have this package. What they write is what one machine writes:
-the same ids, the same content.
+Workers need access to the files, and this package. They write the same as one machine: the same
+ids, the same content.
 """
 
 import contextlib
@@ -12,7 +12,7 @@ import uuid
 import apache_beam as beam
 import numpy as np
 import pandas as pd
-import tensorflow  # noqa: F401, before the threads of a worker need it
+import tensorflow  # noqa: F401, imported before the threads of a worker need it
 import tensorflow_datasets as tfds
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -100,7 +100,7 @@ def options(settings):
 
 @contextlib.contextmanager
 def staging(settings, directory=None):
-    """A folder that all workers see, for as long as the block runs: in temp_location, if given."""
+    """A temporary folder that all workers see, for a `with` block; in temp_location, if given."""
     given = options(settings).get_all_options()["temp_location"]
     if not given:
         with tempfile.TemporaryDirectory(dir=directory) as folder:

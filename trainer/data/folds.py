@@ -1,4 +1,4 @@
-"""Folds of the training examples, each left out by one of several runs, which predicts it."""
+"""Folds of the training examples: each of several runs leaves out one fold and predicts it."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ def fold_of(ids, config):
     """Which fold each example is in: int64 (N,), in [0, audit_folds); -2 where there are none.
 
     Args:
-      ids: int64 (N,), ascending; not those of the probe.
+      ids: int64 (N,), ascending, without those of the probe.
       config: `trainer.settings.training.TrainSettings`.
     """
     if not config.audit_folds:
@@ -21,7 +21,7 @@ def fold_of(ids, config):
 
 
 def check_folds(config, examples):
-    """Raises InputError unless each fold has one of this number of examples."""
+    """Raises InputError unless there is an example for each fold."""
     if config.audit_folds > examples:
         rule = f"must be at most the number of training images, {examples}; 3 to 10 are usual"
         raise InputError("--audit_folds", rule, config.audit_folds)

@@ -1,4 +1,4 @@
-"""Batches for training. What is in a batch follows from (seed, step) alone.
+"""Batches for training. The content of a batch follows from (seed, step) alone.
 
 B batch size, H W image, N training examples, M probe examples.
 """
@@ -19,13 +19,13 @@ from trainer.errors import InputError
 
 @dataclass(frozen=True)
 class TrainingData:
-    """All that training may see: given labels, and clean ones of the probe only.
+    """Everything that training may see: given labels, and clean labels of the probe only.
 
     Attributes:
       ids: int64 (N,), of the training examples in the prepared dataset.
       images: Their `views.WholeImages` or `views.Crops`, or `embedded.EmbeddedImages`.
       labels: int32 (N,), as given.
-      probe_images: The same of the M probe examples.
+      probe_images: Views of the M probe examples.
       probe_labels: int32 (M,), clean.
       manifests: Those of the artifacts it comes from, by kind.
     """
@@ -116,15 +116,15 @@ def distributed_batches(data, config, method, strategy, first_step=0):
 
 
 def training_batches(data, config, method, first_step=0, mine=range(1), replicas=1):
-    """Endless batches, from those of step `first_step` on.
+    """Endless batches, starting with step `first_step`.
 
-    The replicas share each step's part of the epoch: a step of R replicas shows the examples
-    that R steps of one replica show.
+    The replicas divide the examples of a step: a step of R replicas has the examples that R steps
+    of one replica have.
 
     Args:
       data: `TrainingData`.
       config: `trainer.settings.training.TrainSettings`.
-      method: The method, or its class, which tells what it uses.
+      method: The method, or its class, which says what it uses.
       first_step: Steps that have been taken already.
       mine: Range of the replicas to make batches for, one after the other.
       replicas: R, how many there are.
@@ -133,9 +133,9 @@ def training_batches(data, config, method, first_step=0, mine=range(1), replicas
       `tf.data.Dataset` of dictionaries:
         id (B,), image (B, H, W, channels), or (B, D) of embeddings, and label (B,): a weak view of
           training examples, and their position among them;
-        strong_image: a strong view of the first `strong_size`, if the method uses it;
+        strong_image: a strong view of the first `strong_size`, if the method uses one;
         probe_image, probe_label: the next `probe_size` of the probe, if the method uses it;
-        what the method `draws`.
+        the random numbers that the method `draws`.
     """
     B, epoch_batches = config.batch_size, steps_per_epoch(data, config, replicas) * replicas
     labels, probe_labels = tf.constant(data.labels), tf.constant(data.probe_labels)

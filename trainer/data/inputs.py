@@ -1,6 +1,6 @@
-"""What a run reads, looked at before anything is written: paths, tables, classes, trusted images.
+"""Checks the input of a run before anything is written: paths, tables, classes, trusted images.
 
-Images are counted and not decoded, so that it takes a second for thousands.
+Images are counted but not decoded, so the check of thousands takes a second.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ from trainer.settings.data import WEBVISION_RELEASE
 
 DIRECTORIES = ("trusted", "test")
 APART = (
-    ("trusted", "data", "must hold images whose labels are right"),
+    ("trusted", "data", "must hold images whose labels are true"),
     ("test", "data", "must hold images to test on that are not trained on"),
     ("test", "trusted", "must hold images to test on that are not trained on"),
 )
@@ -31,7 +31,7 @@ FOR_FOLDERS = "--dataset=image_folder takes a directory"
 
 
 def check(dataset, settings, noise="none", trainings=()):
-    """Raises InputError for what a preparation and the steps after it would refuse.
+    """Raises InputError for input that the preparation or a later step would refuse.
 
     Args:
       dataset: Name of the source.
@@ -40,8 +40,8 @@ def check(dataset, settings, noise="none", trainings=()):
       trainings: The `trainer.settings.training.TrainSettings` of each training.
 
     Returns:
-      A hash of this code, and of paths, sizes and times of all files; of remote files of paths,
-      sizes and checksums.
+      A hash of this code, of paths, sizes and times of all local files, and of paths, sizes and
+      checksums of remote ones.
     """
     check_paths(dataset, settings)
     files = [file for file in (getattr(settings, name) for name in READ) if file]
@@ -54,8 +54,8 @@ def check(dataset, settings, noise="none", trainings=()):
 
         images = [folders.images_below(path)[0] for path in (settings.trusted, settings.data)]
         check_smaller(*map(len, images), settings.trusted)
-    said = io.StringIO()  # it is said again when the images are prepared
-    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+    printed = io.StringIO()  # the preparation prints it again
+    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
         source = counted(dataset, settings)
         if settings.trusted:
             check_trusted(source, settings)
@@ -92,17 +92,18 @@ def check_paths(dataset, settings):
 
 
 def check_remote(dataset, settings):
-    """What `trainer.storage.versions` says of all paths in storage.
+    """`trainer.storage.versions` of all remote paths.
 
     Raises:
-      InputError: Nothing is there, or a folder in place of a file, or the other way round.
+      InputError: A path does not exist, or is a folder instead of a file, or a file instead of a
+        folder.
     """
     found = []
     for name in READ:
         path = getattr(settings, name)
         if not storage.is_remote(path):
             continue
-        if path == WEBVISION_RELEASE:  # it has had two names, and does not change
+        if path == WEBVISION_RELEASE:  # it has two names, and its content never changes
             found.append((path, 0, ""))
             continue
         versions = storage.versions(path, f"--{name}")
@@ -116,7 +117,7 @@ def check_remote(dataset, settings):
 
 
 def check_trainings(trainings, examples):
-    """Raises InputError for what cannot be trained with this number of examples, or here."""
+    """Raises InputError for a training that needs more examples, or more memory, than there are."""
     from trainer.data import folds
 
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -131,7 +132,7 @@ def check_trainings(trainings, examples):
 
 
 def counted(dataset, settings):
-    """The source, with images that are there but have not been read."""
+    """The source; its images are counted but not read."""
     from trainer.data.sources import image_check
 
     settings = dataclasses.replace(settings, beam_runner="", beam_options="")
@@ -150,20 +151,20 @@ def check_trusted(source, settings):
 
 def check_smaller(trusted, others, path):
     if trusted > others:
-        rule = f"must be the smaller part: {trusted:,} images, --data has {others:,}; swap the two"
+        rule = f"must be the smaller one: {trusted:,} images, --data has {others:,}; swap the two"
         raise InputError("--trusted", rule, path)
 
 
 def check_noise_file(dataset, source, settings, noise):
-    from trainer.data.noise import noise_models
+    from trainer.data.noise import class_maps, matrix_file
 
     names = list(source.class_names)
     if noise == "human":
         raise InputError("--noise", "human is for cifar10 and cifar100", dataset)
     if noise == "matrix":
-        noise_models.read_matrix(settings.noise_file, names)
+        matrix_file.read_matrix(settings.noise_file, names)
     if noise == "asymmetric":
-        noise_models.asymmetric_map({"source": dataset, "class_names": names}, settings.noise_file)
+        class_maps.asymmetric_map({"source": dataset, "class_names": names}, settings.noise_file)
 
 
 def check_probe(source, clean, settings):
@@ -175,7 +176,7 @@ def check_probe(source, clean, settings):
       settings: `trainer.settings.data.DataSettings`.
 
     Returns:
-      How many examples are kept from training on their labels as given.
+      How many examples are not trained on with their given labels.
     """
     from trainer.data import probe
 
@@ -190,7 +191,7 @@ def check_probe(source, clean, settings):
 
 
 def true_labels(source):
-    """Of the train split, int (N,), -1 where not known."""
+    """True labels of the train split, int (N,), -1 where not known."""
     if source.clean_labels is not None:
         return source.clean_labels
     if source.labels_are_clean:
@@ -201,7 +202,7 @@ def true_labels(source):
 def fingerprint(paths, remote=()):
     """A hash of the paths, sizes and times of files, and of all files in directories.
 
-    This code goes in as well, and what `check_remote` has found.
+    The hash includes this code, and the result of `check_remote`.
     """
     content = hashlib.sha256()
     for source in sorted(Path(trainer.__file__).parent.rglob("*.py")):

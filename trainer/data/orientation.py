@@ -1,6 +1,6 @@
-"""Files as people see them in operations of TensorFlow, for a graph that has nothing else.
+"""Image files as people see them, in TensorFlow operations alone, for a graph that is exported.
 
-JPEG is turned by its EXIF, and PNG laid on white where it is transparent.
+JPEG is rotated or mirrored as its EXIF says, and transparent PNG is laid on white.
 """
 
 import tensorflow as tf
@@ -12,7 +12,7 @@ PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def as_seen(encoded):
-    """A file as it is, or a PNG file of what people see in it, if TensorFlow sees otherwise.
+    """The file itself, or a PNG file of what people see in it if TensorFlow decodes it otherwise.
 
     Args:
       encoded: string scalar, the content of an image file.
@@ -31,8 +31,8 @@ def as_seen(encoded):
 
 
 def on_white(encoded):
-    """A PNG file as it is, or if it is transparent, one that shows it on white."""
-    pixels = tf.io.decode_png(encoded)  # with more channels it would make up the transparency
+    """The PNG file itself, or one on white if it is transparent."""
+    pixels = tf.io.decode_png(encoded)  # with all four, alpha would be made up
     last = tf.shape(pixels)[2] - 1
 
     def laid():
@@ -53,12 +53,12 @@ def turn(image, orientation):
 
 
 def of_jpeg(encoded):
-    """1 to 8, int64 scalar; 1 if the file is no JPEG, or does not say."""
+    """EXIF orientation, 1 to 8, int64 scalar; 1 if the file is no JPEG, or has none."""
     data = tf.concat([tf.io.decode_raw(encoded, tf.uint8), tf.zeros(16, tf.uint8)], axis=0)
     last = tf.size(data, tf.int64) - 1
 
     def number(places, weights):
-        """Of the bytes at int64 places, which may lie behind the end: then of those there."""
+        """The number in the bytes at int64 places; places behind the end are left out."""
         found = tf.gather(data, tf.clip_by_value(places, 0, last))
         return tf.reduce_sum(tf.cast(found, tf.int64) * weights, axis=-1)
 

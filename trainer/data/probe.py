@@ -3,8 +3,8 @@
 <probe_split>/
   probe_ids.npy    int64 (M,), in class order 0, 1, .., C-1, 0, 1, ..: every batch whose size
                    is a multiple of C is balanced
-  spare_ids.npy    int64, trusted examples beyond the probe, where they were named as such: never
-                   trained on, nor audited; the first spare_per_class * C are in class order
+  spare_ids.npy    int64, trusted examples beyond the probe, where the data name them: neither
+                   trained on nor audited; the first spare_per_class * C are in class order
   manifest.json    per_class, hold_ratio, seed, spare_per_class
 """
 
@@ -41,7 +41,7 @@ def choose(labels, class_names, per_class, rng):
     small = np.flatnonzero(sizes < per_class)
     too_small = listed([f"class {class_names[c]} has {sizes[c]}" for c in small])
     if per_class and not len(labels):
-        rule = "must be 0 where no label is trusted; --trusted or --clean_label_column names such"
+        rule = "must be 0 without trusted images; name some by --trusted or --clean_label_column"
         raise InputError("--probe_per_class", rule, per_class)
     if too_small:
         rule = "must be at most the trusted examples of the smallest class, or give more of these"
@@ -61,8 +61,8 @@ def split(dataset_path, output_path, per_class, seed, hold_ratio=0.0):
       output_path: Directory to write.
       per_class: Trusted examples of each class.
       seed: The same seed gives the same examples.
-      hold_ratio: Share of the training examples, in [0, 1]; above 0, it decides in place of
-        `per_class`, rounded down to the same number of each class.
+      hold_ratio: Fraction of the training examples, in [0, 1]; above 0, it replaces `per_class`,
+        rounded down to the same number of each class.
 
     Returns:
       The manifest.
@@ -90,7 +90,7 @@ def split(dataset_path, output_path, per_class, seed, hold_ratio=0.0):
 
 
 def choose_spare(dataset_path, probe_ids, class_names, rng):
-    """The trusted examples that are not in the probe, and how many of each class come first."""
+    """Trusted examples that are not in the probe, and how many of each class come first."""
     ids = np.setdiff1d(records.read_trusted_ids(dataset_path), probe_ids)
     labels = records.read_clean_labels(dataset_path)[ids]
     per_class = int(np.bincount(labels, minlength=len(class_names)).min())
@@ -123,7 +123,7 @@ def split_for_calibration(probe_ids, config, num_classes):
 
 
 def learned_from(per_class, method):
-    """Trusted examples of each class that training learns from, of `per_class` in the probe."""
+    """Number of trusted examples per class that training uses, of `per_class` in the probe."""
     used = method.uses_probe and method.probe_size(method.config)
     return per_class - method.config.calibration_per_class if used else 0
 
@@ -134,7 +134,7 @@ def held_out(path, dataset, method):
     Args:
       path: Directory of the probe split.
       dataset: Manifest of the prepared dataset.
-      method: Of the run, which may not use the probe at all.
+      method: Method of the run; some methods do not use the probe.
     """
     probe_ids, _, split = read_split(path, dataset)
     C = len(dataset["class_names"])
@@ -143,7 +143,7 @@ def held_out(path, dataset, method):
 
 
 def read_split(path, dataset):
-    """Probe ids, int64 (M,), those of noisy examples, int64 ascending, and the manifest.
+    """Probe ids, int64 (M,), ids of the training examples, int64 ascending, and the manifest.
 
     Raises:
       InputError: The artifact is missing, half-written, or made for another dataset.
@@ -157,5 +157,5 @@ def read_split(path, dataset):
 
 
 def read_spare(path, probe):
-    """Ids of the trusted examples beyond the probe, int64, where there are any."""
+    """Ids of the trusted examples beyond the probe, int64; may be empty."""
     return np.load(Path(path) / SPARE) if SPARE in probe["files"] else np.zeros(0, np.int64)

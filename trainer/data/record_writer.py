@@ -14,7 +14,7 @@ EXAMPLES_PER_WRITE = 100
 
 
 def record_features(source):
-    """What each record holds."""
+    """The features of a record."""
     import tensorflow_datasets as tfds
 
     return tfds.features.FeaturesDict(
@@ -27,7 +27,7 @@ def record_features(source):
 
 
 def write_records(directory, name, source):
-    """Writes record files into a directory, and what `tfds.builder_from_directory` needs.
+    """Writes record files, and the metadata that `tfds.builder_from_directory` needs.
 
     Args:
       directory: The directory.
@@ -35,7 +35,8 @@ def write_records(directory, name, source):
       source: `trainer.data.sources.source.Source`.
 
     Returns:
-      Labels, int32 (N,), and digests of the images as they came, int64 (N,), of each split, by id.
+      Labels, int32 (N,), and digests of the images before conversion, int64 (N,), of each split, by
+      id.
     """
     import tensorflow_datasets as tfds
 

@@ -5,16 +5,16 @@
                          id int64 (0..N-1 within a split), image (encoded bytes), label
       train_labels.npy, test_labels.npy   int32 (N,), by id; read without touching an image
       train_clean_labels.npy   true labels where they are known and differ, -1 where not known
-      trusted_ids.npy    int64, the examples that the probe is drawn from, where not from all
-      published_order.npy   int64 (N,), places in the set as published, where label files follow it
+      trusted_ids.npy    int64, the examples that the probe is drawn from, unless from all
+      published_order.npy   int64 (N,), place of each example in the published set, for label files
       train_files.csv, test_files.csv   path of each example, by id, where it was a file
       left_out.csv       path and reason of files that are not in it, if there are any
-      converted.csv      path of images that are not stored as they came, and what from, if any
+      converted.csv      path and original format of images that were converted, if any
       duplicates.csv     image (a number), path, label and part of files of the same content
       manifest.json      source, class_names, image_shape, num_examples, labels_are_clean,
-                         test_labels_are_clean, and what `trainer.data.summary.count_data` counts
+                         test_labels_are_clean, and the counts of `trainer.data.summary.count_data`
 
-TensorFlow is imported where images are; labels need NumPy only.
+Functions on images import TensorFlow; labels need NumPy only.
 """
 
 import csv
@@ -60,7 +60,7 @@ def write_dataset(directory, source_name, source, settings):
         written = beam.write(directory, source_name, source, settings)
     else:
         written = record_writer.write_records(directory, source_name, source)
-    # Not of the record files: they are written in another order of their fields each time.
+    # Not a hash of the record files: the order of their fields differs from time to time.
     content = hashlib.sha256(repr(source.class_names).encode())
     for split, (labels, digests) in written.items():
         np.save(directory / f"{split}_labels.npy", labels)
@@ -105,7 +105,7 @@ def write_rows(path, header, rows):
 
 
 def write_duplicates(directory, found):
-    """Lists files of the same content. Returns how many images they show, for the manifest."""
+    """Lists files of the same content. Returns the number of such images, for the manifest."""
     if found is None or found.empty:
         return {}
     found.to_csv(directory / "duplicates.csv", index=False)
@@ -128,7 +128,7 @@ def read_labels(path, split):
 
 
 def read_clean_labels(path):
-    """True labels of the train split, int32 (N,), by id; -1 where it is not known."""
+    """True labels of the train split, int32 (N,), by id; -1 where not known."""
     if (Path(path) / CLEAN_LABELS).is_file():
         return np.load(Path(path) / CLEAN_LABELS)
     labels = read_labels(path, "train")
@@ -136,10 +136,10 @@ def read_clean_labels(path):
 
 
 def read_published_order(path):
-    """The place of each training example in the set as published, int64 (N,).
+    """The place of each training example in the published set, int64 (N,).
 
     Raises:
-      InputError: It is not known for this dataset.
+      InputError: The order is not known for this dataset.
     """
     if not (Path(path) / PUBLISHED_ORDER).is_file():
         raise InputError("--noise", "human is for cifar10 and cifar100", "human")
@@ -147,7 +147,7 @@ def read_published_order(path):
 
 
 def trusted_are_named(path):
-    """Whether it is said which examples are trusted; else all are whose true label is known."""
+    """Whether the data name trusted examples; else every example with a known true label is one."""
     return (Path(path) / TRUSTED_IDS).is_file()
 
 
@@ -159,7 +159,7 @@ def read_trusted_ids(path):
 
 
 def read_paths(path, split):
-    """Where each example of a split was read from, by id; None if they were no files."""
+    """Path that each example of a split was read from, by id; None if they were no files."""
     file = Path(path) / FILES.format(split)
     if not file.is_file():
         return None
@@ -194,7 +194,7 @@ class EncodedImages:
         return np.array([row["image"] for row in rows], object)
 
     def serialised(self, positions):
-        """The examples there, as they lie in the files, for `tf.io.parse_example`."""
+        """The examples at these positions, as the files hold them, for `tf.io.parse_example`."""
         ids = self.ids[positions].tolist()
         return np.array(self.examples.data_source.__getitems__(ids) if ids else [], object)
 

@@ -1,4 +1,4 @@
-"""Which data a run asks for: the name of a dataset with its noise, and settings of the data."""
+"""The data that a run asks for: the name of a dataset, its noise, and the data settings."""
 
 import dataclasses
 import importlib.util
@@ -21,7 +21,7 @@ def parse(name):
     """Splits `<dataset>_<noise>_<ratio>`, such as digits_uniform_0.9, or `<dataset>` alone.
 
     Returns:
-      (dataset, noise, ratio); noise "none" where there is only a dataset.
+      (dataset, noise, ratio); noise is "none" if the name is that of a dataset alone.
 
     Raises:
       InputError: `name` is not of this form.
@@ -44,7 +44,7 @@ class NoisyDataset(NamedTuple):
     """A dataset and the label noise to add.
 
     Attributes:
-      name: All of it in one piece, such as digits_uniform_0.9.
+      name: Dataset, noise and ratio in one name, such as digits_uniform_0.9.
       dataset: Name of the source, such as digits.
       noise: One of `trainer.settings.data.NOISES`.
       ratio: Probability in [0, 1] with which a label is redrawn or flipped.
@@ -57,12 +57,12 @@ class NoisyDataset(NamedTuple):
 
 
 def noisy_dataset(name, noise=None, ratio=None):
-    """The dataset and its noise, named in one piece or in three.
+    """The dataset and its noise, from one name or from three values.
 
     Args:
-      name: <dataset>_<noise>_<ratio>, or <dataset> alone, whose labels are taken as they are.
-      noise: One of `trainer.settings.data.NOISES`; None where it is not given.
-      ratio: In [0, 1]; None where it is not given.
+      name: <dataset>_<noise>_<ratio>, or <dataset> alone.
+      noise: One of `trainer.settings.data.NOISES`; None if it is not given.
+      ratio: In [0, 1]; None if it is not given.
 
     Raises:
       InputError: `name` is not of this form, or `noise` and `ratio` contradict it.
@@ -82,7 +82,7 @@ def noisy_dataset(name, noise=None, ratio=None):
     noise = noise or "none"
     if noise == "none":
         if ratio:
-            rule = "is for a noise to add; --noise names it"
+            rule = "needs a noise to add; name it by --noise"
             raise InputError("--noise_ratio", rule, ratio)
         return NoisyDataset(name, dataset, "none", 0.0)
     ratio = DEFAULT_NOISE_RATIO if ratio is None else ratio
@@ -90,9 +90,9 @@ def noisy_dataset(name, noise=None, ratio=None):
 
 
 def probe_per_class(name):
-    """Trusted images per class unless given, by the name of the dataset.
+    """Default number of trusted images per class, by the name of the dataset.
 
-    Of CIFAR-10 they are the 1,000 of the IEG release, of webvisionmini_<n> n of each class.
+    CIFAR-10 has the 1,000 trusted images of the IEG release, webvisionmini_<n> n of each class.
     """
     if re.match(WEBVISION, name):
         return int(name.split("_")[1])
@@ -100,7 +100,7 @@ def probe_per_class(name):
 
 
 def resolve(name, **given):
-    """`DataSettings` of a dataset: as given, else as the IEG release has it.
+    """`DataSettings` of a dataset: the given values, else those of the IEG release.
 
     Args:
       name: Of the dataset, such as webvisionmini_5.
@@ -110,25 +110,25 @@ def resolve(name, **given):
       InputError: An unknown setting, or a value that its rule forbids.
     """
     if {"probe_per_class", "probe_dataset_hold_ratio"} <= set(given):
-        rule = "says the same as --probe_dataset_hold_ratio; give one of them"
+        rule = "sets the same as --probe_dataset_hold_ratio; give one of them"
         raise InputError("--probe_per_class", rule, given["probe_per_class"])
     data = ""
     if name.startswith("webvisionmini"):
         data = "ieg/data" if Path("ieg/data").is_dir() else WEBVISION_RELEASE
     size = probe_per_class(name)
     if given.get("probe_dataset_hold_ratio") == 0:
-        size = 0  # no probe at all, as the commands of FSR have it
+        size = 0  # no probe at all, as in the commands of FSR
     return changed(DataSettings(data=data, probe_per_class=size), given)
 
 
 def check(dataset, noise, noise_ratio, settings):
-    """Raises InputError unless such data can be made, as far as can be said without making it."""
+    """Raises InputError if the settings alone show that the data cannot be made."""
     kind = sources.kind(dataset)
     check_choice("noise", noise, NOISES)
     check_range("noise_ratio", noise_ratio, 0, 1)
     if kind.needs_data and not settings.data:
         needing = ", ".join(name for name, k in sources.OFFERED.items() if k.needs_data)
-        rule = f"must say where the images are, for {needing}"
+        rule = f"must name the images, for {needing}"
         raise InputError("--data", rule, settings.data)
     check_scope(dataset, kind, noise, settings)
     if settings.beam_runner and not importlib.util.find_spec("apache_beam"):
@@ -141,7 +141,7 @@ def check(dataset, noise, noise_ratio, settings):
 
 
 def check_scope(dataset, kind, noise, settings):
-    """Raises InputError for a setting that means nothing for this dataset and noise."""
+    """Raises InputError for a setting that this dataset and noise do not use."""
     counting = {*FOR_ALL, *kind.settings} | ({"label_column"} if noise == "human" else set())
     for field in dataclasses.fields(settings):
         value = getattr(settings, field.name)

@@ -1,6 +1,6 @@
-"""Random streams: draws of the same seed for different ends are apart by the number of a stream.
+"""Random streams: each purpose has its own number, so that its draws from a seed are independent.
 
-A number is never given to another stream, nor changed: the draws of published runs follow from it.
+Never change or reuse a number: the draws of published runs follow from it.
 """
 
 import enum
@@ -8,7 +8,7 @@ import enum
 
 @enum.unique
 class Stream(enum.IntEnum):
-    """Of NumPy's generators, `numpy.random.default_rng((seed, stream))`."""
+    """Streams of NumPy's generators, `numpy.random.default_rng((seed, stream))`."""
 
     NOISE = 1  # which labels are wrong
     PROBE = 2  # which trusted examples are in the probe
@@ -18,9 +18,9 @@ class Stream(enum.IntEnum):
 
 @enum.unique
 class TensorStream(enum.IntEnum):
-    """Of TensorFlow's stateless draws, `tf.random.fold_in([seed, stream], ...)`.
+    """Streams of TensorFlow's stateless draws, `tf.random.fold_in([seed, stream], ...)`.
 
-    They have nothing in common with those of NumPy.
+    They are independent of NumPy's, whatever their numbers.
     """
 
     BATCHES = 1  # views and random numbers of a step

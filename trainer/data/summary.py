@@ -1,4 +1,4 @@
-"""What a preparation says of its input: how many images, and what became of the other files."""
+"""The summary of a preparation: numbers of images, and of files left out or converted."""
 
 import re
 from collections import Counter
@@ -30,16 +30,16 @@ def count_data(source, labels):
 
 
 def kinds(reasons):
-    """How often each reason is there, without what differs between files."""
+    """Number of files by reason, where details of single files are dropped."""
     detail = r" \(|(?<=same file) as |(?<=same image) as |(?<=orientation) "
     return dict(Counter(re.split(detail, reason)[0] for reason in reasons).most_common())
 
 
 def lines(found, directory):
-    """The same as lines for the screen.
+    """The counts as lines for the screen.
 
     Args:
-      found: As `of` gives it, or the manifest that has it.
+      found: The result of `count_data`, or the manifest that has it.
       directory: Where left_out.csv, converted.csv and duplicates.csv are.
     """
     for split, counts in found["images"].items():
@@ -59,6 +59,6 @@ def lines(found, directory):
 
 
 def some(counts):
-    """Such as "cat: 12, dog: 8", not more than SHOWN of them."""
+    """Text such as "cat: 12, dog: 8", with at most SHOWN of them."""
     shown = [f"{name}: {number}" for name, number in list(counts.items())[:SHOWN]]
     return ", ".join(shown + ["..."] * (len(counts) > SHOWN))

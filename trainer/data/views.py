@@ -1,8 +1,8 @@
-"""What networks see of an image: weak and strong views in training, one fixed view in testing.
+"""Views of images for networks: weak and strong ones in training, a fixed one in tests.
 
-Small images are seen whole, and kept decoded if they fit into memory. Of larger ones, or those of
-different sizes, each view is a crop of its own. A JPEG is decoded once for both, and only as far as
-they show it. B batch, S side of a crop.
+Networks see small images whole; the images are kept decoded if they fit into memory. If images are
+larger, or differ in size, each view is a random crop. A JPEG is decoded once for both views, and
+only within the crops. B batch, S side of a crop.
 """
 
 import atexit
@@ -20,9 +20,9 @@ WHOLE_SIDE, CROP_SIDE = 64, 224  # largest side that is seen whole, side of crop
 
 
 def crop_side(dataset, config):
-    """Side of the crops that a run takes of a dataset's images; 0 if it sees them whole.
+    """Side of the crops of a dataset's images in a run; 0 if it sees them whole.
 
-    It does if all are of one size and none is larger than `image_size`, or 64 pixels unless given.
+    It sees them whole if all have one size of at most `image_size`, or 64 pixels unless given.
 
     Args:
       dataset: Manifest of the prepared dataset.
@@ -48,7 +48,7 @@ def check_augmentation(dataset, config, method):
         raise InputError("--aug_type", rule, config.aug_type)
 
 
-# How the strong view is made: from the weak one, or if None from the image anew.
+# How the strong view is made from the weak one; None: from the image itself.
 GREY = {"affine": augment.strong, "default": None}
 COLOURED = GREY | {
     "autoaug": autoaugment.cifar_strong,
@@ -74,7 +74,7 @@ def whole_images(encoded, dataset, config):
     """
     shape = dataset["image_shape"]
     if 0 < len(encoded) * math.prod(shape) <= config.image_cache_gb * 1e9:
-        # A tensor, since an array used inside `Dataset.map` would become a constant of the graph.
+        # A tensor, because an array inside `Dataset.map` would become a constant of the graph.
         with tf.device("CPU"):
             return partial(tf.gather, tf.constant(records.decode_images(encoded, shape)))
 
@@ -106,7 +106,7 @@ class WholeImages:
         return augment.weak(images, seed, self.config.crop_padding, self.config.horizontal_flip)
 
     def weak_and_strong(self, positions, weak_seed, strong_seed, size):
-        """The weak views, and strong ones of the first `size`, made of these or weak as well."""
+        """The weak views, and second views of the first `size`: strong ones, or weak ones again."""
         weak, make = self.weak(positions, weak_seed), COLOURED[self.config.aug_type]
         if make:
             return weak, make(weak[:size], strong_seed)
@@ -153,7 +153,7 @@ class Crops:
         return augment.scale(weak), autoaugment.imagenet_strong(strong, strong_seed)
 
     def draws(self, seed, count):
-        """What decides on a crop of each image: keys (count, 2), and whether it is mirrored."""
+        """Random draws for a crop of each image: keys (count, 2), and whether it is mirrored."""
         crop_seed, flip_seed = tf.unstack(tf.random.split(seed))
         mirrored = tf.zeros([count], tf.bool)
         if self.config.horizontal_flip:
@@ -169,7 +169,7 @@ class Crops:
 
 
 def as_tested(encoded, shape, side):
-    """What a test sees of JPEG or PNG files: float32 (B, H, W, channels).
+    """JPEG or PNG files as a test sees them: float32 (B, H, W, channels).
 
     Args:
       encoded: string (B,), the content of the files.
@@ -203,10 +203,10 @@ def read_encoded(images, positions):
 
 
 class Reads:
-    """The Python that threads of iterators run, ended before the interpreter shuts down.
+    """Python code that threads of iterators run, ended before the interpreter shuts down.
 
-    It lets no thread in from then on, and an iterator that is destroyed while one of its threads
-    waits to be let in waits for ever.
+    A closing interpreter blocks these threads, and an iterator that is destroyed while one of its
+    threads is blocked waits for ever.
     """
 
     def __init__(self):
@@ -231,7 +231,7 @@ atexit.register(READS.end)
 
 
 def test_batches(dataset_path, config, batch_size, split="test", ids=None):
-    """One pass over a split, or those `ids` of it, in order, the last batch as large as it comes.
+    """One pass over a split, or over `ids` of it, in order; the last batch may be smaller.
 
     Args:
       dataset_path: Directory of a prepared dataset.
@@ -257,7 +257,7 @@ def test_batches(dataset_path, config, batch_size, split="test", ids=None):
 
     positions = tf.data.Dataset.from_tensor_slices((tf.range(len(labels)), labels))
     batches = positions.batch(batch_size).map(batch, num_parallel_calls=tf.data.AUTOTUNE)
-    # The end of a pass would wait for the tuning thread to wake, as long as the pass has taken.
+    # Without this the end of a pass waits for a sleeping tuning thread, as long as the pass took.
     options = tf.data.Options()
     options.autotune.enabled = False
     return batches.prefetch(tf.data.AUTOTUNE).with_options(options)

@@ -9,7 +9,7 @@ BIAS_PENALTY, MATRIX_PENALTY = 0.05, 1.0  # chosen in docs/results/audit.md
 
 
 def fit_temperature(z, labels):
-    """The T in [0.05, 20] under which logits z / T (M, C) make the labels (M,) most likely.
+    """The T in [0.05, 20] for which logits z / T (M, C) give the labels (M,) the most likelihood.
 
     Guo et al., "On Calibration of Modern Neural Networks" (ICML 2017).
     """
@@ -19,9 +19,9 @@ def fit_temperature(z, labels):
 
 
 def fit_temperature_under_noise(z, labels, trusted):
-    """The T to divide logits z (M, C) by, where some labels have uniform noise.
+    """The T to divide logits z (M, C) by, if some labels have uniform noise.
 
-    The noise rate is estimated with it, by maximum likelihood.
+    T and the noise rate are estimated together, by maximum likelihood.
 
     Args:
       z: (M, C) logits of out-of-sample predictions.
@@ -29,7 +29,7 @@ def fit_temperature_under_noise(z, labels, trusted):
       trusted: bool (M,), labels that are known to be true.
 
     Returns:
-      The temperature, in [0.05, 20], and the noise rate among the others.
+      The temperature, in [0.05, 20], and the noise rate of the other labels.
     """
     M, C = z.shape
 

@@ -49,7 +49,7 @@ def compare(metrics_paths, output_path):
 
 
 def collect_runs(runs):
-    """The content of summary.json from that of metrics.json of each run."""
+    """The content of summary.json, from the content of each run's metrics.json."""
     return {name: runs[0][name] for name in SHARED} | {
         "runs": sorted(
             ({k: v for k, v in run.items() if k not in SHARED} for run in runs),
@@ -80,7 +80,7 @@ def table_rows(summary):
 
 
 def percent(runs, name):
-    """Mean and standard deviation of a share over runs, or what is known of it."""
+    """Mean and standard deviation of a fraction over runs, in %, of the runs that have it."""
     shares = [100 * run[name] for run in runs if run[name] is not None]
     if not shares:
         return "unknown"

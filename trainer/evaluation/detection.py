@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-AT = (100, 1000)  # the most suspicious ones that a person may look at
+AT = (100, 1000)  # how many of the most suspicious labels a person may look at
 
 
 def ranking_quality(score, wrong):
@@ -28,17 +28,18 @@ def ranking_quality(score, wrong):
 
 
 def correction_quality(given, corrected, clean, issue):
-    """How well label issues match wrong labels, and corrections true ones.
+    """How well label issues match wrong labels, and corrections match true labels.
 
     Args:
-      given: int (N,) labels.
-      corrected: int (N,), those in their place.
-      clean: int (N,), the true ones.
+      given: int (N,), given labels.
+      corrected: int (N,), corrected labels.
+      clean: int (N,), true labels.
       issue: bool (N,), label issues.
 
     Returns:
       f1, precision and recall of `issue`; corrections_right, the fraction of changed labels
-      that are true now; labels_right and labels_right_before, of all.
+      that are now true; labels_right and labels_right_before, the fraction of all labels that are
+      true after and before correction.
     """
     wrong, changed = given != clean, given != corrected
     hits = (issue & wrong).sum()

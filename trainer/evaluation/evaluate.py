@@ -1,11 +1,11 @@
-"""Testing a trained run.
+"""Tests a trained run.
 
 <metrics>/
   metrics.json     flat: test/top1 and test/top5 with EMA weights, test/top1_raw and
                    test/top5_raw without; and RUN_FACTS
   confusion.npy    int64 (C, C): [i, j] counts images of class i predicted as j, with EMA
                    weights
-  history.json     of the run, and config.json, see `trainer.training.checkpoints`
+  history.json     and config.json, copied from the run, see `trainer.training.checkpoints`
   manifest.json    class_names
 """
 
@@ -40,8 +40,8 @@ def evaluate(dataset_path, checkpoints_path, metrics_path, name="test", embeddin
       dataset_path: Directory of the prepared dataset.
       checkpoints_path: Directory of the run's checkpoints.
       metrics_path: Directory to write.
-      name: What the names of the accuracies start with.
-      embeddings_path: Directory of the embeddings, where the run was trained on such.
+      name: Prefix of the names of the accuracies.
+      embeddings_path: Directory of the embeddings, if the run was trained on them.
 
     Returns:
       The metrics, by name; accuracies in [0, 1].
@@ -68,7 +68,7 @@ def evaluate(dataset_path, checkpoints_path, metrics_path, name="test", embeddin
 
 
 def check_classes(run, dataset):
-    """Raises InputError unless labels mean the same to the run and in the dataset."""
+    """Raises InputError unless run and dataset have the same classes in the same order."""
     pairs = zip(run["class_names"], dataset["class_names"])
     difference = next((f"{a}, not {b}" for a, b in pairs if a != b), None)
     if difference or len(run["class_names"]) != len(dataset["class_names"]):

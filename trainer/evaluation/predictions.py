@@ -14,9 +14,9 @@ def predict_logits(dataset_path, method, split, ids=None):
 
     Args:
       dataset_path: Directory of a prepared dataset.
-      method: Of a finished run, from `trainer.training.fit.restore`.
+      method: Method of a finished run, from `trainer.training.fit.restore`.
       split: Name of the split.
-      ids: int64 (N,), which of its images; all unless given.
+      ids: int64 (N,), ids of the images; all unless given.
 
     Returns:
       float32 (N, C), in the order of the ids.
@@ -39,12 +39,12 @@ def batches(dataset_path, method, split, ids=None):
 def predict_probabilities(dataset_path, method, split="train"):
     """Class probabilities of all images of a split, with EMA weights.
 
-    The mean over shifts, and where training mirrors images over mirror images; of embeddings over
-    their views.
+    They are means over shifted images and, if training mirrors images, over mirror images; for
+    embeddings means over the views.
 
     Args:
       dataset_path: Directory of a prepared dataset.
-      method: Of a finished run, from `trainer.training.fit.restore`.
+      method: Method of a finished run, from `trainer.training.fit.restore`.
       split: Name of the split.
 
     Returns:
@@ -65,7 +65,7 @@ def predict_probabilities(dataset_path, method, split="train"):
 
 
 def shifted_views(images, padding):
-    """Images (B, H, W, channels) as they are, and moved to each side as far as in training."""
+    """Images (B, H, W, channels), unshifted and shifted to each side as far as in training."""
     _, H, W, _ = images.shape
     black = [[0, 0], [padding, padding], [padding, padding], [0, 0]]
     padded = tf.pad(images, black, constant_values=-1.0)

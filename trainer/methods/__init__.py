@@ -1,7 +1,7 @@
 """The training methods, by the name of their flag value.
 
 Each is a subclass of `trainer.methods.method.Method` in a file of its own. TensorFlow is imported
-when one is built; what a method says of itself needs no more than this.
+when a method is built; reading its settings and attributes does not need it.
 """
 
 from trainer.methods.fsr import FSR

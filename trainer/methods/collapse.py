@@ -1,7 +1,7 @@
 """Detects that predictions collapse onto one class.
 
-A constant prediction makes its own pseudo-labels constant, and losses that need no label are
-low with it: without this one would see a low loss.
+A constant prediction makes its pseudo-labels constant, and then losses without labels are low: the
+loss alone would not show the collapse.
 """
 
 import keras
@@ -9,7 +9,7 @@ import numpy as np
 
 
 class MeanPrediction(keras.metrics.Metric):
-    """p (C,): class probabilities in the mean over all images; float64."""
+    """p (C,): mean class probabilities over all images; float64."""
 
     def __init__(self, num_classes):
         super().__init__(name="mean_prediction", dtype="float64")
@@ -24,15 +24,15 @@ class MeanPrediction(keras.metrics.Metric):
 
 
 def scalars(mean_prediction, confusion):
-    """How evenly a test set is spread over the classes.
+    """How evenly the predictions for a test set are spread over the classes.
 
     Args:
-      mean_prediction: (C,), class probabilities in the mean over the test images.
-      confusion: (C, C), [i, j] counts images of class i taken for class j.
+      mean_prediction: (C,), mean class probabilities over the test images.
+      confusion: (C, C), [i, j] counts images of class i predicted as j.
 
     Returns:
-      prediction_entropy, that of the mean prediction in nats, and largest_predicted_share, of the
-      images taken for the most frequent class.
+      prediction_entropy, the entropy of the mean prediction in nats, and largest_predicted_share,
+      the fraction of images predicted as the most predicted class.
     """
     p = np.asarray(mean_prediction)
     return {
@@ -42,16 +42,16 @@ def scalars(mean_prediction, confusion):
 
 
 def warning(found, confusion, class_names, advice):
-    """What to say if predictions are far less spread than the labels; "" if they are not.
+    """A warning if predictions are far less spread than the labels; "" if they are not.
 
-    The bounds: an entropy below half that of the labels, or a share of the most frequent class
-    beyond the middle between 1 and its largest share in the labels.
+    The bounds are an entropy below half the entropy of the labels, and a fraction of the most
+    predicted class above (1 + s) / 2, where s is the fraction of the largest class in the labels.
 
     Args:
       found: `scalars`.
       confusion: As for `scalars`.
       class_names: C names.
-      advice: What to do, by the method.
+      advice: The method's advice on what to do.
     """
     labels, predicted = (confusion.sum(axis=a) / confusion.sum() for a in (1, 0))
     entropy = -(labels * np.log(np.maximum(labels, 1e-12))).sum()
@@ -61,7 +61,7 @@ def warning(found, confusion, class_names, advice):
         return ""
     name = class_names[predicted.argmax()]
     return (
-        f"{share:.0%} of the test images are taken for {name}, and the entropy of the mean"
+        f"{share:.0%} of the test images are predicted as {name}, and the entropy of the mean"
         f" prediction is {found['prediction_entropy']:.2f} of {entropy:.2f} nats: the network has"
         f" collapsed onto few classes; {advice}"
     )

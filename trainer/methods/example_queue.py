@@ -1,4 +1,4 @@
-"""The examples that FSR takes for clean: a queue of the same size for each class."""
+"""The examples that FSR treats as clean: a queue of the same size for each class."""
 
 import keras
 import numpy as np
@@ -14,13 +14,13 @@ class ExampleQueue(tf.Module):
     Slots c k to (c + 1) k - 1 are those of class c, with k = capacity / C.
 
     Args:
-      capacity: How many examples there are in it, for all C classes.
+      capacity: Number of examples in the queue, over all C classes.
       image_shape: (H, W, channels), or (D,) of embeddings.
       num_examples: N.
 
     Attributes:
-      scores: float32 (N,), how much the loss of an example falls by a step on the queue: the
-        running mean of the negative fall.
+      scores: float32 (N,), minus the running mean of how much a step on the queue lowers the loss
+        of an example.
       ids: int64 (capacity,), positions of the examples in the training set.
       images: uint8 (capacity, H, W, channels), or float16 (capacity, D), a weak view of each.
     """
@@ -57,7 +57,7 @@ class ExampleQueue(tf.Module):
         Args:
           labels: int (N,), as given.
           num_classes: C.
-          order: int (N,), a permutation that decides between equal scores.
+          order: int (N,), a permutation that breaks ties between equal scores.
         """
         k = self.ids.shape[0] // num_classes
         order = order[np.argsort(self.scores.numpy()[order], kind="stable")]
@@ -102,7 +102,7 @@ class RefillQueue(keras.callbacks.Callback):
             self.show()
 
     def choose(self):
-        """Chooses the examples, at random among those with equal scores as all have at first."""
+        """Chooses the examples; equal scores, which all have at first, are ordered at random."""
         rng = np.random.default_rng((self.config.seed, Stream.QUEUE))
         order = rng.permutation(len(self.data.labels))
         self.queue.ids.assign(self.queue.lowest(self.data.labels, self.model.num_classes, order))

@@ -1,13 +1,14 @@
-"""What training found out about each of its examples."""
+"""Coefficients of each training example, recorded during training."""
 
 import numpy as np
 import tensorflow as tf
 
 
 class ExampleRecord(tf.Module):
-    """Sums of the coefficients that each training example was given, and how often.
+    """Sum and number of the coefficients of each training example.
 
-    In float64, where sums of float32 hardly round: a checkpoint keeps one sum over all replicas.
+    They are float64, in which sums of float32 hardly round: a checkpoint keeps one sum over all
+    replicas.
 
     Args:
       names: Of the coefficients, such as "weight" and "lam".
@@ -28,7 +29,7 @@ class ExampleRecord(tf.Module):
         self.sums = dict(zip(names, sums, strict=True))
 
     def add(self, ids, coefficients):
-        """Takes up the coefficients (B,) of the examples `ids` (B,), by name."""
+        """Adds the coefficients (B,) of the examples `ids` (B,), by name."""
         for name, values in coefficients.items():
             self.sums[name].assign_add(self.spread(ids, values))
         self.seen.assign_add(self.spread(ids, tf.ones_like(ids)))

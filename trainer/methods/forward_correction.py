@@ -1,4 +1,4 @@
-"""Forward correction: the loss goes through the transition matrix, which EM estimates meanwhile.
+"""Forward correction: the loss goes through the transition matrix, which EM estimates.
 
 T[j, k] = P(given k | true j). B batch, C classes.
 """
@@ -8,14 +8,14 @@ import tensorflow as tf
 
 from trainer.data.noise.transition import uniform_noise
 
-MOST_RIGHT = 1 - 1e-6  # rounding may take the trace of J to above 1, and T to below 0
+HIGHEST_ACCURACY = 1 - 1e-6  # rounding may take the trace of J to above 1, and T to below 0
 
 
 def forward_cross_entropy(log_p, T_given):
     """-log P(given k | x), where P(given k | x) = sum_j P(true j | x) T[j, k].
 
     Forward correction of Patrini et al., "Making Deep Neural Networks Robust to Label Noise"
-    (CVPR 2017): the network predicts the true class, though the labels are noisy.
+    (CVPR 2017): the network learns to predict the true class from noisy labels.
 
     Args:
       log_p: (B, C), log P(true j | x).
@@ -35,7 +35,8 @@ def true_label_posterior(log_p, T_given):
 def class_prior_divergence(prior, log_p):
     """KL(prior || mean prediction), a scalar (Tanaka et al., CVPR 2018).
 
-    Keeps classes from growing: "Joint Optimization Framework for Learning with Noisy Labels".
+    It keeps predictions from drifting to few classes: "Joint Optimization Framework for Learning
+    with Noisy Labels".
 
     Args:
       prior: (C,), sums to 1.
@@ -47,12 +48,12 @@ def class_prior_divergence(prior, log_p):
 class TransitionMatrix(tf.Module):
     """EM estimate of T from batches (Dawid and Skene, 1979, with one annotator).
 
-    The joint J[j, k] = P(true j, given k) moves towards the mean posterior of each batch; T has its
-    normalised rows.
+    The joint J[j, k] = P(true j, given k) moves towards the mean posterior of each batch; `matrix`
+    derives T from J.
 
     Args:
       num_classes: C.
-      initial_noise_rate: Of the uniform noise to start from, in [0, 1].
+      initial_noise_rate: Rate of the uniform noise to start from, in [0, 1].
       prior: Weight of uniform noise at the current rate, in mean class sizes.
       em_rate: How far J moves towards a batch, in [0, 1].
     """
@@ -68,13 +69,13 @@ class TransitionMatrix(tf.Module):
     def matrix(self):
         """T (C, C): rows of c^2 J with a prior of uniform noise at the same rate.
 
-        c is how much more often than by chance a label is right. The less the labels tell, the more
-        J follows the errors of the network, and the less it counts.
+        c is how much more often than by chance a label is true. With less informative labels J
+        follows the errors of the network more, and so its weight is lower.
         """
         C = self.J.shape[0]
-        right = tf.minimum(tf.linalg.trace(self.J), MOST_RIGHT)
-        uniform = right * tf.eye(C) + (1 - right) / (C - 1) * (1 - tf.eye(C))
-        c = (C * right - 1) / (C - 1)
+        accuracy = tf.minimum(tf.linalg.trace(self.J), HIGHEST_ACCURACY)
+        uniform = accuracy * tf.eye(C) + (1 - accuracy) / (C - 1) * (1 - tf.eye(C))
+        c = (C * accuracy - 1) / (C - 1)
         counts = c**2 * self.J + self.prior / C * uniform
         return counts / tf.reduce_sum(counts, axis=1, keepdims=True)
 

@@ -29,17 +29,21 @@ def pseudo_loss_rule(value):
 class FSRSettings(LookaheadMomentumSettings):
     """FSR."""
 
-    use_mixup: bool = setting(True, "blend the images of a batch")
+    use_mixup: bool = setting(True, "MixUp within the batch")
     label_smoothing: float = setting(
         0.0,
-        "fraction of a label spread over all classes, where images are not blended, in [0, 1]",
+        "fraction of a label that is spread over all classes, without use_mixup, in [0, 1]",
         low=0,
         high=1,
     )
-    queue_capacity: int = setting(2000, "examples that are taken for clean, of all classes", low=1)
-    queue_bs: int = setting(200, "examples of the queue per step", low=1)
+    queue_capacity: int = setting(
+        2000, "size of the queue of examples that count as clean, over all classes", low=1
+    )
+    queue_bs: int = setting(200, "queue examples per step", low=1)
     queue_beta: float = setting(0.9, "decay of an example's score", low=0)
-    meta_start_epoch: int = setting(20, "epochs before weights and pseudo loss", low=0)
+    meta_start_epoch: int = setting(
+        20, "epochs before example weights and pseudo loss start", low=0
+    )
     clip_meta_weight: bool = setting(
         True, "clip negative weights to 0; otherwise shift all weights"
     )
@@ -56,7 +60,7 @@ class FSRSettings(LookaheadMomentumSettings):
 
 
 def check_queue(config, labels, num_classes):
-    """Raises InputError unless the queue can be filled from these labels."""
+    """Raises InputError unless these labels can fill the queue."""
     for name, value in (("queue_capacity", config.queue_capacity), ("queue_bs", config.queue_bs)):
         if value % num_classes:
             raise InputError(f"--{name}", f"must be a multiple of {num_classes} classes", value)
@@ -65,20 +69,20 @@ def check_queue(config, labels, num_classes):
         raise InputError("--queue_bs", rule, config.queue_bs)
     fewest = np.bincount(labels, minlength=num_classes).min()
     if config.queue_capacity > fewest * num_classes:
-        rule = f"must be at most {fewest * num_classes}: a class is given {fewest} times only"
+        rule = f"must be at most {fewest * num_classes}: a class has only {fewest} given labels"
         raise InputError("--queue_capacity", rule, config.queue_capacity)
 
 
 class FSR(Method):
-    """Weights w chosen on examples that are taken for clean, so that no probe is needed.
+    """Weights w chosen on examples that count as clean, so that no probe is needed.
 
       L = sum_i w_i CE(q_i, z_i) + pseudo CE(softmax(n(E_i) / T), z_i) + R(theta)
 
-    on images blended with others of the batch, where the labels q are blended, too, and E_i is a
-    running mean of the logits of example i. Only the last dense layer is looked ahead.
+    on images blended with others of the batch, with blended labels q; E_i is a running mean of the
+    logits of example i. Only the last dense layer takes part in the lookahead.
 
     Args:
-      steps_per_epoch: For `meta_start_epoch`, until which w = 1/B and there is no pseudo loss.
+      steps_per_epoch: For `meta_start_epoch`; before it w = 1/B and there is no pseudo loss.
     """
 
     Settings = FSRSettings
@@ -184,7 +188,7 @@ class FSR(Method):
         return M, -alpha * dl, ce_ahead
 
     def weigh(self, w0, dM_dw):
-        """(B,), >= 0: clipped at 0 as elsewhere, or shifted so that the lowest is w0."""
+        """Weights (B,), >= 0: clipped at 0 as in L2R, or shifted so that the lowest is w0."""
         if self.config.clip_meta_weight:
             return example_weights(dM_dw)
         raw = w0 - dM_dw
@@ -192,7 +196,7 @@ class FSR(Method):
         return shifted / (tf.reduce_sum(shifted) + 1e-5)
 
     def pseudo_loss(self, ids, z):
-        """Cross-entropy with what the network has said of these examples before."""
+        """Cross-entropy with earlier predictions of the network for these examples."""
         if not self.config.use_pseudo_loss:
             return tf.constant(0.0)
         temperature, _, weight = self.config.pseudo_loss
@@ -200,18 +204,18 @@ class FSR(Method):
         return weight * tf.reduce_mean(cross_entropy(target, z))
 
     def remember(self, ids, fall, z):
-        """Takes the fall of the losses (B,) and the logits z (B, C) into the running means.
+        """Updates the running means with the decrease of the losses (B,) and the logits z (B, C).
 
-        Each replica writes what all of them have found, so that they stay equal.
+        Each replica writes the values of all replicas, so that they stay equal.
         """
         beta, score = self.config.queue_beta, tf.gather(self.queue.scores, ids)
         old, new = (beta, 1 - beta) if beta < 1 else (1, beta)
         rows = {"scores": old * score - new * fall}
         if self.config.use_pseudo_loss:
             _, gamma, _ = self.config.pseudo_loss
-            said = normalise(tf.gather(self.running_logits, ids))
-            rows["running_logits"] = gamma * said + (1 - gamma) * z
-        # One call for all: gathering on its own, each might meet that of another on a replica.
+            old_logits = normalise(tf.gather(self.running_logits, ids))
+            rows["running_logits"] = gamma * old_logits + (1 - gamma) * z
+        # One call gathers all: of separate calls, two replicas might pair different ones.
         rows = tf.distribute.get_replica_context().all_gather(rows | {"ids": ids}, axis=0)
         ids = rows.pop("ids")
         for name, values in rows.items():

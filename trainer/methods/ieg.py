@@ -44,7 +44,7 @@ class IEGSettings(LookaheadVariablesSettings, LookaheadMomentumSettings, StrongV
         0.9, "lam0, weight of the given label in the lookahead, in [0, 1]", low=0, high=1
     )
     stop_guess: bool = setting(
-        False, "guessed labels are constants in the lookahead, which is faster"
+        False, "treat guessed labels as constants in the lookahead, which is faster"
     )
 
 
@@ -80,7 +80,7 @@ class IEG(Method):
     def train_step(self, batch):
         y = self.one_hot(batch["label"])
         with tf.GradientTape(persistent=True) as tape:
-            z = self.network(batch["image"], training=True)  # alone moves the moving statistics
+            z = self.network(batch["image"], training=True)  # only this pass updates moving means
             z_strong = self.side_pass(batch["strong_image"])
             z_A = self.in_full_precision(z, batch["image"])
             z_strong_A = self.in_full_precision(z_strong, batch["strong_image"])
@@ -100,7 +100,7 @@ class IEG(Method):
             loss_consistency = self.config.consistency_factor * consistency(z, z_strong)
             loss = (loss_lam + loss_w) / 2 + loss_consistency + R
         gradients = self.gradients(tape, loss)
-        # One after the other: the activations of both would take almost twice the memory.
+        # One after the other: both sets of activations would need almost twice the memory.
         with tf.control_dependencies(gradients), tf.GradientTape() as tape:
             loss_mixup = self.mixup_loss(batch, g)
         self.update(gradients, self.gradients(tape, loss_mixup))

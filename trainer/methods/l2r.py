@@ -44,7 +44,7 @@ class L2R(Method):
           batch: As for `train_step`.
           tape: On which z and R were computed.
           z: (B, C) logits in full precision.
-          R: The regulariser, alone in the lookahead loss; it leaves some variables alone.
+          R: The regulariser, the only term of the lookahead loss; some variables are not in it.
         """
         (frozen, theta), alpha = self.lookahead_theta, self.config.meta_stepsize
         gradients = tape.gradient(R, theta, unconnected_gradients=tf.UnconnectedGradients.ZERO)

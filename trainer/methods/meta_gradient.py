@@ -1,4 +1,4 @@
-r"""The meta step: one look ahead, and how each coefficient would have changed it.
+r"""The meta step: a lookahead step, and the derivative of the probe loss after it.
 
 With batch loss $A(\theta) = \sum_i w_i\, l_i(\theta, \lambda_i) + R(\theta)$ the lookahead is
 
@@ -12,16 +12,16 @@ for labels $\lambda y + (1 - \lambda) g$, in every $\lambda_i$, with $h = \nabla
      = -\alpha w_i \langle h, \nabla \partial l_i / \partial \lambda_i \rangle$
 
 so both are directional derivatives along $h$: one forward-mode product and no second-order graph.
-The network's part, $\langle h, \nabla z \rangle$ of the logits, takes up the activations of the
-forward pass, as what flows back from the logits is linear in what is put in there. This is exact
-for any $w$, including the $w = 0$ of L2R and the $w = 1/B$ of IEG.
+The network's part, $\langle h, \nabla z \rangle$ of the logits, reuses the activations of the
+forward pass, because the backward pass is linear in the gradient of the logits. This is exact for
+any $w$, including the $w = 0$ of L2R and the $w = 1/B$ of IEG.
 """
 
 import tensorflow as tf
 
 
 def lookahead(theta, gradients, stepsize, momentum=None, meta_momentum=0.0):
-    """One step of (momentum) SGD that leaves the variables alone.
+    """The result of a step of (momentum) SGD; it does not change the variables.
 
     Args:
       theta: List of variables or tensors.
@@ -42,7 +42,7 @@ def lookahead(theta, gradients, stepsize, momentum=None, meta_momentum=0.0):
 
 
 def value_and_gradient(loss, theta):
-    """What `loss(theta)` returns, M(theta') or a tuple that starts with it, and h = grad M."""
+    """The value of `loss(theta)`, M(theta') or a tuple that starts with it, and h = grad M."""
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(theta)
         value = loss(theta)
@@ -72,7 +72,7 @@ def directional_derivatives(function, values, direction):
     """How every entry of `function(*values)` changes when `values` move along `direction`.
 
     Args:
-      function: Of as many tensors; returns a tensor, or a structure of tensors.
+      function: Function of these tensors; returns a tensor, or a structure of tensors.
       values: List of tensors.
       direction: List of tensors of their shapes.
 

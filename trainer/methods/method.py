@@ -1,4 +1,4 @@
-"""What every training method shares: a network, its EMA weights, and how both are tested."""
+"""The base class of all training methods: a network, its EMA weights, and the test of both."""
 
 import functools
 
@@ -41,32 +41,32 @@ def in_precision(network, dtype):
 
 @functools.cache
 def with_keras(method):
-    """The class of a method as a `keras.Model`, which takes seconds to import."""
+    """The class of a method as a subclass of `keras.Model`, which takes seconds to import."""
     return type(method.__name__, (method, keras.Model), {})
 
 
 class Method:
-    """A network with a training step of its own: a `keras.Model`, once there is one.
+    """A network with its own training step; instances are a `keras.Model` as well.
 
     A subclass defines `train_step` on a dictionary of arrays of one replica, made by
-    `trainer.data.input_pipeline`, and says here what it needs and what it reports.
+    `trainer.data.input_pipeline`, and declares what it needs and what it reports.
 
     Args:
       network: Model from images (B, H, W, channels) in [-1, 1], or embeddings (B, D), to logits
         (B, C); its `losses` are the regulariser R.
       config: An instance of `Settings`.
       weight_decay: Factor of 1/2 ||theta'||^2 in the probe loss.
-      num_examples: N, how many there are to train on.
-      steps_per_epoch: For what a method does by the epoch.
+      num_examples: N, number of training examples.
+      steps_per_epoch: For settings in epochs.
 
     Attributes:
-      Settings: Dataclass of its settings, those of every training among them.
-      recipe: Settings that differ from their defaults, by name.
+      Settings: Dataclass of its settings, including those of every training.
+      recipe: Defaults of this method that replace the general ones, by name.
       needs_probe: Whether it cannot be trained without trusted examples.
-      uses_probe: Whether it learns from them where there are any.
-      advice: What to do where predictions collapse onto few classes.
-      scalars: Names of what the step reports.
-      coefficients: What it records of each example: (title, caption of the axis) by name.
+      uses_probe: Whether it learns from trusted examples if there are any.
+      advice: What to do if predictions collapse onto few classes.
+      scalars: Names of the scalars that a step reports.
+      coefficients: (caption, axis label) of each recorded coefficient, by name.
       embeddings_path: Directory of the embeddings that it sees in place of images, if it does.
     """
 
@@ -84,12 +84,12 @@ class Method:
 
     @classmethod
     def probe_size(cls, config):
-        """How many of the probe are in a batch, if there is a probe."""
+        """Number of probe examples in a batch, if there is a probe."""
         return config.batch_size if cls.uses_probe else 0
 
     @classmethod
     def strong_size(cls, config):
-        """How many examples of a batch are shown in a strong view as well: the first ones."""
+        """Number of examples of a batch that have a strong view as well: the first ones."""
         return 0
 
     @classmethod
@@ -118,7 +118,7 @@ class Method:
         self.weight_decay = weight_decay
         self.num_classes = network.output_shape[-1]
         self.record = example_record.ExampleRecord(self.coefficients, num_examples)
-        # In float64 for the reason that the record has.
+        # float64, for the same reason as `ExampleRecord`
         self.means = {name: keras.metrics.Mean(name, "float64") for name in self.scalars}
         self.accuracies = {
             weights: [
@@ -136,10 +136,10 @@ class Method:
         self.built = True
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
-        """Nothing is left to build; in several workers Keras would fail on batches with names."""
+        """Does nothing: all is built, and Keras fails on dictionary batches in several workers."""
 
     def callbacks(self, data, epoch_steps):
-        """What else is to be done between steps: a list of Keras callbacks."""
+        """Keras callbacks of the method, a list, for work between steps."""
         return []
 
     @property
@@ -151,7 +151,7 @@ class Method:
 
     @property
     def metrics(self):
-        """What `evaluate` starts anew. The means of training are not among them."""
+        """Metrics that `evaluate` resets. The means of training are not among them."""
         accuracies = [accuracy for pair in self.accuracies.values() for accuracy in pair]
         return [*accuracies, self.confusion, self.mean_prediction]
 
@@ -165,7 +165,7 @@ class Method:
 
     @property
     def trained(self):
-        """What the optimiser changes: the variables of the network, and others after them."""
+        """Variables that the optimiser changes: those of the network, then those of other heads."""
         return self.network.trainable_variables
 
     @property
@@ -175,7 +175,7 @@ class Method:
 
     @property
     def lookahead_theta(self):
-        """The variables that the lookahead leaves alone, and those that take part in it."""
+        """The variables outside the lookahead, and those that take part in it."""
         count = len(self.theta if self.config.meta_gradient == "exact" else self.last_layer)
         return self.theta[:-count], self.theta[-count:]
 
@@ -190,12 +190,12 @@ class Method:
         return self.full_network.stateless_call(theta, statistics, images, training=training)[0]
 
     def side_pass(self, images):
-        """Logits (B, C) as the network gives them in training; changes nothing."""
+        """Logits (B, C) of the network in training mode; changes nothing."""
         statistics = self.network.non_trainable_variables
         return self.network.stateless_call(self.theta, statistics, images, training=True)[0]
 
     def in_full_precision(self, z, images):
-        """The logits z of the images, computed anew where the network has but half precision."""
+        """The logits z of the images, computed again if the network has half precision."""
         return z if self.network is self.full_network else self.forward(images, self.theta)
 
     def probe_loss(self, batch, theta, frozen=()):
@@ -203,8 +203,8 @@ class Method:
 
         Args:
           batch: Has probe_image and probe_label.
-          theta: The variables looked ahead, the last ones of the network.
-          frozen: The variables before them.
+          theta: The variables after the lookahead, the last ones of the network.
+          frozen: The variables before them, which the lookahead does not change.
         """
         z = self.forward(batch["probe_image"], [*frozen, *theta])
         decay = tf.add_n([tf.nn.l2_loss(t) for t in theta])
@@ -219,7 +219,7 @@ class Method:
         return tf.one_hot(labels, self.num_classes, dtype=self.network.output.dtype)
 
     def gradients(self, tape, loss):
-        """Of the loss, scaled for the optimiser, which sums them over replicas: hence the part."""
+        """Gradients of the loss / replicas, scaled for the optimiser, which sums over replicas."""
         part = tf.ones_like(loss) / self.distribute_strategy.num_replicas_in_sync
         trained = [variable.value for variable in self.trained]
         return tape.gradient(loss, trained, output_gradients=self.optimizer.scale_loss(part))
@@ -230,13 +230,13 @@ class Method:
         self.optimizer.apply(total, self.trained)
 
     def report(self, **values):
-        """Takes the scalars of a step into their means. Returns what `fit` is to show."""
+        """Adds the scalars of a step to their means. Returns the logs for `fit`."""
         for name, value in values.items():
             self.means[name].update_state(value)
         return self.shown(values)
 
     def shown(self, scalars):
-        """Adds an axis in several workers, along which Keras then takes the mean over them."""
+        """Adds an axis for several workers, along which Keras takes the mean over workers."""
         if self.distribute_strategy.cluster_resolver is None:
             return scalars
         return {name: value[tf.newaxis] for name, value in scalars.items()}

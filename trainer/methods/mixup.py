@@ -7,7 +7,7 @@ with epy.lazy_imports():
 
 
 def mixup_draws(count, seeds):
-    """What `mixup` of `count` images takes: mix_uniform (count,) and mix_permutation (count,)."""
+    """Draws for `mixup` of `count` images: mix_uniform (count,) and mix_permutation (count,)."""
     return {
         "mix_uniform": tf.random.stateless_uniform([count], seeds[0]),
         "mix_permutation": tf.argsort(tf.random.stateless_uniform([count], seeds[1])),
@@ -20,7 +20,7 @@ def mixup(images, labels, uniform, permutation):
     Args:
       images: (n, H, W, channels).
       labels: (n, C).
-      uniform: (n,) draws u from U(0, 1); the share max(u^2/2, 1 - u^2/2) of the example itself
+      uniform: (n,) draws u from U(0, 1); the fraction max(u^2/2, 1 - u^2/2) of the example itself
         approximates Beta(1/2, 1/2).
       permutation: (n,) int32, the partner of each example.
 

@@ -6,11 +6,11 @@ from trainer.methods.losses import cross_entropy
 
 
 def pseudo_label_cross_entropy(z, q, threshold):
-    """Cross-entropy with the most likely class where that is likelier than a threshold, else 0.
+    """Cross-entropy with the most likely class if its probability exceeds a threshold, else 0.
 
     Args:
       z: (n, C), logits of strong views.
-      q: (n, C), probability of each class, by the weak view and the given label.
+      q: (n, C), probability of each class, from the weak view and the given label.
       threshold: Confidence threshold, in [0, 1].
 
     Returns:

@@ -1,4 +1,4 @@
-"""Training that models the label noise, on a small budget: the recipe for one's own images."""
+"""Training that models the label noise, on a small budget: the recipe for a user's own images."""
 
 from dataclasses import dataclass
 
@@ -21,7 +21,8 @@ class RobustSettings(StrongViewSettings):
     """Robust."""
 
     forward_correction: bool = setting(
-        True, "loss through the estimated transition matrix; otherwise plain cross-entropy"
+        True,
+        "forward correction with the estimated transition matrix; otherwise plain cross-entropy",
     )
     initial_noise_rate: float = setting(
         0.5, "rate of the uniform noise that the transition matrix starts from", low=0, high=1
@@ -33,7 +34,7 @@ class RobustSettings(StrongViewSettings):
         0.2, "trusted images per step, as a fraction of the batch, in [0, 1]", low=0, high=1
     )
     strong_fraction: float = setting(
-        0.5, "fraction of a batch that is seen in the strong view, in [0, 1]", low=0, high=1
+        0.5, "fraction of the batch in the strong view, in [0, 1]", low=0, high=1
     )
     rotation_weight: float = setting(
         1.0, "weight of the rotation prediction loss; 0 turns it off", low=0
@@ -59,18 +60,17 @@ class Robust(Method):
                + pseudo_label_weight k/K sum_s [q_s > confidence_threshold] CE(g_s, z_s))
           + class_prior_weight KL(h || mean_i P(. | x_i)) + R(theta)
 
-    * P(y_i | x_i): forward correction through T, of which EM keeps an estimate
-      (`forward_correction`).
+    * P(y_i | x_i): forward correction through T, which EM estimates (`forward_correction`).
     * t_m: labels of the trusted images, `trusted_fraction` B of them, if there are any.
     * x'_i: a view of x_i rotated by r_i; a second head predicts class and rotation (`rotation`).
-    * g_s: pseudo-labels of the examples seen in the strong view, by the EMA weights from the weak
-      view and the given label (`pseudo_labels`). Their weight grows with step k of K, and is 0
-      without trusted images, when nothing keeps them from collapsing onto few classes.
-    * h: class prior by given labels and T.
+    * g_s: pseudo-labels of the examples in the strong view; the EMA weights predict them from the
+      weak view and the given label (`pseudo_labels`). Their weight grows with step k of K. It is 0
+      without trusted images, because then they can collapse onto few classes.
+    * h: class prior from given labels and T.
     """
 
     Settings = RobustSettings
-    # Large batches outvote wrong labels, and allow for large steps.
+    # In large batches true labels outnumber wrong ones, and large steps are stable.
     recipe = {
         "batch_size": 300,
         "learning_rate": 0.3,
@@ -84,7 +84,9 @@ class Robust(Method):
         *("loss", "loss_given", "loss_trusted", "loss_rotation", "loss_pseudo_label"),
         *("loss_class_prior", "p_clean"),
     )
-    coefficients = {"p_clean": ("Trust in training", "mean probability that the label is right")}
+    coefficients = {
+        "p_clean": ("Trust in training", "mean probability that the given label is true")
+    }
 
     def __init__(self, network, config, weight_decay, num_examples, steps_per_epoch=1):
         super().__init__(network, config, weight_decay, num_examples, steps_per_epoch)
@@ -92,7 +94,7 @@ class Robust(Method):
             self.num_classes,
             config.initial_noise_rate,
             config.transition_prior,
-            em_rate=1 / max(steps_per_epoch, 2),  # it remembers an epoch
+            em_rate=1 / max(steps_per_epoch, 2),  # memory: an epoch
         )
 
     def build(self, input_shape):
@@ -166,7 +168,7 @@ class Robust(Method):
         return self.config.rotation_weight * tf.reduce_mean(nll)
 
     def pseudo_label_loss(self, z, q):
-        """Its weight grows from 0 at the first step almost to `pseudo_label_weight` at the last."""
+        """The loss; its weight grows from 0 to almost `pseudo_label_weight` at the last step."""
         ramp = tf.cast(self.optimizer.iterations, tf.float32) / self.config.max_iteration
         threshold = self.config.confidence_threshold
         ce = pseudo_labels.pseudo_label_cross_entropy(z, q, threshold)

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 
 def rotated(images):
-    """Each image rotated in one of the ways that keep its shape: four quarters, or two halves.
+    """Rotates each image by 0 to 3 quarter turns; by 0 or 2 if the images are not square.
 
     Args:
       images: (n, H, W, channels).

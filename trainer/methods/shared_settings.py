@@ -12,7 +12,7 @@ class StrongViewSettings(TrainSettings):
 
     aug_type: str = setting(
         "autoaug",
-        "strong view: AutoAugment, RandAugment, affine, or default: another weak one",
+        "strong view: AutoAugment, RandAugment, affine, or default (a second weak view)",
         choices=("autoaug", "randaug", "affine", "default"),
     )
 

@@ -9,19 +9,19 @@ import tensorflow as tf
 def normalise_by_batch(x, gamma, beta, mean, variance, epsilon, momentum):
     """Normalises by the batch, with fast forward-mode derivatives.
 
-    What TensorFlow makes of its own gradient in forward mode is many small operations. But the
-    derivative of the output in x is a symmetric matrix, so that the operation for the gradient
-    gives the forward-mode product as well. Second derivatives in x itself are left out: a meta
-    gradient is linear in what flows back.
+    TensorFlow turns its own gradient into many small operations in forward mode. But the derivative
+    of the output in x is a symmetric matrix, so the operation for the gradient also gives the
+    forward-mode product. Second derivatives in x are left out: a meta gradient is linear in the
+    gradient that flows back.
 
     Args:
       x: (B, H, W, channels).
       gamma: (channels,), scale.
       beta: (channels,), offset.
-      mean: (channels,), the moving one.
-      variance: (channels,), the moving one.
+      mean: (channels,), moving mean.
+      variance: (channels,), moving variance.
       epsilon: Added to the variance of the batch.
-      momentum: Share of the old moving statistics, in (0, 1).
+      momentum: Weight of the old moving statistics, in (0, 1).
 
     Returns:
       Output, and the moving mean and (unbiased) variance after this batch.
@@ -33,8 +33,8 @@ def normalise_by_batch(x, gamma, beta, mean, variance, epsilon, momentum):
     )
     statistics = []
 
-    # These take what they depend on, or TensorFlow would search the whole graph for variables.
-    # The statistics are not among the results, or zeros would flow back from them.
+    # Inner functions get all they need as arguments, or TensorFlow searches the whole graph for
+    # variables. They do not return the statistics, or zeros would flow back from them.
     @tf.custom_gradient
     def forward(x, gamma, beta, mean, variance):
         moving = {"mean": mean, "variance": variance}
@@ -73,13 +73,13 @@ class FusedBatchNorm(keras.layers.Layer):
     """Normalises (B, H, W, channels) by the batch in training, by moving statistics otherwise.
 
     Unlike `keras.layers.BatchNormalization` it runs as one operation, several times faster on a
-    CPU, and feeds the unbiased batch variance into the moving one. Float32 inside, whatever the
-    type of its input.
+    CPU, and its moving variance averages the unbiased variance of the batches. It computes in
+    float32, whatever the type of its input.
 
     Each replica normalises by its own batch; the moving statistics are means over all replicas.
 
     Args:
-      momentum: Share of the old moving statistics, in (0, 1).
+      momentum: Weight of the old moving statistics, in (0, 1).
       epsilon: Added to the variance.
       regularizer: Keras regulariser of scale and offset.
     """

@@ -24,8 +24,8 @@ def conv(filters, size, strides=1):
 def bottleneck(x, width, filters, strides, first_in_stage, first_in_network):
     """1x1, 3x3, 1x1 with a shortcut.
 
-    The release has no ReLU before the first 1x1 convolution of any block; kept, so that its
-    numbers can be reached.
+    As in the release, there is no ReLU before the first 1x1 convolution of a block, so that its
+    numbers can be reproduced.
     """
     y = x if first_in_network else FusedBatchNorm()(x)
     y = conv(width, 1, strides)(y)

@@ -11,7 +11,7 @@ DECAY = L2(WEIGHT_DECAY / 2)
 
 
 def conv(x, filters, size, strides=1):
-    """Strided convolutions pad the same on both sides, whatever the size of the image."""
+    """Strided convolutions pad both sides equally, whatever the size of the image."""
     if strides > 1 and size > 1:
         x = layers.ZeroPadding2D((size - 1) // 2)(x)
     return layers.Conv2D(

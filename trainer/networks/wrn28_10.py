@@ -46,7 +46,7 @@ def block(x, filters, strides, activate_shortcut):
 def build(image_shape, num_classes):
     """Three groups of four blocks; 36,278,324 trainable parameters for 100 classes.
 
-    Each group's input is added to its output, and that of the first convolution to the last.
+    Each group's input is added to its output, and the first convolution's output to the last one.
     The regulariser is WEIGHT_DECAY / 2 times the squares of all trainable variables.
 
     Args:

@@ -1,1 +1,1 @@
-"""HTML pages about runs: each one file, which asks for nothing outside it."""
+"""HTML pages about runs: each is one file that loads nothing else."""

@@ -1,4 +1,4 @@
-"""Pictures as SVG elements: text stays text, and has the colour of the page's text."""
+"""Charts as SVG elements: text stays text, in the colour of the page's text."""
 
 import io
 import warnings
@@ -9,8 +9,8 @@ from markupsafe import Markup
 from matplotlib.colors import LinearSegmentedColormap, PowerNorm
 from matplotlib.figure import Figure
 
-MANY = 50  # classes from which pictures are large
-MOST_NUMBERED = 15  # classes up to which cells have numbers
+MANY = 50  # number of classes from which charts are large
+MOST_NUMBERED = 15  # number of classes up to which cells have numbers
 MOST_NAMES = 100  # of classes along an axis
 LONGEST_NAME = 16  # letters
 BINS = 40
@@ -24,7 +24,7 @@ NO_METADATA = dict.fromkeys(("Creator", "Date", "Format", "Type"))  # addresses,
 
 def svg_element(figure, salt):
     """The SVG element of a figure; `salt` keeps its ids apart from others on the same page."""
-    # Text in the reader's fonts, which know more scripts than the one here.
+    # The reader's fonts show the text; they have more scripts than the font here.
     style = {"svg.fonttype": "none", "svg.hashsalt": salt, "font.family": "sans-serif"}
     output = io.StringIO()
     with matplotlib.rc_context(style), warnings.catch_warnings():
@@ -37,7 +37,7 @@ def svg_element(figure, salt):
 
 
 def new_axes(width=5.2, height=3.0):
-    """Axes alone in a figure of this size in inches."""
+    """The only axes in a new figure of this size in inches."""
     axes = Figure(figsize=(width, height)).add_axes((0, 0, 1, 1))
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(INK)
@@ -48,7 +48,7 @@ def new_axes(width=5.2, height=3.0):
 
 
 def name_values(axes, across, up):
-    """Names of what lies along the axes, and of what is drawn in several colours."""
+    """Labels the axes, and adds a legend for several colours."""
     axes.set_xlabel(across, color=INK)
     axes.set_ylabel(up, color=INK)
     if axes.get_legend_handles_labels()[0]:
@@ -66,7 +66,7 @@ def line_chart(series, across, up, salt=""):
 
 
 def histogram(groups, across):
-    """Shares of each group of values, {name: (n,)}, in common bins."""
+    """Fractions of each group of values, {name: (n,)}, in common bins."""
     axes = new_axes()
     values = np.concatenate(list(groups.values()))
     if values.size and np.ptp(values) < ALIKE:  # too near to each other for bins between them
@@ -75,7 +75,7 @@ def histogram(groups, across):
     for (name, values), colour in zip(groups.items(), COLOURS):
         shares = np.full(len(values), 1 / max(len(values), 1))
         axes.hist(values, bins, weights=shares, color=colour, alpha=0.6, label=name)
-    name_values(axes, across, "share")
+    name_values(axes, across, "fraction")
     return svg_element(axes.figure, across)
 
 
@@ -95,11 +95,11 @@ def heat_map(matrix, class_names, across, down, salt=""):
     """The picture of a matrix of classes.
 
     Args:
-      matrix: (C, C), shares of each row.
+      matrix: (C, C), fractions of each row.
       class_names: C names.
-      across: What columns are.
-      down: What rows are.
-      salt: Keeps its ids apart from those of a picture with the same axes.
+      across: Label of the columns.
+      down: Label of the rows.
+      salt: Makes its ids differ from those of another chart with the same axes.
     """
     C = len(class_names)
     side = min(1.6 + 0.3 * C, 4.8) if C <= MANY else 8.2  # inches
@@ -133,7 +133,7 @@ def name_classes(axes, class_names, across, down):
 
 
 def number_cells(axes, matrix):
-    """The share in each cell that has one, in a colour that stands out from the cell's."""
+    """The fraction in each cell that is not near 0, in a colour that stands out from the cell's."""
     for (row, column), share in np.ndenumerate(matrix):
         if share >= 0.005:
             style = {"color": "white" if SHADES(share) > 0.6 else INK, "size": 8}

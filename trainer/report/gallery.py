@@ -1,6 +1,6 @@
-"""The examples with the lowest label scores with their pictures, as data for `gallery.js`.
+"""The examples with the lowest label scores and their pictures, as data for `gallery.js`.
 
-The page has the data of all of them; the browser makes a picture when it is to be seen.
+The page has the data of all of them; the browser draws a picture when it comes into view.
 """
 
 import base64
@@ -19,7 +19,7 @@ SMALL_FILE = 4096  # bytes up to which a file is its own thumbnail
 
 
 def page_data(dataset_path, issues, csv):
-    """What the gallery shows.
+    """The content of the gallery.
 
     Args:
       dataset_path: Directory of the prepared dataset.
@@ -49,7 +49,7 @@ def shown_examples(issues):
 
 
 def thumbnail(file):
-    """A data: address of an image, bytes of a JPEG or PNG file, made smaller if it is large."""
+    """A data: URL of an image, bytes of a JPEG or PNG file, scaled down if it is large."""
     if len(file) > SMALL_FILE:
         image = Image.open(io.BytesIO(file))
         image.draft("RGB", (SIDE, SIDE))

@@ -35,7 +35,7 @@ def write(dataset_path, noisy_labels_path, file):
 
 
 def sentence(noisy, count):
-    """What noise it is and how many of `count` labels are wrong, from the manifest `noisy`."""
+    """The kind of noise and how many of `count` labels are wrong, from the manifest `noisy`."""
     noise = f"Noise {noisy['noise']}, ratio {noisy['noise_ratio']:g}: "
     if noisy["wrong_labels"] is None:
         return noise + f"how many of the {count:,} labels are wrong is not known."

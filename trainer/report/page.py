@@ -1,4 +1,4 @@
-"""Pages from templates: what is put into them is text, whatever is in it."""
+"""Pages from templates, which escape everything that is put into them."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ def write_page(file, template, **content):
 
     Args:
       file: Path of the HTML file.
-      template: Name of one in this directory.
-      **content: What the template asks for.
+      template: Name of a template in this directory.
+      **content: Values by the names that the template uses.
     """
     outputs.write_text(file, TEMPLATES.get_template(template).render(content))

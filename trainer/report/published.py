@@ -9,9 +9,9 @@ BUDGET = {"max_iteration": "steps", "batch_size": "images per step"}
 
 
 def published_result(run, metrics):
-    """What was published and how this run compares, a sentence; "" where nothing was.
+    """A sentence that compares this run with the published result; "" if there is none.
 
-    An experiment is the same if dataset, noise, noise ratio, method and network are.
+    An experiment is the same if dataset, noise, noise ratio, method and network are the same.
 
     Args:
       run: The manifest of its checkpoints.
@@ -36,7 +36,7 @@ def identity_of_flags(flags):
 
 
 def budget_difference(run, flags):
-    """Where the run had another budget than the experiment, else ""."""
+    """A note on how the budget of the run differs from the experiment's; "" if it does not."""
     differences = []
     for name, unit in BUDGET.items():
         published = int(flags.get(name, getattr(TrainSettings(), name)))

@@ -1,4 +1,4 @@
-"""The report of a sweep: methods, noise ratios and seeds side by side."""
+"""The report of a sweep: compares methods, noise ratios and seeds."""
 
 import json
 from pathlib import Path
@@ -55,7 +55,7 @@ def read_json_files(paths, name):
 
 
 def histories(runs, rows):
-    """One table of all histories, by noise ratio, method and seed."""
+    """All histories in one table, by noise ratio, method and seed."""
     keys = [(run["noise_ratio"], run["method"], run["seed"]) for run in runs]
     tables = [pd.DataFrame(history) for history in rows]
     return pd.concat(tables, keys=keys, names=[*METHOD, "seed"])
@@ -97,7 +97,7 @@ def accuracy_over_noise(history):
 
 
 def accuracy_over_steps(history):
-    """Accuracy over the steps, a picture for each noise ratio."""
+    """Accuracy over the steps, a chart for each noise ratio."""
     found = history.groupby([*METHOD, "step"])["test/top1"].agg(["mean", "std"]).fillna(0)
     pictures = {}
     for noise_ratio, at_ratio in found.groupby("noise_ratio"):

@@ -1,4 +1,4 @@
-"""The report of a training run: its results, its label issues, and what was run."""
+"""The report of a training run: its results, its label issues, its settings and versions."""
 
 import json
 from pathlib import Path
@@ -68,7 +68,7 @@ def read_manifests(paths):
 
 
 def results(made, metrics):
-    """What the page says in words and numbers, by the names of the template."""
+    """The words and numbers of the page, by the names of the template."""
     dataset, run = made[artifacts.PREPARED_DATASET], made[artifacts.CHECKPOINTS]
     audit, exported = made[artifacts.LABEL_AUDIT], made[artifacts.EXPORTED_MODEL]
     return {

@@ -1,4 +1,4 @@
-"""The charts of a training run: noise, tests, curves, and what it recorded of its examples.
+"""The charts of a training run: noise, tests, curves, and the recorded coefficients.
 
 C classes, N audited examples.
 """
@@ -18,11 +18,11 @@ SCORE = {"label_score": ("Label scores", "label score")}
 
 
 def transitions(given, clean, names, estimated):
-    """Heat maps of the transition matrix as it is, where it is known, and as estimated.
+    """Heat maps of the true transition matrix, if it is known, and of the estimated one.
 
     Args:
       given: int (N,), given labels.
-      clean: int (N,), true ones, -1 where not known.
+      clean: int (N,), true labels, -1 where not known.
       names: C names.
       estimated: (C, C).
     """
@@ -34,12 +34,12 @@ def transitions(given, clean, names, estimated):
 
 
 def confusion_matrix(counts, names):
-    """Of test images, as shares of each class."""
+    """Confusion matrix of the test images, as fractions of each class."""
     return charts.heat_map(normalised_rows(counts), names, **TEST_AXES)
 
 
 def reliability_diagram(exported):
-    """That of the model, and of the network before calibration if there was one."""
+    """Reliability of the model, and of the network before calibration if there was one."""
     diagrams = dict(exported["reliability"])
     if not exported["calibrated_on"]:
         diagrams = {"not calibrated": diagrams["before calibration"]}
@@ -68,7 +68,7 @@ def histograms(issues, given, clean, coefficients):
     Args:
       issues: The table of the audit.
       given: int (N,), given labels.
-      clean: int (N,), true ones, -1 where not known.
+      clean: int (N,), true labels, -1 where not known.
       coefficients: {name: (caption, axis label)}.
     """
     groups = {"true labels": given == clean, "wrong labels": given != clean}

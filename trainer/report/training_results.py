@@ -4,23 +4,23 @@
 def sentence(dataset, run, metrics, audit):
     """The result in words."""
     tested, top1 = dataset["num_examples"]["test"], metrics["test/top1"]
-    said = f"Test accuracy of {run['method']}: {top1:.1%} on {tested:,} images"
+    text = f"Test accuracy of {run['method']}: {top1:.1%} on {tested:,} images"
     if not dataset["test_labels_are_clean"]:
-        said = (
+        text = (
             f"{run['method']} agrees with the labels of {top1:.1%} of {tested:,} test images; these"
             " labels may be as noisy as those of training"
         )
     if run["wrong_labels"]:
-        return f"{said}. Noise rate of the training labels: {run['wrong_labels']:.1%}."
+        return f"{text}. Noise rate of the training labels: {run['wrong_labels']:.1%}."
     rate, low, high = (audit[f"audit/noise_rate_{name}"] for name in ("estimated", "low", "high"))
     return (
-        f"{said}. Estimated noise rate of the training labels: {rate:.1%} (between {low:.1%} and"
+        f"{text}. Estimated noise rate of the training labels: {rate:.1%} (between {low:.1%} and"
         f" {high:.1%})."
     )
 
 
 def headline(dataset, metrics, audit, exported):
-    """The numbers to see first, by name."""
+    """The most important numbers, by name."""
     clean = dataset["test_labels_are_clean"]
     numbers = {
         "test accuracy" if clean else "agreement with test labels": f"{metrics['test/top1']:.1%}",
@@ -40,13 +40,13 @@ def headline(dataset, metrics, audit, exported):
 def calibration_text(dataset, exported):
     """Calibration errors before and after, in words."""
     ece, before = exported["test/ece"], exported["test/ece_before"]
-    said = f"Expected calibration error {ece:.3f}. Not calibrated: no trusted image was kept."
+    text = f"Expected calibration error {ece:.3f}. Not calibrated: no trusted images are left."
     if exported["calibrated_on"]:
-        said = (
+        text = (
             f"Expected calibration error {before:.3f}, negative log-likelihood"
             f" {exported['test/nll_before']:.3f}; after calibration on {exported['calibrated_on']}"
             f" trusted images {ece:.3f} and {exported['test/nll']:.3f}."
         )
     if not dataset["test_labels_are_clean"]:
-        said += " Test labels may be wrong, so that the model seems overconfident."
-    return said
+        text += " Test labels may be wrong, which makes the model look overconfident."
+    return text

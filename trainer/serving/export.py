@@ -3,11 +3,11 @@
 <exported_model>/
   saved_model/     needs TensorFlow alone; image_bytes string (B,), JPEG or PNG, to probabilities
                    float32 (B, C), class string (B,) and confidence (B,), its probability; JPEG is
-                   turned as its EXIF says, transparent PNG laid on white
+                   made upright as its EXIF says, transparent PNG laid on white
   model.keras      the network with EMA weights, of Keras's own layers: from images in [-1, 1]
-                   to logits, without preprocessing and calibration; of a run with a backbone the
-                   backbone and the head, from images of 0..255
-  model_card.md    what it was made from and what it can do
+                   to logits, without preprocessing and calibration; with a backbone the backbone
+                   and the head, from images with values of 0 to 255
+  model_card.md    data, training, test results and limits, for people
   manifest.json    class_names, temperature, accuracy, calibration before and after
 """
 
@@ -32,7 +32,7 @@ CARD = Path(__file__).with_name("model_card.md.jinja")
 
 
 class Served(tf.Module):
-    """The function that is served; it holds all it needs.
+    """The function that is served, with everything that it needs.
 
     Args:
       network: Keras model from images to logits.
@@ -131,7 +131,7 @@ def seen_by_backbone(embeddings):
 
 
 def calibrated(dataset_path, method, held_out):
-    """The temperature fitted on trusted images, and how right and sure the model then is."""
+    """The temperature, fitted on trusted images, and the accuracy and calibration that result."""
     temperature, trusted = 1.0, {}
     if len(held_out):
         labels = records.read_clean_labels(dataset_path)[held_out]
@@ -161,7 +161,7 @@ def calibrated(dataset_path, method, held_out):
 
 
 def of_keras_alone(network):
-    """The same network of layers that Keras has itself, so that it loads without this package."""
+    """The same network from Keras's own layers, so that it loads without this package."""
 
     def own(layer):
         config = layer.get_config()
@@ -178,13 +178,13 @@ def of_keras_alone(network):
 
 
 def card(dataset, run, facts, learned):
-    """What a user of the model should know, as Markdown.
+    """The model card, as Markdown.
 
     Args:
       dataset: Manifest of the prepared dataset.
       run: Manifest of the checkpoints.
-      facts: Of the manifest of the exported model.
-      learned: Trusted images of each class that training has learned from.
+      facts: Entries of the manifest of the exported model.
+      learned: Number of trusted images per class that training used.
     """
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True)
     facts = {"dataset": dataset, "run": run, "facts": facts, "learned": learned}

@@ -12,7 +12,7 @@ from trainer.errors import InputError, printable
 
 
 def predict(model_path, paths, form="table", out=sys.stdout):
-    """Prints class and confidence of each image; of one that cannot be read, why.
+    """Prints class and confidence of each image, or why it cannot be read.
 
     Args:
       model_path: Directory of the exported model.
@@ -36,10 +36,10 @@ def predict(model_path, paths, form="table", out=sys.stdout):
 
 
 def image_files(paths):
-    """The files that are named, and the images in folders that are; InputError if none is."""
+    """The given files, and the images in given folders; InputError if there are none."""
     if not paths:
         raise InputError("arguments", "must name image files or folders for --mode=predict", "")
-    from trainer.data import summary  # these take half a second
+    from trainer.data import summary  # imports half a second of code
     from trainer.data.sources import folders
 
     files, left_out = [], []
@@ -49,7 +49,7 @@ def image_files(paths):
         left_out += others
     if left_out:
         kinds = summary.some(summary.kinds(reason for _, reason in left_out))
-        print(f"{len(left_out)} files in folders are passed over ({kinds})", file=sys.stderr)
+        print(f"{len(left_out)} files in folders are left out ({kinds})", file=sys.stderr)
     if not files:
         raise InputError("arguments", "must name image files, or folders with images", paths[0])
     return files

@@ -29,7 +29,7 @@ class DataSettings:
     )
     trusted: str = setting(
         "",
-        "directory of <class>/<file> whose labels are right, the trusted set",
+        "directory of <class>/<file> with true labels, the trusted set",
         short=True,
         path=True,
     )
@@ -43,24 +43,29 @@ class DataSettings:
         short=True,
     )
     probe_dataset_hold_ratio: float = setting(
-        0.0, "probe_per_class as a fraction of the training images, in [0, 1]", low=0, high=1
+        0.0,
+        "trusted images as a fraction of the training images, in [0, 1]; 0: probe_per_class counts",
+        low=0,
+        high=1,
     )
     label_column: str = setting(
         "label",
         "csv: column of the given label; noise human: name of the labels, such as worse_label",
         rule=column_rule,
     )
-    clean_label_column: str = setting("", "csv: column of the true label, for probe and diagnosis")
+    clean_label_column: str = setting(
+        "", "csv: column of the true label, for trusted set and metrics"
+    )
     annotator_column: str = setting(
-        "", "csv: column of who gave the label; CROWDLAB joins the labels of an image"
+        "", "csv: column of the annotators; CROWDLAB joins the labels of an image"
     )
     label_case: str = setting(
         "fail",
-        "class names that differ in case, joined words or the form of a number: fail, join or keep",
+        "class names that differ in case, joined words or number format: fail, join or keep apart",
         choices=("fail", "join", "keep"),
     )
     bad_images: str = setting(
-        "fail", "files that are no fit images: fail or skip", choices=("fail", "skip")
+        "fail", "image files that cannot be used: fail or skip", choices=("fail", "skip")
     )
     noise_file: str = setting(
         "",

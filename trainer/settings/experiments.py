@@ -1,6 +1,6 @@
 """Published experiments by name: --experiment=NAME of `python -m trainer` and of pipelines.
 
-Figures are test accuracies as published; none of them has been reproduced here.
+Figures are published test accuracies; none of them has been reproduced here.
 """
 
 import re
@@ -21,7 +21,7 @@ class Experiment:
 
     Attributes:
       paper: Where it was published.
-      flags: Of `python -m trainer`, and of the pipeline `training`.
+      flags: Flags for `python -m trainer` and for the pipeline `training`.
       published: Test top-1, %; None where no figure was found.
     """
 
@@ -63,11 +63,9 @@ EXPERIMENTS = {
 
 
 def expand(arguments):
-    """The command line with the flags of its `--experiment=NAME`, if any, before the others.
+    """The command line, with the flags of its `--experiment=NAME` or `--experiment NAME` first.
 
-    The name may also follow a space.
-
-    The size of the probe has two flags: either replaces that of the experiment.
+    The size of the probe has two flags: either replaces the size of the experiment.
     """
     names, rest, following = [], [], iter(arguments)
     for argument in following:

@@ -1,4 +1,4 @@
-"""Settings: dataclass fields that say what they mean and what they may be."""
+"""Settings: dataclass fields with a help text and a rule for their values."""
 
 import dataclasses
 import math
@@ -9,7 +9,7 @@ from trainer.errors import InputError
 def setting(
     default, help, *, choices=None, low=None, high=None, rule=None, path=False, short=False
 ):
-    """A dataclass field with what `--help` says of it and the values it may have.
+    """A dataclass field with its text for `--help` and the values it may have.
 
     Args:
       default: Its default.
@@ -17,22 +17,22 @@ def setting(
       choices: The values it may have, where they are few.
       low: Lowest number it may be.
       high: Highest number it may be.
-      rule: Function from a value to the rule it breaks, "" if none.
+      rule: Function from a value to the rule that it breaks, "" if none.
       path: Whether it is a path.
-      short: Whether it is among the few that matter most.
+      short: Whether `--help` lists it among the flags that matter most.
     """
     limits = {"choices": choices, "low": low, "high": high, "rule": rule}
-    said = {"help": help, "path": path, "short": short}
-    return dataclasses.field(default=default, metadata=said | limits)
+    facts = {"help": help, "path": path, "short": short}
+    return dataclasses.field(default=default, metadata=facts | limits)
 
 
 def changed(settings, values):
-    """Settings with other values of some fields, after a look at their rules.
+    """Settings with other values of some fields, checked by their rules.
 
     Args:
       settings: Instance of a dataclass made of `setting` fields.
-      values: By the name of the field. Whole floats are taken for integers, since JSON does not
-        keep them apart.
+      values: Values by the name of the field. Whole floats become integers, because JSON does not
+        distinguish them.
 
     Raises:
       InputError: An unknown setting, or a value that its rule forbids.

@@ -1,6 +1,6 @@
-"""What differs from the defaults on a dataset; what a method's own recipe says comes last."""
+"""Defaults for single datasets, which replace the general ones; a method's recipe replaces both."""
 
-# Own images, in minutes on a laptop. The learning rate is for methods without a recipe.
+# A user's own images, in minutes on a laptop. The learning rate is for methods without a recipe.
 OWN_IMAGES = {
     "method": "robust",
     "network_name": "convnet",

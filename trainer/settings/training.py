@@ -1,4 +1,4 @@
-"""Settings that every training has. Those of one method are in its file in `trainer.methods`."""
+"""Settings of every training. Settings of one method are in its file in `trainer.methods`."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ SMALLEST_CROP = 8  # pixels
 
 
 def folds_rule(value):
-    return "must be 0, or 2 or more: a fold is predicted by the run of the others" * (value == 1)
+    return "must be 0, or 2 or more: a run on the other folds predicts each fold" * (value == 1)
 
 
 def crop_rule(value):
@@ -29,7 +29,7 @@ class RunSettings:
     network_name: str = setting("wrn28-10", "network", short=True)
     seed: int = setting(
         0,
-        "seed of noise, probe, weights, order and augmentation",
+        "seed of label noise, trusted set, weights, order and augmentation",
         low=0,
         high=2**31 - 1,
         short=True,
@@ -66,7 +66,7 @@ class OptimizerSettings:
     )
     momentum: float = setting(0.9, "momentum of SGD, in [0, 1]", low=0, high=1)
     learning_rate: float = setting(
-        0.1, "initial, or after the warm-up highest, learning rate", low=0, short=True
+        0.1, "learning rate at the start, or at the end of the warm-up", low=0, short=True
     )
     lr_schedule: str = setting(
         "cosine",
@@ -95,8 +95,8 @@ class ViewSettings:
 
     image_size: int = setting(
         0,
-        "side in pixels of the crops that the network sees; 0: images of one size up to 64 whole,"
-        " others in crops of 224",
+        "side in pixels of the crops that the network sees; 0: images of one size up to 64 pixels"
+        " are seen whole, others in crops of 224",
         low=0,
         high=4096,
         rule=crop_rule,
@@ -105,7 +105,7 @@ class ViewSettings:
     crop_padding: int = setting(2, "weak augmentation: pixels of padding before the crop", low=0)
     horizontal_flip: bool = setting(True, "weak augmentation: mirror half of the images")
     image_cache_gb: float = setting(
-        8.0, "GB per split up to which whole images are kept in memory, decoded", low=0
+        8.0, "GB per split up to which decoded whole images are kept in memory", low=0
     )
 
 
@@ -146,14 +146,16 @@ class AuditSettings:
 
     audit_folds: int = setting(
         0,
-        "train as many further runs, each without one fold, and audit that fold's labels with it;"
+        "train this many further runs, each without one fold, and audit that fold's labels with it;"
         " 0: audit by the run itself, small sets by leave-one-out",
         low=0,
         rule=folds_rule,
     )
-    audit_fold: int = setting(-1, "train: leave out this one of audit_folds; -1: none", low=-1)
+    audit_fold: int = setting(-1, "train: number of the fold to leave out; -1: none", low=-1)
     calibration_per_class: int = setting(
-        0, "trusted images per class kept from training, to calibrate probabilities", low=0
+        0,
+        "trusted images per class that calibrate probabilities instead of being trained on",
+        low=0,
     )
 
 
@@ -161,7 +163,7 @@ class AuditSettings:
 class TrainSettings(AuditSettings, BackboneSettings, ViewSettings, OptimizerSettings, RunSettings):
     """Settings of one training; the defaults are those of the first IEG release.
 
-    The settings of a method are a subclass, so that all of a run's are in one flat object.
+    The settings of a method are a subclass, so that all settings of a run are in one flat object.
     """
 
 

@@ -1,4 +1,4 @@
-"""Keras callbacks of a training: each looks after one thing at the end of a step."""
+"""Keras callbacks of a training: each does one thing at the end of a step."""
 
 import math
 import time
@@ -13,11 +13,10 @@ TESTED = "test/top1"  # in the logs of a step that was tested
 
 
 class AfterStep(keras.callbacks.Callback):
-    """Counts the steps of the run, from that of its checkpoint on.
+    """Counts the steps of the run, starting from the step of its checkpoint.
 
-    Epochs of `fit` are not used: a run resumes exactly from a checkpoint of any step and is tested
-    where a cosine cycle ends, while all epochs of Keras have the same number of steps and start at
-    a multiple of it.
+    Epochs of `fit` are not used. A run resumes from a checkpoint of any step, and is tested where a
+    cosine cycle ends, but all epochs of Keras have the same length.
     """
 
     def on_train_begin(self, logs=None):
@@ -28,7 +27,7 @@ class AfterStep(keras.callbacks.Callback):
         self.after_step(logs)
 
     def after_step(self, logs):
-        """Called after each step, with its scalars by name, which later callbacks see too."""
+        """Called after each step, with its scalars by name; later callbacks see changes to them."""
         raise NotImplementedError
 
 
@@ -48,9 +47,9 @@ class Progress(AfterStep):
     """A progress bar with loss and accuracy of the last test.
 
     Args:
-      config: `trainer.config.TrainSettings`.
-      first_step: Steps that have been taken already.
-      hidden: Whether another worker shows it.
+      config: `trainer.settings.training.TrainSettings`.
+      first_step: Number of steps before this process.
+      hidden: Whether to show nothing, because another worker shows it.
     """
 
     def __init__(self, config, first_step, hidden=False):
@@ -102,7 +101,7 @@ class TensorBoardScalars(AfterStep):
         self.since = time.monotonic(), self.step
 
     def images_per_second(self):
-        """Training examples of all replicas per second since the last test, which counts too."""
+        """Training examples of all replicas per second since the last test, including its time."""
         then, first_step = self.since
         images = (self.step - first_step) * self.model.config.batch_size
         images *= self.model.distribute_strategy.num_replicas_in_sync

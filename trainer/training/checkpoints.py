@@ -1,14 +1,14 @@
-"""Checkpoints of a run: all it takes to resume exactly where it was cut off.
+"""Checkpoints of a run: everything that it needs to resume exactly.
 
 <checkpoints>/
   config.json      settings, ids of the data, versions
-  history.json     a row per test: step, means of the losses since the last one, accuracies, and
+  history.json     a row per test: step, means of the losses since the last test, accuracies, and
                    how well the coefficients separate true from wrong labels
   last/ckpt-*      TensorFlow checkpoints, the last two: weights, moving statistics, momentum,
                    EMA weights, step, running means of the losses, coefficients of each example,
                    seconds so far
   tensorboard/     the history, learning rate and images per second as scalars
-  best/ckpt-*      the one with the highest test accuracy of the EMA weights
+  best/ckpt-*      the checkpoint with the highest test accuracy of the EMA weights
   manifest.json    written when the run has finished: method, data, seconds
 """
 
@@ -30,16 +30,16 @@ SETTINGS = "config.json"
 
 
 def open_directory(path, config, parents, chief=True):
-    """The directory of checkpoints, new, or that of an earlier run with the same settings.
+    """The directory of checkpoints: a new one, or that of an earlier run with the same settings.
 
     Args:
       path: The directory.
       config: `trainer.settings.training.TrainSettings`.
       parents: Manifests of the data, by kind.
-      chief: Whether to write; another worker only checks.
+      chief: Whether to write; other workers only check.
 
     Raises:
-      InputError: It is the directory of another run, or cannot be written.
+      InputError: It belongs to another run, or cannot be written.
     """
     identity = {
         "config": dataclasses.asdict(config),
@@ -53,7 +53,7 @@ def open_directory(path, config, parents, chief=True):
 
 
 def versions():
-    """Versions of what computes, and the git revision of the code where there is one."""
+    """Versions of Python and the libraries, and the git revision of the code if there is one."""
     root = Path(trainer.__file__).parents[1]
     git = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40"]
     try:
@@ -100,7 +100,7 @@ class Checkpoints:
 
     @property
     def seconds(self):
-        """Seconds that the run has taken, with those of earlier attempts up to what was saved."""
+        """Seconds that the run has taken, with earlier tries up to their last checkpoint."""
         return time.monotonic() - self.started
 
     @property
@@ -139,7 +139,7 @@ class Checkpoints:
         self.saved, self.saved_step = time.monotonic(), self.step
 
     def save_to(self, manager):
-        """Sums over replicas are collected from all workers; what the chief writes stays."""
+        """Saves a checkpoint. All workers take part, as sums over replicas need all of them."""
         self.spent.assign(self.seconds)
         if self.chief:
             manager.save(self.step)
@@ -148,7 +148,7 @@ class Checkpoints:
                 manager.checkpoint.write(f"{directory}/ckpt")
 
     def add_row(self, row):
-        """Adds a row of the history and saves; as the best one, too, if it is that.
+        """Adds a row to the history and saves a checkpoint, also as the best one if it is.
 
         The history is written first: a run that is cut off in between resumes at an earlier
         step, drops the rows after it, and adds them again.

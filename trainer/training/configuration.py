@@ -24,7 +24,7 @@ def fields():
 
 
 def meaning(field):
-    """What a setting sets, and its values or range."""
+    """The meaning of a setting, with its values or range."""
     limits, text = field.metadata, field.metadata["help"]
     choices = CHOICES.get(field.name) or limits["choices"]
     if choices and not all(choice in text for choice in choices):
@@ -35,7 +35,7 @@ def meaning(field):
 
 
 def resolve(dataset, **given):
-    """The settings for a dataset: defaults, its recipe, that of the method, then those given.
+    """The settings for a dataset: defaults, its recipe, the method's recipe, then given values.
 
     Args:
       dataset: Name of the source, such as `digits`.
@@ -105,19 +105,19 @@ def methods_with(name):
 
 
 def those_of(method, settings):
-    """Those of `settings` that are no other method's; what no method has is left in."""
+    """`settings` without those that only other methods have; names of no method stay in."""
     check_choice("method", method, tuple(METHODS))
     own = names_of(method)
     return {k: v for k, v in settings.items() if k in own or not methods_with(k)}
 
 
 def restored(values):
-    """The settings of a run from all their values by name, as its manifest has them."""
+    """The settings of a run, from the values in its manifest."""
     return METHODS[values["method"]].Settings(**values)
 
 
 def in_steps(config, epoch_steps):
-    """`config` with `max_epoch` and `decay_epochs` as steps, if it counts in epochs."""
+    """`config` with `max_epoch` and `decay_epochs` converted to steps, if they are used."""
     if not config.max_epoch:
         return config
     decay = ",".join(str(int(epochs) * epoch_steps) for epochs in config.decay_epochs.split(","))
@@ -127,7 +127,7 @@ def in_steps(config, epoch_steps):
 
 
 def check_probe(method, settings):
-    """Raises InputError for a method that needs trusted images where none are asked for.
+    """Raises InputError for a method that needs trusted images if there are to be none.
 
     Args:
       method: Its name.

@@ -1,4 +1,4 @@
-"""Training from artifacts to artifacts.
+"""Training: reads artifacts and writes artifacts.
 
 <checkpoints>/   see `trainer.training.checkpoints`
 <model>/
@@ -54,8 +54,8 @@ def train(
 ):
     """Trains, or resumes where an earlier call with the same settings was cut off.
 
-    Several workers, named in TF_CONFIG, train one network. All read these directories, on storage
-    that all see; only the chief writes.
+    Several workers, named in TF_CONFIG, train one network. All read these directories, which must
+    be on storage that all workers see; only the chief writes.
 
     Args:
       config: `trainer.settings.training.TrainSettings`.
@@ -108,7 +108,7 @@ def train(
 
 
 def settled(config, data, strategy):
-    """The settings with what follows from data and replicas, and the steps of an epoch."""
+    """The settings after data and replicas are known, and the number of steps in an epoch."""
     replicas = strategy.num_replicas_in_sync
     config = input_pipeline.fit_batch_size(data, config, replicas)
     epoch_steps = input_pipeline.steps_per_epoch(data, config, replicas)
@@ -118,7 +118,7 @@ def settled(config, data, strategy):
 def check_same_step(strategy, checkpoints):
     """Raises InputError unless all workers resume from the same step."""
     if workers.mean_over_workers(strategy, checkpoints.step) != checkpoints.step:
-        rule = "must be on storage that all workers see; they find other checkpoints than this one"
+        rule = "must be on storage that all workers see; the others see other checkpoints"
         raise InputError("checkpoint directory", rule, str(checkpoints.directory))
 
 
@@ -128,7 +128,7 @@ def write_model(method, directory, data, facts):
 
 
 def load_checked(config, dataset_path, noisy_labels_path, probe_split_path, embeddings_path):
-    """The training data; InputError if it is not whole, or not what the method needs."""
+    """The training data; InputError if they are not whole, or the method cannot use them."""
     dataset, method = records.read_manifest(dataset_path), METHODS[config.method]
     if config.backbone == backbones.NONE:
         views.check_augmentation(dataset, config, method)
@@ -188,7 +188,7 @@ def take_steps(method, data, checkpoints, epoch_steps, dataset_path, callbacks=(
 
 
 def test_callbacks(method, data, checkpoints, dataset_path):
-    """Those that test the network, and the chief's that show what a test finds."""
+    """Callbacks that test the network, and those of the chief that show the results."""
     config = method.config
     batch_size = config.val_batch_size * method.distribute_strategy.num_replicas_in_sync
     test_batches = input_pipeline.test_batches(
@@ -216,7 +216,7 @@ def replicas():
 
 
 def run_facts(config, data):
-    """What the manifest of a run says: its settings, and the data in a few words."""
+    """Entries of the manifest of a run: its settings, and the main facts about its data."""
     dataset, labels, split = (
         data.manifests[kind]
         for kind in (artifacts.PREPARED_DATASET, artifacts.NOISY_LABELS, artifacts.PROBE_SPLIT)

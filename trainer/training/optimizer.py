@@ -1,4 +1,4 @@
-"""Momentum SGD and Muon that keep an average of the weights, and the loss scale for float16."""
+"""Momentum SGD and Muon, both with EMA weights, and the loss scale for float16."""
 
 import keras
 import tensorflow as tf
@@ -10,7 +10,7 @@ TINY = 1e-7
 class AveragedMomentum(keras.optimizers.Optimizer):
     """m <- mu m + g;  theta <- theta - lr m;  average <- d average + (1 - d) theta.
 
-    `keras.optimizers.SGD` folds the learning rate into m, which is something else once the rate
+    `keras.optimizers.SGD` multiplies m by the learning rate, which differs once the learning rate
     changes, and in the lookahead. d = min(`ema_decay`, (1 + n) / (10 + n)) after step n = 1, 2, ...
 
     Args:
@@ -35,7 +35,7 @@ class AveragedMomentum(keras.optimizers.Optimizer):
 
     def apply(self, grads, trainable_variables=None):
         n = tf.cast(self.iterations + 1, tf.float32)
-        self.new_share = 1 - tf.minimum(self.ema_decay, (1 + n) / (10 + n))  # once, not by variable
+        self.new_share = 1 - tf.minimum(self.ema_decay, (1 + n) / (10 + n))  # once for all
         super().apply(grads, trainable_variables)
 
     def update_step(self, gradient, variable, learning_rate):
@@ -58,15 +58,15 @@ class AveragedMomentum(keras.optimizers.Optimizer):
 
 
 class AveragedMuon(AveragedMomentum):
-    """Momentum SGD whose steps change every direction of a convolution's kernel by as much.
+    """Momentum SGD whose steps change all directions of a convolution kernel equally.
 
       o = orthogonal(g + mu m);  k <- |k_0| (k - u) / |k - u|,  u = KERNEL_SCALE lr |k| o / |o|
 
     for kernels k, as matrices (inputs, filters); other variables move as in `AveragedMomentum`.
-    Kernels keep their norm, which batch normalisation makes irrelevant, so that the rate says how
-    far they turn, and weight decay does nothing to them. Muon (Jordan et al., "Muon: an optimizer
-    for hidden layers in neural networks", 2024), with the norms of the "airbench" runs of CIFAR-10
-    (Jordan, 2024). `keras.optimizers.Muon` takes no kernels of convolutions.
+    Kernels keep their norm, which batch normalisation makes irrelevant. So the learning rate sets
+    the angle of a step, and weight decay has no effect on kernels. Muon (Jordan et al., "Muon: an
+    optimizer for hidden layers in neural networks", 2024), with the norms of the "airbench" runs of
+    CIFAR-10 (Jordan, 2024). `keras.optimizers.Muon` does not support convolution kernels.
     """
 
     def move(self, variable, gradient, m, learning_rate):
@@ -82,7 +82,7 @@ class AveragedMuon(AveragedMomentum):
 
 
 def orthogonal(matrix):
-    """Nearly the orthogonal matrix next to this one: singular values in about [0.7, 1.2].
+    """About the nearest orthogonal matrix: singular values in about [0.7, 1.2].
 
     Five steps of the Newton-Schulz iteration, with the coefficients of Muon.
     """
@@ -118,6 +118,6 @@ class LossScale(keras.optimizers.LossScaleOptimizer):
         self.iterations.assign(step)
 
     def check_finite(self, grads):
-        # Keras asks each replica about its own part of the gradients and takes the answer of the first.
+        # Keras asks each replica about its own part of the gradients and takes the first answer.
         finite = tf.cast(super().check_finite(grads), tf.float32)
         return tf.distribute.get_replica_context().all_reduce("MEAN", finite) == 1

@@ -28,10 +28,10 @@ def train(
     callbacks=(),
     embeddings_path=None,
 ):
-    """Trains as `trainer.training.fit.train`, from checkpoints of earlier tries if any.
+    """Trains as `trainer.training.fit.train`, from checkpoints of earlier tries if there are any.
 
-    They are in a directory of `root` that is named by settings and data, and in the end in
-    `checkpoints_path`. Without `root`, they are there from the start.
+    Checkpoints are in a directory of `root` that is named by settings and data; at the end they are
+    copied to `checkpoints_path`. Without `root` they are in `checkpoints_path` from the start.
 
     Args:
       config: `trainer.settings.training.TrainSettings`.
@@ -39,11 +39,11 @@ def train(
       checkpoints_path: Directory to write checkpoints to.
       model_path: Directory to write the network with EMA weights to.
       root: Directory or gs:// path that outlives this process.
-      worker: Which of several tasks this is, if TF_CONFIG does not say so.
-      count: How many tasks there are.
+      worker: Number of this task among several, if TF_CONFIG does not have it.
+      count: Number of tasks.
       patience: Seconds to wait for the other tasks.
-      callbacks: As of `trainer.training.fit.train`.
-      embeddings_path: As of `trainer.training.fit.train`.
+      callbacks: As for `trainer.training.fit.train`.
+      embeddings_path: As for `trainer.training.fit.train`.
 
     Returns:
       The manifest of the checkpoints; None in a worker that is not the chief.
@@ -85,14 +85,14 @@ def train(
 
 
 def check_writable(root):
-    """Raises InputError for a directory of another user, as a new volume may be one of root."""
+    """Raises InputError if this user cannot write the directory, such as a new volume of root."""
     if os.path.isdir(root) and not os.access(root, os.W_OK):
         rule = f"must be writable for user {os.getuid()}; see docs/running.md for volumes of root"
         raise InputError("checkpoint_root", rule, root)
 
 
 def run_name(config, data_paths, embeddings_path=None):
-    """The same for each try of the same training, and for no other training."""
+    """A name that every try of the same training has, and no other training."""
     ids = [artifacts.read(path, kind)["id"] for path, kind in zip(data_paths, DATA)]
     if embeddings_path:
         ids.append(artifacts.read(embeddings_path, artifacts.EMBEDDINGS)["id"])

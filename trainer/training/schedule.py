@@ -5,7 +5,7 @@ from keras.optimizers import schedules
 
 
 class Warmup(schedules.LearningRateSchedule):
-    """Linear from 0 over `steps`; the clock of `schedule` starts afterwards."""
+    """Linear from 0 over `steps`; then `schedule` starts with step 0."""
 
     def __init__(self, schedule, peak, steps):
         self.schedule = schedule
@@ -22,7 +22,7 @@ class Warmup(schedules.LearningRateSchedule):
 
 
 def learning_rate(config, steps_per_epoch):
-    """The schedule that `config` names.
+    """The schedule that `config` selects.
 
     * cosine: restarts (Loshchilov & Hutter, ICLR 2017); cycle k lasts decay_steps cos_t_mul^k
       steps from a peak of learning_rate cos_m_mul^k down to 0.

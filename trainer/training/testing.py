@@ -1,4 +1,4 @@
-"""Tests during a training, the rows of its history."""
+"""Tests during a training; each adds a row to its history."""
 
 import sys
 
@@ -14,15 +14,15 @@ from trainer.training.schedule import cycle_ends
 class Testing(AfterStep):
     """Tests and saves every `eval_freq` steps, where a cosine cycle ends, and at the end.
 
-    Adds the row of the history to the logs of the step. All workers do so: sums over replicas are
-    collected from all of them, when they are read.
+    It adds the row of the history to the logs of the step. All workers do so, because reading a sum
+    over replicas needs all workers.
 
     Args:
-      config: `trainer.config.TrainSettings`.
+      config: `trainer.settings.training.TrainSettings`.
       checkpoints: `trainer.training.checkpoints.Checkpoints`, restored.
       test_batches: Dataset for `evaluate`.
       labels: int32 (N,), the given labels.
-      clean_labels: int32 (N,), the true ones, -1 where not known; for the history only.
+      clean_labels: int32 (N,), true labels, -1 where not known; for the history only.
 
     Attributes:
       confusion: int (C, C) of the last test, [i, j] counts images of class i predicted as j.
@@ -43,7 +43,7 @@ class Testing(AfterStep):
             logs.update(row)
 
     def history_row(self):
-        """Tests; starts the means of the losses anew."""
+        """Tests, and resets the means of the losses."""
         means = self.model.means
         row = {
             f"train/{name}": float(tf.cast(mean.result(), tf.float32))
@@ -63,7 +63,7 @@ class CollapseWarning(AfterStep):
     """Warns when predictions collapse onto few classes, once each time.
 
     Args:
-      testing: `Testing`, which comes before it.
+      testing: `Testing`, an earlier callback.
       class_names: C names.
     """
 
@@ -93,7 +93,7 @@ def noise_detection(record, wrong, known):
 
     Returns:
       For each coefficient its mean over true and over wrong labels, and the area under the ROC
-      curve when a low one says "wrong"; empty where a group has no example yet.
+      curve for finding wrong labels by low values; empty if a group has no example yet.
     """
     means, seen = record.means()
     seen &= known

@@ -1,4 +1,4 @@
-"""The processes that train together on several machines, as TF_CONFIG names them."""
+"""Processes that train one network on several machines, as TF_CONFIG names them."""
 
 import contextlib
 import json
@@ -13,7 +13,7 @@ from trainer.errors import InputError, Preempted, TrainingError, WorkerLost
 
 SECONDS = 1  # between two signs of life
 PATIENCE = 3600  # seconds that a machine may take to start
-RESTART = 300  # seconds that a worker which failed has to be started again
+RESTART = 300  # seconds within which a failed worker has to start again
 
 
 def this_worker():
@@ -44,19 +44,19 @@ def this_worker():
 def joined(directory, worker, count, finished, patience=PATIENCE):
     """Joins workers that only share a directory, for a `with` block that trains.
 
-    A worker that fails in the block tells the others, which would wait for it otherwise. A worker
-    that loses another one starts its own process again and waits for the other one to be back:
-    TensorFlow cannot leave a cluster, and the orchestrator may not retry a task that failed.
+    A worker that fails in the block reports it to the others, which would otherwise wait for it. A
+    worker that loses another one starts its own process again and waits until the other one is
+    back: TensorFlow cannot leave a cluster, and the orchestrator may not retry a failed task.
 
     Args:
-      directory: One that all see, for nothing else.
-      worker: Which one this is.
-      count: How many there are.
-      finished: File that is there when the training has ended: then nobody is waited for.
+      directory: A directory that all workers see, used for nothing else.
+      worker: Number of this worker.
+      count: Number of workers.
+      finished: File that exists once the training has ended; then no worker waits.
       patience: Seconds to wait for the others.
 
     Raises:
-      TrainingError: The others did not all come, or one of them has failed.
+      TrainingError: Some workers did not come, or one of them has failed.
     """
     directory = Path(directory)
     find_others(directory, worker, count, finished, patience)
@@ -74,10 +74,10 @@ def joined(directory, worker, count, finished, patience=PATIENCE):
 
 
 def find_others(directory, worker, count, finished, patience):
-    """Names the workers to each other: sets TF_CONFIG.
+    """Finds the addresses of all workers and sets TF_CONFIG.
 
-    Each writes its address, again and again, as workers of an earlier attempt do not; the chief
-    lists those that it has seen change, and the others wait for a list with themselves in it.
+    Each worker keeps writing its address, unlike workers of an earlier try. The chief lists the
+    workers whose files change, and the others wait for a list that has them.
     """
     directory.mkdir(parents=True, exist_ok=True)
     listed = directory / "workers.json"
@@ -119,13 +119,13 @@ def find_others(directory, worker, count, finished, patience):
 
 
 def read_json(file):
-    """What a JSON file holds; None if it is not there, or not all of it."""
+    """The content of a JSON file; None if the file is missing or incomplete."""
     with contextlib.suppress(OSError, ValueError):
         return json.loads(file.read_text())
 
 
 def mean_over_workers(strategy, values):
-    """Means of numbers, one or an array of them, over the workers; each has to call this."""
+    """Means over the workers of a number or an array of numbers; every worker has to call this."""
     if this_worker()[1] == 1:
         return values
     import tensorflow as tf

@@ -1,4 +1,4 @@
-"""What each target is given: compared with committed files, and parsed as the targets do."""
+"""The compiled file of each target: compared with committed files, and parsed as targets do."""
 
 import json
 import re

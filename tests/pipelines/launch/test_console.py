@@ -1,4 +1,4 @@
-"""What the terminal shows of the log of tasks, and which failures are retried."""
+"""The lines of the log that the terminal shows, and the failures that are retried."""
 
 import io
 import threading
@@ -26,7 +26,7 @@ def shown(console):
 def test_tasks_have_numbers_and_warnings_are_shown(console):
     for line in (
         "12:00:00.000 - INFO - Executing task \x1b[96m'audit-labels-2'\x1b[0m",
-        "    warning: step 3: all images are taken for 'cat'",
+        "    warning: step 3: all images are predicted as 'cat'",
         "    I0000 port.cc: oneDNN custom operations are on",
         "    resuming at step 300",
         "12:00:00.000 - INFO - Task \x1b[96m'audit-labels-2'\x1b[0m finished with status "
@@ -36,7 +36,7 @@ def test_tasks_have_numbers_and_warnings_are_shown(console):
         print(line, file=console)
     assert shown(console) == [
         "[1/3] audit labels",
-        "warning: step 3: all images are taken for 'cat'",
+        "warning: step 3: all images are predicted as 'cat'",
         "resuming at step 300",
         "[1/3] audit labels: done",
         "[2/3] write report: done before",

@@ -47,7 +47,7 @@ def until(found, process):
 
 
 def test_sixty_deaths_are_sixty_failures(engine):
-    """Short ones, several at a time: kfp itself would take some of them for successes."""
+    """Short containers, several at a time: kfp itself would count some of them as successes."""
 
     def die(status):
         return docker_runner.run_container(

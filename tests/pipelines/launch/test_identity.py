@@ -7,7 +7,7 @@ from pipelines.launch import identity, parameters, training_flags
 
 @pytest.fixture
 def resolved(parsed):
-    """A function from flags to what tells the run from others."""
+    """A function from flags to the identity of the run."""
 
     def resolve(pipeline, *given):
         parsed("run", *given)

@@ -1,4 +1,4 @@
-"""What becomes of a directory of outputs that is in use, another's, or edited."""
+"""Output directories that are in use, belong to another run, or were edited."""
 
 import json
 import subprocess
@@ -102,7 +102,7 @@ def test_the_directory_of_another_run_is_refused(directory):
         directory(command=OTHER)
 
 
-def test_a_run_that_failed_without_results_leaves_its_directory_to_others(directory):
+def test_a_run_that_failed_without_results_frees_its_directory(directory):
     directory().write(state="failed")
     assert directory(command=OTHER).state == "new"
     finished(directory(command=OTHER), labels="a")
@@ -112,7 +112,7 @@ def test_a_run_that_failed_without_results_leaves_its_directory_to_others(direct
 
 
 @pytest.mark.parametrize("name", ["thesis.tex", "run.json"])
-def test_what_is_somebody_elses_is_left_alone(directory, tmp_path, name):
+def test_foreign_directories_are_not_touched(directory, tmp_path, name):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / name).write_text("{}")
     with pytest.raises(Taken, match="--output_dir: "):
@@ -153,7 +153,7 @@ def test_one_process_at_a_time_and_no_lock_outlives_it(directory, tmp_path):
         text=True,
     )
     assert other.stdout.readline() == "held\n"
-    with pytest.raises(Taken, match=f"is in use by process {other.pid}; wait for its end"):
+    with pytest.raises(Taken, match=f"is in use by process {other.pid}; wait until it ends"):
         directory(place)
     assert str(default("training", command=COMMAND, version="1", read={}).root) == "runs/training-2"
     other.kill()

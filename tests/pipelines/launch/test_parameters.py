@@ -45,7 +45,7 @@ def test_labels_are_as_they_are_unless_noise_is_named(resolved, tmp_path):
     assert (found["dataset"], found["noise"], found["noise_ratio"]) == ("digits", "uniform", 0.9)
 
 
-def test_an_experiment_is_that_of_the_trainer(resolved):
+def test_an_experiment_is_the_same_as_in_the_trainer(resolved):
     found = resolved("--experiment=ieg_webvision", "--max_iteration=7")
     assert (found["dataset"], found["method"]) == ("webvisionmini", "ieg")
     assert found["use_imagenet_as_eval"]

@@ -272,12 +272,12 @@ def test_waiting_says_why_a_task_waits(server, capsys, monkeypatch):
 
 def test_waiting_ends_when_its_time_is_over(server):
     server.states = ["RUNNING"] * 10_000
-    with pytest.raises(RemoteError, match=r"--wait_minutes=0\.003 are over; the run continues"):
+    with pytest.raises(RemoteError, match=r"--wait_minutes=0\.003 have passed; the run continues"):
         to(server, "--wait", "--wait_minutes=0.003")
 
 
 def test_a_server_that_cannot_be_reached(server, caplog):
-    """Nothing was sent, so that nothing may have been taken; urllib3 says nothing of its own."""
+    """Nothing was sent, so the server has taken nothing; urllib3 prints nothing."""
     server.shutdown()
     server.server_close()
     with pytest.raises(RemoteError, match=r"does not answer \(NewConnectionError\); nothing was"):
@@ -323,7 +323,7 @@ TROUBLE = [
     (403, InputError, "--namespace: must be one that this token may use"),
     (404, InputError, "--host: must be the address of Kubeflow Pipelines"),
     (409, InputError, "--pipeline: the server has another one of this name"),
-    (500, RemoteError, "answers 500 Internal Server Error: said 500; unless that is mended"),
+    (500, RemoteError, "answers 500 Internal Server Error: said 500; until that is fixed"),
     (503, RemoteError, "answers 503 Service Unavailable: said 503; try again later"),
     ("nonsense", RemoteError, "answers what its API does not allow"),
     ("drop", RemoteError, "does not answer .*may have been taken"),

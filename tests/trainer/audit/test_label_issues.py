@@ -37,7 +37,7 @@ def simulated(rng, N=4000, C=4, sharpness=2.0):
     return P, given, true, T
 
 
-def test_the_posterior_knows_the_noise(rng):
+def test_the_posterior_uses_the_transition_matrix(rng):
     P, given, true, T = simulated(rng)
     Q, found = noise_estimation.true_label_posterior(P, given)
     np.testing.assert_allclose(Q.sum(1), 1)
@@ -164,7 +164,7 @@ def test_folds_predict_what_they_have_not_seen(data, tmp_path):
         fit.train(settings, *data, paths[-1], tmp_path / str(fold) / "model")
     sizes = [artifacts.read(path, "checkpoints")["num_examples"] for path in paths]
     assert sum(sizes) == 1337
-    with pytest.raises(InputError, match="checkpoints: must be those of all folds"):
+    with pytest.raises(InputError, match="checkpoints: must be the runs of all folds"):
         label_issues.audit(*data, paths[:1], tmp_path / "a")
     assert not (tmp_path / "a").exists()
     metrics = label_issues.audit(*data, paths, tmp_path / "a")
@@ -214,7 +214,10 @@ OF_AUDIT = "must (have|be a table with) columns id, audit, and decision or true_
     [
         ("id,decision,audit\n{id},yes,{audit}\n", "decision must be accept, reject or one of the"),
         ("id,true_label,audit\n{id},accept,{audit}\n", "true_label must be one of the classes"),
-        ("id,true_label,audit\n{id},1,{audit}\n{id},2,{audit}\n", "must decide once on each id"),
+        (
+            "id,true_label,audit\n{id},1,{audit}\n{id},2,{audit}\n",
+            "must have one decision for each id",
+        ),
         ("id,decision,audit\n99999,accept,{audit}\n", "must be of this audit, {audit}; .*id 99999"),
         ("id,decision,audit\n{id},accept,a123\n", "must be of this audit, {audit}; .*audit a123"),
         ("id,decision,audit\n{id},,a123\n", "must be of this audit, {audit}; .*audit a123"),
@@ -245,7 +248,7 @@ def test_classes_called_as_decisions():
     assert decided("", "accept") == decided("reject", "accept") == "accept"
     assert decided("", "reject") == "reject"
     for word in classes:
-        with pytest.raises(InputError, match=f"decision {word} is a class as well; write"):
+        with pytest.raises(InputError, match=f"decision {word} is also a class; write"):
             decided(word, "")
 
 
@@ -268,7 +271,7 @@ def drawings(root, counts, wrong, seed=0):
 
 @pytest.fixture(scope="module")
 def rare(tmp_path_factory):
-    """Data of 150 good parts and 15 defect ones of which 10 labels are wrong, ten trusted each."""
+    """150 good and 15 defect parts, 10 labels wrong, and ten trusted images of each class."""
     root = tmp_path_factory.mktemp("rare")
     photos = drawings(root / "photos", {"good": 150, "defect": 15}, {"good": 9, "defect": 1})
     trusted = drawings(root / "checked", {"good": 10, "defect": 10}, {}, seed=1)
@@ -280,7 +283,7 @@ def rare(tmp_path_factory):
 
 
 def wrong_of(rows):
-    """Which rows of label_issues.csv are of files whose name says another class, bool."""
+    """Which rows of label_issues.csv have a wrong label, by the name of the file, bool."""
     return [
         not Path(path).name.startswith(given) for path, given in zip(rows.path, rows.given_label)
     ]
@@ -297,7 +300,6 @@ def test_a_small_set_whose_labels_are_memorised(rare):
         max_iteration=110,
         batch_size=132,
         eval_freq=110,
-        aug_type="default",
     )
     fit.train(settings, *paths, root / "checkpoints", root / "model")
     metrics = label_issues.audit(*paths, [root / "checkpoints"], root / "audit")
@@ -309,8 +311,8 @@ def test_a_small_set_whose_labels_are_memorised(rare):
     assert "audit/noise_rate" not in metrics
 
 
-def test_others_predict_without_trusted_images_and_without_peers(tmp_path):
-    """Nothing calibrates but the labels, and one image is the only one of its class."""
+def test_leave_one_out_without_trusted_images_and_for_a_single_image(tmp_path):
+    """Only the given labels calibrate, and one class has a single image."""
     counts = {"good": 60, "defect": 30, "odd": 1}
     root = drawings(tmp_path / "photos", counts, {"good": 6, "defect": 3})
     records.prepare("image_folder", tmp_path / "a", DataSettings(data=str(root)))
@@ -323,7 +325,7 @@ def test_others_predict_without_trusted_images_and_without_peers(tmp_path):
     p_given = others.P[ids, labels]
     assert detection.ranking_quality(-p_given, wrong)["auroc"] > 0.95
     assert p_given[labels == names.index("odd")] == 1
-    assert others.warnings == ["class odd has one image, which no other image can check"]
+    assert others.warnings == ["class odd has only one image, so no other image can predict it"]
     assert tested.shape == (len(records.read_labels(tmp_path / "a", "test")), 3)
     rate, low, high = noise_estimation.noise_rate_range(others.P, labels)
     assert low < wrong.mean() < high
@@ -339,7 +341,7 @@ def test_others_predict_without_trusted_images_and_without_peers(tmp_path):
         (True, (1.0, 0.55), OTHER_EXAMPLES, [out_of_sample.CANNOT_TELL]),
     ],
 )
-def test_what_predicts_in_a_small_set(memorised, recalls, predicted_by, warnings):
+def test_leave_one_out_predictions_in_a_small_set(memorised, recalls, predicted_by, warnings):
     run, others = (Evidence(np.zeros((1, 2)), [], name) for name in (THE_RUN, OTHER_EXAMPLES))
     found = out_of_sample.better_evidence(run, others, memorised, *recalls)
     assert (found.predicted_by, found.warnings) == (predicted_by, warnings)
@@ -357,7 +359,7 @@ def test_scores_leave_the_example_out(rng):
         np.testing.assert_allclose(found[i], alone[0])
 
 
-def test_a_rate_that_contradicts_what_is_known():
+def test_a_rate_that_contradicts_other_evidence():
     evidence = Evidence(np.zeros((1, 2)), [], THE_RUN, agreement=0.6, accuracy=0.9)
     assert contradictions(evidence, 0.3, 0.4) == []
     (said,) = contradictions(evidence, 0.0, 0.01)
@@ -371,7 +373,7 @@ def test_the_range_of_the_noise_rate(rng):
     P, given, true, _ = simulated(rng)
     rate, low, high = noise_estimation.noise_rate_range(P, given)
     assert low < rate < high
-    assert low - 0.01 < np.mean(given != true) < high + 0.01  # how sure it is, not how right
+    assert low - 0.01 < np.mean(given != true) < high + 0.01  # its confidence, not its accuracy
     _, *few = noise_estimation.noise_rate_range(P[:200], given[:200])
     assert few[1] - few[0] > high - low
     absent = np.where(given == 3, 2, given)  # a class that no label names
@@ -379,7 +381,7 @@ def test_the_range_of_the_noise_rate(rng):
 
 
 @pytest.mark.parametrize(("count", "most"), [(50, 0.06), (1000, 0.003)])
-def test_few_labels_that_are_all_right_leave_room_for_doubt(count, most):
+def test_few_labels_give_a_wide_range_although_all_are_true(count, most):
     given = np.arange(count) % 2
     rate, low, high = noise_estimation.noise_rate_range(np.eye(2)[given] * 0.999 + 0.0005, given)
     assert (round(rate, 3), round(low, 3)) == (0, 0)

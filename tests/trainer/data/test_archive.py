@@ -34,7 +34,7 @@ def link(path):
 
 
 def lying(path):
-    """One that says of 200 MB of zeros that it is 1 kB."""
+    """An archive that declares 200 MB of zeros as 1 kB."""
     size = 200 << 20
     write(path, {"a": bytes(size)})
     path.write_bytes(path.read_bytes().replace(struct.pack("<I", size), struct.pack("<I", 1000)))
@@ -63,7 +63,7 @@ def damaged(path):
         (lambda path: write(path, {"..\\b": ""}), "must not have names such as"),
         (lambda path: write(path, {"/b": ""}), "must not have names such as /b"),
         (lambda path: write(path, {"a": "", zipfile.ZipInfo("a"): ""}), "must have each name once"),
-        (lambda path: write(path, {"a": bytes(200 << 20)}), "must not be more than 10 times as"),
+        (lambda path: write(path, {"a": bytes(200 << 20)}), "must be at most 10 times as"),
         (link, "must not have links such as link"),
         (lying, "must be a whole zip archive"),
         (truncated, "must be a whole zip archive"),

@@ -1,4 +1,4 @@
-"""What is found wrong before anything is read or written."""
+"""Errors that are found before anything is read or written."""
 
 import os
 import time

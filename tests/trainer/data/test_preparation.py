@@ -1,4 +1,4 @@
-"""What a preparation needs and what it leaves: memory, a full disk, an end in the middle."""
+"""Memory of a preparation, a full disk, and an interrupted preparation."""
 
 import io
 import os
@@ -92,8 +92,8 @@ def test_a_full_disk(small_disk, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_disk_that_is_full_in_training_is_no_end(small_disk):
-    """The command says so; with more room, it resumes."""
+def test_a_run_resumes_after_a_full_disk(small_disk):
+    """The command names the full disk; with more room it resumes."""
     command = [sys.executable, "-m", "trainer", "--method=supervised", "--max_iteration=4"]
     command += ["--eval_freq=2", f"--checkpoint_path={small_disk}/run"]
     sizes = {"2m": 2, "8m": 0}

@@ -67,7 +67,7 @@ def test_no_probe_at_all(digits, tmp_path):
 def test_a_probe_where_nothing_is_trusted():
     none = np.array([], int)
     assert len(probe.choose(none, "abc", 0, np.random.default_rng(0))) == 0
-    with pytest.raises(InputError, match=r"--probe_per_class: must be 0 where no label is trusted"):
+    with pytest.raises(InputError, match=r"--probe_per_class: must be 0 without trusted images"):
         probe.choose(none, "abc", 1, np.random.default_rng(0))
 
 

@@ -56,7 +56,7 @@ def test_settings_of_the_data():
         ({"datas": "x"}, "--setting: must be one of data, "),
         (
             {"probe_per_class": 3, "probe_dataset_hold_ratio": 0.1},
-            "--probe_per_class: says the same as --probe_dataset_hold_ratio",
+            "--probe_per_class: sets the same as --probe_dataset_hold_ratio",
         ),
     ):
         with pytest.raises(InputError, match=message):
@@ -72,7 +72,7 @@ def test_settings_of_the_data():
         (("digits", "uniform", float("nan")), "--noise_ratio: must be 0 or more"),
         (
             ("csv", "uniform", 0.5),
-            "--data: must say where the images are, for image_folder, csv, ",
+            "--data: must name the images, for image_folder, csv, ",
         ),
     ],
 )

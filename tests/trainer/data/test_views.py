@@ -15,7 +15,7 @@ SIDE = 96
 
 
 def ramp(height, width, blue=128):
-    """Red rises with the row, green with the column: a pixel tells where it comes from."""
+    """Red rises with the row, green with the column, so a pixel shows its origin."""
     rows, columns = np.mgrid[:height, :width]
     channels = rows * 255 / height, columns * 255 / width, np.full((height, width), blue)
     return np.stack(channels, axis=2).astype(np.uint8)
@@ -41,7 +41,7 @@ def views_of_crops(photographs):
     return views.Crops(records.EncodedImages(photographs, "train"), SETTINGS, SIDE)
 
 
-def test_small_images_are_seen_whole_and_others_cropped(digits, photographs):
+def test_small_images_are_seen_whole_and_large_ones_cropped(digits, photographs):
     digits, photographs = records.read_manifest(digits), records.read_manifest(photographs)
     assert views.input_shape(digits, SETTINGS) == (8, 8, 1)
     assert views.input_shape(photographs, SETTINGS) == (224, 224, 3)

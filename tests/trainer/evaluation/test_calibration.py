@@ -6,7 +6,7 @@ from trainer.evaluation import calibration
 
 
 def logits(N=5000, C=5):
-    """Logits whose softmax is right on average, and labels drawn from it."""
+    """Calibrated logits, and labels drawn from their softmax."""
     rng = np.random.default_rng(0)
     z = 2 * rng.normal(size=(N, C))
     return z, np.array([rng.choice(C, p=p) for p in softmax(z, axis=1)])

@@ -25,7 +25,7 @@ def test_accuracies_are_those_of_the_saved_model(supervised_run, digits):
     np.testing.assert_array_equal(confusion, confusion_matrix(labels, logits.argmax(1)))
 
 
-def test_metrics_say_what_was_run(supervised_run):
+def test_metrics_contain_the_facts_of_the_run(supervised_run):
     metrics = json.loads((supervised_run / "metrics" / "metrics.json").read_text())
     assert (metrics["method"], metrics["dataset"]) == ("supervised", "digits")
     assert (metrics["noise"], metrics["noise_ratio"]) == ("uniform", 0.9)

@@ -34,12 +34,14 @@ def test_scalars_by_hand():
     assert found["largest_predicted_share"] == pytest.approx(13 / 30)
 
 
-def test_only_a_collapse_is_said():
+def test_only_a_collapse_is_warned_of():
     even = [1 / 3] * 3
     assert warning(even, 10 * np.eye(3, dtype=int)) == ""
     assert warning(even, [[10, 0, 0], [6, 4, 0], [3, 0, 7]]) == ""  # 63% for cat, of 33%
     said = warning(even, [[10, 0, 0], [9, 1, 0], [9, 0, 1]])
-    assert said.startswith("93% of the test images are taken for cat") and said.endswith("may help")
+    assert said.startswith("93% of the test images are predicted as cat") and said.endswith(
+        "may help"
+    )
     assert "0.39 of 1.10 nats" in warning([0.9, 0.05, 0.05], 10 * np.eye(3, dtype=int))
 
 
@@ -48,7 +50,7 @@ def test_a_rare_class_is_no_collapse():
     assert warning(confusion.diagonal() / 1000, confusion) == ""
 
 
-def test_a_run_that_falls_onto_one_class_says_so_once(
+def test_a_run_that_collapses_onto_one_class_warns_once(
     digits, noisy_labels, probe_split, tmp_path, capsys
 ):
     settings = {"method": "supervised", "learning_rate": 20.0, "max_iteration": 8, "eval_freq": 2}

@@ -64,7 +64,7 @@ def test_em_finds_the_noise_from_the_labels(kind, rng):
     np.testing.assert_allclose(tf.reduce_sum(noise.J), 1, atol=1e-5)
 
 
-def test_noise_is_taken_for_uniform_where_labels_tell_little():
+def test_noise_is_estimated_as_uniform_where_labels_are_uninformative():
     """The network takes one class for another; how much of that T follows depends on the rate."""
     C, followed = 10, {}
     errors = np.eye(C)[[1, *range(1, C)]]
@@ -84,7 +84,7 @@ def test_the_mean_prediction_is_compared_with_the_class_prior_of_labels_and_nois
     noise.J.assign(sizes[:, None] * T)
     prior = noise.class_prior(tf.constant(T, tf.float32))
     np.testing.assert_allclose(prior, sizes, rtol=1e-5)
-    p = sizes + np.array([[0.1, -0.1, 0], [-0.1, 0.1, 0]])  # of two images, right on average
+    p = sizes + np.array([[0.1, -0.1, 0], [-0.1, 0.1, 0]])  # of two images; their mean is correct
     assert abs(class_prior_divergence(prior, np.log(p))) < 1e-5
     q = np.array([[0.6, 0.3, 0.1], [0.8, 0.1, 0.1]])
     expected = np.sum(sizes * np.log(sizes / q.mean(axis=0)))

@@ -169,7 +169,7 @@ def test_the_lowest_scores_of_each_class():
         ({"queue_capacity": 42}, "--queue_capacity: must be a multiple of 4 classes. Received: 42"),
         ({"queue_bs": 10}, "--queue_bs: must be a multiple of 4 classes. Received: 10"),
         ({"queue_bs": 80}, "--queue_bs: must be at most --queue_capacity, 40. Received: 80"),
-        ({"queue_capacity": 60}, "--queue_capacity: must be at most 40: a class is given 10 times"),
+        ({"queue_capacity": 60}, "--queue_capacity: must be at most 40: a class has only 10 given"),
     ],
 )
 def test_a_queue_that_cannot_be_filled(settings, message):

@@ -1,4 +1,4 @@
-"""Parameter counts, regularisers and logits of the networks, as the IEG release has them."""
+"""Parameter counts, regularisers and logits of the networks equal those of the IEG release."""
 
 from pathlib import Path
 

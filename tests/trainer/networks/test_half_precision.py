@@ -15,7 +15,7 @@ EPSILONS = {"bfloat16": 2.0**-7, "float16": 2.0**-10}
     [pytest.param(name, marks=[pytest.mark.slow] if name in LARGE else []) for name in NETWORKS],
 )
 def test_logits_are_float32_and_close_to_those_of_full_precision(name):
-    """By moving statistics: by those of a batch, resnet50 magnifies any rounding 30 times."""
+    """With moving statistics: with batch statistics resnet50 magnifies any rounding 30 times."""
     shape = (SIZES[name], SIZES[name], 3)
     network = NETWORKS[name].build(shape, 10)
     images = tf.random.stateless_uniform((4, *shape), [0, 1], -1, 1)

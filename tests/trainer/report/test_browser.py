@@ -172,7 +172,7 @@ def test_print(opened, hostile_run):
 
 @pytest.mark.slow
 def test_a_hundred_thousand_labels(opened, digits, tmp_path):
-    """The browser makes the pictures that are to be seen, and no others."""
+    """The browser draws only the pictures that are in view."""
     N, C = 100_000, 100
     rng = np.random.default_rng(0)
     issues = pd.DataFrame(

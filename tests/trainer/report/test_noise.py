@@ -29,7 +29,7 @@ def page(tmp_path):
 
 
 def texts(page):
-    """What each of the two pictures says, in order."""
+    """The texts of the two charts, in order."""
     svgs = re.findall(r"<svg.*?</svg>", page, re.DOTALL)
     return [[html.unescape(t) for t in re.findall(r"<text[^>]*>([^<]*)<", s)] for s in svgs]
 

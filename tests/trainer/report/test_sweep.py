@@ -1,4 +1,4 @@
-"""What the report of a sweep says."""
+"""Content of the report of a sweep."""
 
 import re
 

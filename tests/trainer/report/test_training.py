@@ -1,4 +1,4 @@
-"""What the report of a training says."""
+"""Content of the report of a training."""
 
 import base64
 import io

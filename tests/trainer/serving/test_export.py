@@ -67,7 +67,7 @@ def in_a_fresh_process(model, files, tmp_path):
 
 
 def without_us(code, *arguments, cwd):
-    """What a process prints that cannot import this package."""
+    """The output of a process that cannot import this package."""
     command = [sys.executable, "-c", WITHOUT_US + code, *arguments]
     done = subprocess.run(command, cwd=cwd, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -167,7 +167,7 @@ def test_each_network_answers_the_same_in_keras_alone(name):
 
 
 def test_the_graph_lays_transparent_images_on_white(exported, tmp_path):
-    """Also those of a palette; what colour is hidden makes no difference."""
+    """Also with a palette; the hidden colour makes no difference."""
     alpha = np.tile(np.uint8([0, 255, 255, 90]), (8, 2))
     shown = Image.fromarray(np.where(alpha > 0, 40, 0).astype(np.uint8)).convert("RGB")
     hidden = Image.fromarray(np.where(alpha > 0, 40, 250).astype(np.uint8)).convert("RGB")
@@ -194,7 +194,7 @@ def test_the_graph_lays_transparent_images_on_white(exported, tmp_path):
     np.testing.assert_allclose(both[0], found[2], atol=0.01)
 
 
-def test_the_card_says_which_trusted_images_were_learned_from(trained, digits, probe_split):
+def test_the_card_says_which_trusted_images_training_used(trained, digits, probe_split):
     said = {}
     for name, settings in {
         "no": {"method": "robust", "trusted_fraction": 0.0},
@@ -206,8 +206,8 @@ def test_the_card_says_which_trusted_images_were_learned_from(trained, digits, p
         card = (root / "exported" / "model_card.md").read_text()
         (said[name],) = re.findall(r"\* (\d+ trusted images of each class.*)", card)
         assert "fitted on" in card
-    assert said["no"] == "10 trusted images of each class, which training did not learn from."
-    assert said["yes"] == "7 trusted images of each class, which training learned from as well."
+    assert said["no"] == "10 trusted images of each class, which training did not use."
+    assert said["yes"] == "7 trusted images of each class, which training used as well."
     assert said["supervised"] == said["no"]
 
 
@@ -273,7 +273,7 @@ def test_folders_are_searched_as_in_preparation(exported, tmp_path, capsys):
     names = [json.loads(line)["file"] for line in out.getvalue().splitlines()]
     assert len(names) == 5
     assert str(tmp_path / "new" / "no ending") in names
-    assert "2 files in folders are passed over" in capsys.readouterr().err
+    assert "2 files in folders are left out" in capsys.readouterr().err
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="arguments: must name image files, or folders"):
         predict.predict(exported, [str(tmp_path / "empty")])

@@ -7,7 +7,7 @@ from trainer.settings import experiments
 
 @pytest.mark.parametrize("name", experiments.EXPERIMENTS)
 def test_the_flags_of_each_are_accepted(name, tmp_path):
-    """What is wrong is found last: there is nothing to evaluate."""
+    """The flags pass all checks; the only error is that there is nothing to evaluate."""
     flags = f"--experiment={name}", "--mode=evaluation", f"--checkpoint_path={tmp_path}/out"
     done = commands.run("trainer", *flags, cwd=tmp_path)
     assert done.returncode == 2
@@ -19,6 +19,15 @@ def test_flags_that_are_given_win():
     assert arguments[0] == "trainer"
     assert arguments[-1] == "--seed=3"
     assert "--dataset=cifar10_uniform_0.8" in arguments
+
+
+@pytest.mark.parametrize("form", ["--experiment=NAME", "--experiment NAME", "-experiment NAME"])
+def test_the_name_may_follow_a_space(form):
+    given = form.replace("NAME", "l2r_cifar10_uniform_0.4").split()
+    arguments = experiments.expand(["trainer", "--seed=3", *given, "--batch_size=5"])
+    assert arguments[-2:] == ["--seed=3", "--batch_size=5"]
+    assert {"--method=l2r", "--dataset=cifar10_uniform_0.4"} <= set(arguments)
+    assert not [a for a in arguments if "experiment" in a or a.startswith("l2r")]
 
 
 @pytest.mark.parametrize("given", ["--probe_per_class=7", "--probe_dataset_hold_ratio=0.1"])

@@ -82,6 +82,12 @@ def test_whole_floats_are_integers():
         ),
         ({"horizontal_flip": "maybe"}, "--horizontal_flip: must be of type bool."),
         ({"seed": -1}, "--seed: must be 0 or more. Received: -1"),
+        ({"audit_folds": 1}, "--audit_folds: must be 0, or 2 or more"),
+        (
+            {"audit_folds": 2, "audit_fold": 2},
+            "--audit_fold: must be below --audit_folds, which is 2. Received: 2",
+        ),
+        ({"audit_fold": 0}, "--audit_fold: must be below --audit_folds, which is 0"),
         ({"seed": 2**31}, "--seed: must be 2147483647 or less"),
         ({"max_iterations": 5}, "--setting: must be one of method, network_name, "),
     ],

@@ -86,9 +86,7 @@ def assert_same(first, second):
         pytest.param("fsr", 8.0, marks=SLOW),
     ],
 )
-def test_a_run_that_was_cut_off_resumes_as_if_nothing_had_happened(
-    run, tmp_path, method, image_cache_gb
-):
+def test_a_resumed_run_equals_an_uninterrupted_one(run, tmp_path, method, image_cache_gb):
     settings = {"method": method, "image_cache_gb": image_cache_gb}
     settings |= configuration.those_of(method, {"meta_start_epoch": 1})
     whole = run("whole", **settings)
@@ -119,7 +117,9 @@ def test_a_checkpoint_also_by_time(digits, noisy_labels, probe_split, tmp_path):
     ("number", "status"),
     [(signal.SIGTERM, 143), pytest.param(signal.SIGINT, 130, marks=SLOW)],
 )
-def test_a_signal_saves_and_says_so(run, tmp_path, monkeypatch, capsys, number, status):
+def test_a_signal_saves_a_checkpoint_and_prints_a_line(
+    run, tmp_path, monkeypatch, capsys, number, status
+):
     now = time.monotonic
 
     with monkeypatch.context() as patch, pytest.raises(Preempted) as ended:
@@ -194,7 +194,7 @@ def test_each_precision_reaches_the_loss_of_float32(run, tmp_path, method):
 
 @SLOW
 def test_float16_resumes_across_skipped_steps(run, tmp_path, monkeypatch):
-    """From a scale so high that the gradients of the first steps overflow; cut off among them."""
+    """The first loss scale is so high that gradients overflow; the run is cut off then."""
     monkeypatch.setattr(fit, "LossScale", partial(LossScale, initial_scale=2.0**28))
     settings = {"method": "supervised", "mixed_precision": "float16"}
     settings |= {"max_iteration": 18, "eval_freq": 4, "batch_size": 25}
@@ -217,8 +217,8 @@ def test_a_loss_that_is_not_finite_stops_the_run(run, tmp_path):
     assert names == {"ckpt-10.index"}
 
 
-def test_a_learning_rate_that_is_far_too_high_is_seen(run, tmp_path):
-    """For real: whatever becomes infinite first is named, and no such checkpoint is kept."""
+def test_a_learning_rate_far_too_high_is_reported(run, tmp_path):
+    """The first value that becomes infinite is named, and no such checkpoint is kept."""
     with pytest.raises(TrainingError, match=r"(at|after) step"):
         run("wild", method="supervised", learning_rate=1e30)
     assert not (tmp_path / "wild" / "checkpoints" / "manifest.json").exists()
@@ -245,7 +245,7 @@ def test_tensorboard_shows_the_history(supervised_run):
     assert shown["images_per_second", 20] > 0
 
 
-def test_the_history_says_how_well_wrong_labels_are_told(run):
+def test_the_history_says_how_well_coefficients_find_wrong_labels(run):
     _, history = run("detect", method="l2r", max_iteration=60, eval_freq=30)
     for row in history:
         assert row["train/weight_right"] > 2 * row["train/weight_wrong"]

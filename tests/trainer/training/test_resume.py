@@ -1,4 +1,4 @@
-"""Attempts at one training, on machines that share no more than a place for checkpoints."""
+"""Tries of one training, on machines that share only a directory of checkpoints."""
 
 import os
 import shutil

@@ -5,9 +5,9 @@ Images go in as uint8 and come out as float32 in [-1, 1]; B batch, H W image.
 
 import tensorflow as tf
 
-ROTATION, SHEAR, SHIFT = 0.35, 0.3, 0.15  # radians, tangent, share of the side
+ROTATION, SHEAR, SHIFT = 0.35, 0.3, 0.15  # radians, tangent, fraction of the side
 CONTRAST, BRIGHTNESS = 0.4, 0.3
-CUTOUT = 0.4  # share of the side
+CUTOUT = 0.4  # fraction of the side
 
 
 def scale(images):

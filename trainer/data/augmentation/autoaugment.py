@@ -1,9 +1,9 @@
 """Strong views by AutoAugment and RandAugment; whole batches, and every draw follows from a seed.
 
 As in the released IEG code ("Distilling Effective Supervision from Severe Label Noise", Zhang et
-al., CVPR 2020), whose draws follow from nothing. One difference: images in [-1, 1] are rounded to
-grey levels, so that none is lost; the release truncates, which makes 47 or 63 of the 256 darker by
-one, depending on how they were scaled. B batch, H W image.
+al., CVPR 2020), whose draws have no seed. One difference: images in [-1, 1] are rounded to grey
+levels, so that no level changes; the release truncates, which makes 47 or 63 of the 256 levels
+darker by one, depending on how they were scaled. B batch, H W image.
 """
 
 import tensorflow as tf
@@ -40,7 +40,7 @@ def cifar_strong(images, seed):
 def randaugment_strong(images, seed):
     """Two operators with their levels for the whole batch, each on a random half of the images.
 
-    Like `cifar_strong` otherwise.
+    Otherwise like `cifar_strong`.
     """
     choice_seed, seed = tf.unstack(tf.random.split(seed))
     policy = [(name, 0.5, level) for name in RANDAUGMENT for level in range(1, 10)]
@@ -74,7 +74,7 @@ def imagenet_strong(images, seed):
 
 
 def cifar_view(images, policy, rows, seed):
-    """Takes rows (2, B) of the policy on images (B, H, W, 3), then crop, mirror image, Cutout."""
+    """Applies rows (2, B) of the policy to images (B, H, W, 3), then crop, mirror image, Cutout."""
     B, H, W, _ = images.shape
     step_seed, crop_seed, mirror_seed, cutout_seed = tf.unstack(tf.random.split(seed, 4))
     steps = policy_steps.encode(

@@ -8,11 +8,11 @@ CENTRE = 224 / 256  # of the shorter side: what a test sees of an image
 def of_file(encoded, window, side, seeds, mirrored):
     """Crops of a file, resized: uint8 (k, S, S, 3).
 
-    It is decoded once; of a JPEG no more than what all of them lie in.
+    The file is decoded once, a JPEG only within the smallest window around all crops.
 
     Args:
       encoded: string scalar.
-      window: Function of (H, W) and a seed that says what to crop: int32 top, left, height, width.
+      window: Function of (H, W) and a seed that gives the crop: int32 top, left, height, width.
       side: S.
       seeds: int32 (k, 2).
       mirrored: bool (k,).

@@ -4,11 +4,11 @@ Images are uint8 (n, H, W, 4): red, green, blue and alpha, which is 0 where ther
 more) and 255 elsewhere. n may be 0, H and W are static, and numbers such as `factor` are float64
 (n,), one for each image.
 
-As in Pillow, operators that know no alpha make the image `opaque`: what was a gap is then a colour.
+As in Pillow, operators without alpha make the image `opaque`: a gap then becomes a colour.
 
-Where whole pixels are chosen or changed, an image is `packed`: int32 (n, H, W), one number for each
-pixel, which is up to twenty times faster than four. Alpha is in the highest bits. Where channels
-are summed or looked up, each is a plane of its own, (n, H, W), for the same reason.
+Operators that choose or change whole pixels work on `packed` images: int32 (n, H, W), one number
+for each pixel, which is up to twenty times faster than four. Alpha is in the highest bits.
+Operators that sum or look up channels work on planes, (n, H, W) each, for the same reason.
 """
 
 import tensorflow as tf
@@ -36,7 +36,7 @@ def planes(images, dtype=tf.int32):
 
 
 def merged(red, green, blue, alpha=ALPHA):
-    """Images of three planes, int32 (n, H, W); alpha has the bits that it has in a pixel."""
+    """Images from three planes, int32 (n, H, W), and alpha as the bits of a packed pixel."""
     return unpacked(red + 256 * green + 65536 * blue + alpha)
 
 
@@ -84,7 +84,7 @@ def stretched(plane):
         for extreme in (tf.reduce_min, tf.reduce_max)
     )
     level = tf.range(256, dtype=tf.float64)
-    # Pillow's very operations: algebra that saves one changes some values that are whole numbers.
+    # Exactly Pillow's operations: saving one by algebra changes some whole numbers.
     factor = 255 / tf.maximum(high - low, 1)
     curve = tf.clip_by_value(level * factor + -low * factor, 0, 255)
     return along_curves(numbered(plane), tf.where(high > low, curve, level))
@@ -222,7 +222,7 @@ def cutout(images, centre, half, fill=NOTHING):
 
 
 def taken(values, index):
-    """Entries of a vector, for an index of any shape; `tf.gather` takes longer."""
+    """Entries of a vector, for an index of any shape; `tf.gather` is slower."""
     return tf.gather_nd(values, index[..., tf.newaxis])
 
 

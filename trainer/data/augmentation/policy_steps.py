@@ -1,6 +1,6 @@
-"""Steps (operator, probability, level) of augmentation policies: what they mean, and taking them.
+"""Steps (operator, probability, level) of augmentation policies: their meaning, their application.
 
-Levels mean what they do in the released IEG code ("Distilling Effective Supervision from Severe
+Levels mean the same as in the released IEG code ("Distilling Effective Supervision from Severe
 Label Noise", Zhang et al., CVPR 2020). An operator runs once on all images that drew it, rather
 than on each image. B batch, H W image.
 """
@@ -41,7 +41,7 @@ IMAGENET_OPERATORS = CIFAR_OPERATORS | {
 
 
 def rotation(degrees, H, W):
-    """Coefficients of a turn about the middle; Pillow's very operations, for the same rounding."""
+    """Coefficients of a rotation about the middle, in Pillow's operations for the same rounding."""
     angle = -radians(degrees % 360)
     a, b, x, y = round(cos(angle), 15), round(sin(angle), 15), W / 2, H / 2
     return a, b, a * -x + b * -y + x, -b, a, -b * -x + a * -y + y
@@ -88,7 +88,7 @@ class Steps(NamedTuple):
       operators: Functions; the first one is Identity.
       kind: int32 (N,), which of the functions.
       probability: float32 (N,).
-      numbers: float64 (N, 2, 6), what the function takes, without and with negative sign.
+      numbers: float64 (N, 2, 6), arguments of the function, with positive and negative sign.
     """
 
     operators: list
@@ -152,7 +152,7 @@ def take(images, steps, rows, draws):
 
 
 def apply(operators, kind, images, numbers, pixel):
-    """Operator number `kind` (B,) on each image; all run once, be it on an empty batch."""
+    """Operator number `kind` (B,) on each image; every operator runs once, maybe on no image."""
     parts = tf.dynamic_partition(tf.range(images.shape[0]), kind, len(operators))
     results = [
         operator(tf.gather(images, ids), tf.gather(numbers, ids), tf.gather(pixel, ids))

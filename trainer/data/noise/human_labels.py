@@ -1,7 +1,7 @@
-"""Label files of CIFAR-10N and CIFAR-100N (Wei et al., ICLR 2022), read without running them.
+"""Label files of CIFAR-10N and CIFAR-100N (Wei et al., ICLR 2022), read without running code.
 
 They are pickles: arrays by name, saved by torch (.pt) or NumPy (.npy). A pickle can call any
-function; here it can only build arrays, dictionaries and plain values.
+function; this reader lets it only build arrays, dictionaries and plain values.
 """
 
 import io
@@ -25,7 +25,7 @@ HARMLESS = {
 
 
 class Unpickler(pickle.Unpickler):
-    """Refuses whatever is not needed for arrays by name."""
+    """Refuses everything that arrays by name do not need."""
 
     def find_class(self, module, name):
         if (module, name) not in HARMLESS:
@@ -33,11 +33,11 @@ class Unpickler(pickle.Unpickler):
         return super().find_class(module, name)
 
 
-def read(file, name):
-    """The labels called `name` in a file, int32 (N,), and the clean ones beside them or None.
+def read_labels(file, name):
+    """The labels called `name` in a file, int32 (N,), and the clean labels in it or None.
 
     Raises:
-      InputError: The file cannot be read as such, or has no labels of this name.
+      InputError: It is not a label file, or has no labels of this name.
     """
     try:
         arrays = read_arrays(file)
@@ -64,8 +64,29 @@ def read_arrays(file):
             np.lib.format.read_magic(stream)
             np.lib.format.read_array_header_1_0(stream)
             return Unpickler(stream).load().item()
-        # As torch wrote until 1.5: a number, a version and facts on the machine come first.
+        # The format of torch until 1.5: a number, a version and facts about the machine come first.
         stream.seek(0)
         for _ in range(3):
             Unpickler(stream).load()
         return Unpickler(stream).load()
+
+
+def labels_by_id(file, name, labels, published_order):
+    """The labels of a file (CIFAR-N, Wei et al., ICLR 2022), by id: int32 (N,).
+
+    Args:
+      file: Label file as its authors publish it.
+      name: Name of the labels, such as worse_label or noisy_label.
+      labels: (N,) published labels by id.
+      published_order: (N,), the place of each example in the published training set.
+
+    Raises:
+      InputError: The file cannot be read, or is of another dataset.
+    """
+    given, clean = read_labels(file, name)
+    if len(given) != len(labels) or (
+        clean is not None and not np.array_equal(clean[published_order], labels)
+    ):
+        rule = f"must have the labels of the {len(labels)} examples of this dataset"
+        raise InputError("--noise_file", rule, f"{file}, {len(given)} labels")
+    return given[published_order]

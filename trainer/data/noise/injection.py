@@ -1,11 +1,11 @@
-"""Label noise: which labels are given instead of the published ones.
+"""Label noise: replaces published labels by noisy ones.
 
 <noisy_labels>/
   labels.npy       int32 (N,), the given label of each training example, by id
   transition.npy   float64 (C, C), T[i, j] = P(given j | published i); rows sum to 1
-  realised.npy     the same as it came out; a class without examples stays itself
-  manifest.json    noise, noise_ratio, seed, wrong_labels (share of labels that are wrong; null
-                   where not all true labels are known)
+  realised.npy     the same matrix counted from the labels; identity for a class without examples
+  manifest.json    noise, noise_ratio, seed, wrong_labels (fraction of labels that are wrong; null
+                   unless all true labels are known)
 """
 
 from pathlib import Path
@@ -14,7 +14,7 @@ import numpy as np
 
 from trainer import artifacts, storage
 from trainer.data import records
-from trainer.data.noise import noise_models
+from trainer.data.noise import class_maps, human_labels, matrix_file, noise_models
 from trainer.data.noise.transition import realised_transition
 from trainer.data.streams import Stream
 from trainer.settings.data import NOISES
@@ -29,12 +29,12 @@ def inject(dataset_path, output_path, noise, noise_ratio, seed, noise_file="", l
     Args:
       dataset_path: Directory of a prepared dataset.
       output_path: Directory to write.
-      noise: One of `trainer.settings.data.NOISES`; on top of what is wrong in the dataset.
-      noise_ratio: In [0, 1]; see the function of that noise.
+      noise: One of `trainer.settings.data.NOISES`; it adds to wrong labels of the dataset.
+      noise_ratio: In [0, 1]; see the function of each noise.
       seed: The same seed gives the same labels.
       noise_file: For asymmetric a JSON map of class names, for matrix a CSV transition matrix, for
         human a label file of CIFAR-10N or CIFAR-100N.
-      label_column: For human, which labels of the file.
+      label_column: For human, name of the labels in the file.
 
     Returns:
       The manifest.
@@ -54,17 +54,17 @@ def inject(dataset_path, output_path, noise, noise_ratio, seed, noise_file="", l
         case "pair":
             given, transition = noise_models.pair(*basics)
         case "asymmetric":
-            class_map = noise_models.asymmetric_map(dataset, noise_file)
+            class_map = class_maps.asymmetric_map(dataset, noise_file)
             given, transition = noise_models.asymmetric(*basics, class_map)
         case "matrix":
-            wanted = noise_models.read_matrix(noise_file, dataset["class_names"])
+            wanted = matrix_file.read_matrix(noise_file, dataset["class_names"])
             given, transition = noise_models.matrix(*basics, wanted)
         case "instance":
             features = records.read_features(dataset_path, "train", FEATURE_SIDE)
             given, transition = noise_models.instance(*basics, features)
         case "human":
             published = records.read_published_order(dataset_path)
-            chosen = noise_models.human_labels(noise_file, label_column, labels, published)
+            chosen = human_labels.labels_by_id(noise_file, label_column, labels, published)
             given, transition = noise_models.replaced(*basics, chosen)
     clean = records.read_clean_labels(dataset_path)
     facts = {"noise": noise, "noise_ratio": noise_ratio, "seed": seed}

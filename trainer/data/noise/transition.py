@@ -4,7 +4,7 @@ import numpy as np
 
 
 def realised_transition(labels, given, num_classes):
-    """Share of examples of class i that are given j; a class without examples stays itself.
+    """Fraction of examples of class i that are given j; identity for a class without examples.
 
     Args:
       labels: int (N,), true or published.

@@ -1,4 +1,4 @@
-"""One row for each image of a table: repeated rows go, labels of several annotators are joined."""
+"""One row for each image of a table: drops repeated rows, joins labels of several annotators."""
 
 import contextlib
 import os
@@ -10,7 +10,7 @@ import pandas as pd
 from trainer import storage
 from trainer.errors import InputError
 
-MOST_CELLS = 20_000_000  # images times annotators that CROWDLAB is given
+MOST_CELLS = 20_000_000  # images times annotators, the limit of CROWDLAB here
 IMAGE = ["image", "test", "trusted"]  # an image has one label in each part of the data
 
 
@@ -56,14 +56,14 @@ def one_row_per_image(files, annotator_column):
 
 
 def check(several, annotator_column):
-    """Raises InputError unless rows of one image are of several annotators, and of one true label."""
+    """Raises InputError unless rows of one image are of several annotators and one true label."""
     truths = several.groupby(IMAGE, sort=False).clean_label.nunique()
     if (truths > 1).any():
         several = several.set_index(IMAGE).loc[truths.index[truths > 1]].reset_index()
         refuse(several, several.clean_label, "must have one true label for each image")
     if not annotator_column:
-        rule = "must have one label for each image; --annotator_column names the column of who"
-        refuse(several, several.label, f"{rule} gave them, and joins them")
+        rule = "must have one label for each image; --annotator_column names who gave each label"
+        refuse(several, several.label, f"{rule}, and joins an image's labels")
     twice = several[several.duplicated([*IMAGE, "annotator"], keep=False)]
     if len(twice):
         rule = f"must name in column {annotator_column} who gave each label, once for each image"
@@ -73,17 +73,17 @@ def check(several, annotator_column):
 def refuse(rows, labels, rule):
     first = labels[rows.image == rows.image.iloc[0]].unique()
     received = f"{rows.path.iloc[0]} with {' and '.join(first)}"
-    raise InputError("--data", f"{rule}; {rows.image.nunique()} such in all", received)
+    raise InputError("--data", f"{rule}; {rows.image.nunique()} such images", received)
 
 
 def consensus(several):
     """The label of each image of several rows, by CROWDLAB, or else by majority vote.
 
-    CROWDLAB (Goh et al., 2022) weighs annotators by how they agree with others. Its model, which
-    has to be there, knows how frequent the classes are.
+    CROWDLAB (Goh et al., 2022) weighs annotators by their agreement with each other. It needs a
+    model; this one predicts the class frequencies for every image.
 
     Returns:
-      `pandas.Series` of labels by `IMAGE`, and which of the two it was.
+      `pandas.Series` of labels by `IMAGE`, and the name of the rule.
     """
     from cleanlab import multiannotator  # takes seconds
 
@@ -94,7 +94,7 @@ def consensus(several):
     crowd = images * annotators <= MOST_CELLS and len(names) > 1
     column = "annotator" if crowd else "number"
     votes = votes.pivot(index=IMAGE, columns=column, values="code").astype(float)
-    # A strict order of the classes: the library would break ties at random.
+    # A strict order of the classes, because the library would break ties at random.
     shares = np.bincount(codes) / len(codes) - 1e-9 * np.arange(len(names))
     shares = np.tile(shares / shares.sum(), (len(votes), 1))
     how = "majority vote, ties by which class has more rows"

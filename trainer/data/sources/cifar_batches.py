@@ -1,6 +1,6 @@
 """CIFAR from the files that its authors publish, extracted: the binary version or the Python one.
 
-The Python version is made of pickles, of which nothing is run.
+The Python version consists of pickles; no code in them is run.
 """
 
 import pickle
@@ -51,7 +51,7 @@ def from_batches(name, directory):
     """The source cifar10 or cifar100 in a directory of its published files.
 
     Raises:
-      InputError: A file is missing, or is not what it should be.
+      InputError: A file is missing, or is not as published.
     """
     layout, directory = LAYOUTS[name], Path(directory)
     text, meta, key = layout["names"]
@@ -87,7 +87,7 @@ def read_binary(path, layout):
 
 
 def read_pickle(path, layout):
-    """The same of the Python version."""
+    """Pixels (n, 3072) and labels (n,) of a batch of the Python version."""
     content = unpickle(path)
     return content[b"data"].reshape(-1, PIXELS), np.array(content[layout["label_key"]], int)
 

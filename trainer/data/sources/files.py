@@ -1,7 +1,7 @@
 """A user's own images, found by `trainer.data.sources.folders` or named by a table.
 
-Every file is decoded once before anything is written; `image_check` says what is stored of it. The
-files are rows of a table, as an object for each would cost ten times the memory:
+Every file is decoded once before anything is written; `image_check` decides what is stored. The
+files are rows of a table, because an object for each would need ten times the memory:
 
     path, label, clean_label (empty where it is not known), trusted, test
 """
@@ -17,7 +17,7 @@ from trainer.data.sources.source import Source
 from trainer.errors import InputError, listed
 
 TEST_SHARE = 0.2  # held out where there is no test set
-FEWEST = 5  # images of a class, so that a share of it can be held out
+FEWEST = 5  # images of a class that a fifth can be held out from
 
 
 def from_files(parts, settings, noisy_test=False, left_out=(), facts=None):
@@ -26,8 +26,8 @@ def from_files(parts, settings, noisy_test=False, left_out=(), facts=None):
     Args:
       parts: Tables of files, as above.
       settings: `trainer.settings.data.DataSettings`.
-      noisy_test: Whether test images were held out from noisy ones, by an earlier preparation.
-      left_out: (path, reason) of files that are not among them.
+      noisy_test: Whether an earlier preparation held out the test images from noisy ones.
+      left_out: (path, reason) of files that are not in `parts`.
       facts: Entries of the manifest.
     """
     files = pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0]
@@ -79,7 +79,7 @@ def from_files(parts, settings, noisy_test=False, left_out=(), facts=None):
 
 
 def checked(paths, settings):
-    """What is known of each file from its content."""
+    """Size, digest, fault and conversion of each file, from its content."""
     if not settings.beam_runner:
         return check_all(paths)
     from trainer.data import beam  # takes seconds to import
@@ -99,7 +99,7 @@ def class_numbers(files, column, names):
 
 
 def without_bad_images(files, bad_images):
-    """Leaves out files that cannot be trained on, or raises InputError, as `bad_images` says.
+    """Leaves out files that cannot be used, or raises InputError, as `bad_images` says.
 
     Returns:
       The files that stay, and (path, reason) of the others.
@@ -107,29 +107,29 @@ def without_bad_images(files, bad_images):
     bad = files[files.fault != ""]
     if len(bad) and bad_images == "fail":
         path, fault = bad.iloc[0][["path", "fault"]]
-        rule = f"{fault}; {len(bad)} such in all; --bad_images=skip leaves them out"
+        rule = f"{fault}; {len(bad)} such files; --bad_images=skip leaves them out"
         raise InputError("image", rule, path)
     kept = files.drop(index=bad.index) if len(bad) else files
     return kept.drop(columns="fault"), list(zip(bad.path, bad.fault))
 
 
 def check_emptied(every, files, names):
-    """Raises InputError where bad images were all of a class, or all that is trusted or tested."""
+    """Raises InputError if bad images were all of a class, or all trusted or all test images."""
     lost = every.drop(index=files.index)
     classes = [of[~of.test & ~of.trusted].label for of in (lost, files)]
     gone = [f"class {names[number]}" for number in sorted({*classes[0]} - {*classes[1]})]
     flags = ("trusted", "test")
     gone += [f"--{flag}" for flag in flags if lost[flag].any() and not files[flag].any()]
     if gone:
-        rule = f"must leave some images of {listed(gone)}; mend these, or leave them out"
+        rule = f"must leave some images of {listed(gone)}; repair these files, or remove them"
         raise InputError("--bad_images", rule, "skip")
 
 
 def check_trained(every, files, names, settings):
-    """Raises InputError where no image of a class is left to train on, as all are tested on."""
+    """Raises InputError if all images of a class are test images, so that none is trained on."""
     before, after = ({*of.label[~of.test]} for of in (every, files))
     if gone := listed([names[number] for number in sorted(before - after)]):
-        rule = f"must leave images to train on; all of {gone} are among those that are tested on"
+        rule = f"must leave images to train on; all of {gone} are test images as well"
         flag = "test" if settings.test else "data"
         raise InputError(f"--{flag}", rule, str(getattr(settings, flag)))
 
@@ -151,7 +151,7 @@ def repeated_images(files, names):
 
 
 def without_repeated_images(files):
-    """Leaves out of training what is tested on, or among the trusted, as well.
+    """Leaves out training images that are also test or trusted images.
 
     Returns:
       The files that stay, and (path, reason) of the others.
@@ -182,13 +182,13 @@ def held_out(files, names):
     sizes = candidates.value_counts().reindex(range(len(names)), fill_value=0)
     small = listed([f"class {names[c]} has {n}" for c, n in sizes.items() if n < FEWEST])
     if (sizes >= FEWEST).sum() < 2:
-        rule = f"must be given where no fifth of two classes or more can be held out; {small}"
+        rule = f"must be given: a fifth of two classes or more cannot be held out; {small}"
         raise InputError("--test", rule, "")
     enough = candidates[candidates.map(sizes) >= FEWEST]
     _, test = train_test_split(enough, test_size=TEST_SHARE, stratify=enough, random_state=0)
     note = (
         f"too small to hold out a fifth: {small}; all their images are trained on and none is"
-        " tested; --test with some of them tells how well they are learned"
+        " tested; --test with some of them measures how well they are learned"
     )
     return files.index.isin(test.index), (note,) if small else ()
 

@@ -1,7 +1,7 @@
-"""What a directory holds: images in class folders, and files that are passed over.
+"""Finds images in class folders, and reports the files that it leaves out.
 
-A file that decodes is an image, whatever its name. One at any depth below a class folder belongs to
-the class. What systems hide or leave behind is passed over, links are followed.
+A file that decodes is an image, whatever its name. An image at any depth below a class folder
+belongs to the class. Hidden files and files of operating systems are left out; links are followed.
 """
 
 import os
@@ -17,18 +17,18 @@ from trainer.data.sources.image_check import SPECIAL, is_image
 from trainer.data.sources.source import SourceKind
 from trainer.errors import InputError
 
-# Endings that promise an image: a file that has one and cannot be decoded is a fault.
+# Endings of image files: a file that has one and cannot be decoded is an error.
 SUFFIXES = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".bmp", ".dib", ".gif", ".webp"),
     *(".tif", ".tiff", ".heic", ".heif", ".avif", ".jp2"),
 )
-# What macOS, Windows, Synology, QNAP, Linux and Python leave, beside names that begin with a dot.
+# Names that macOS, Windows, Synology, QNAP, Linux and Python create, beside those with a dot first.
 LITTER = {
     *("__macosx", "icon\r", "thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin"),
     *("system volume information", "@eadir", "#recycle", "#snapshot", "@recycle", "@tmp"),
     *("@recently-snapshot", "@__thumb", "lost+found", "__pycache__"),
 }
-# Pillow would find no more than a preview in these.
+# Pillow finds only a preview in these.
 RAW = (".dng", ".nef", ".nrw", ".cr2", ".arw", ".orf", ".rw2", ".pef", ".srw")
 SPLITS = {
     **{"train": "train", "training": "train", "test": "test", "testing": "test"},
@@ -40,12 +40,12 @@ NO_CLASS = "lies in no class folder"
 
 @dataclass
 class Found:
-    """What is found in directories.
+    """The files found in directories.
 
     Attributes:
       parts: Tables of images, for `trainer.data.sources.files.from_files`.
-      left_out: (path, reason) of what is passed over.
-      notes: What was made of them, a line each.
+      left_out: (path, reason) of files that are left out.
+      notes: Lines that say how the directories were read.
     """
 
     parts: list = field(default_factory=list)
@@ -53,18 +53,18 @@ class Found:
     notes: list = field(default_factory=list)
 
     def added_to(self, source):
-        """The source of these parts, with what was passed over."""
+        """The source of these parts, with the files that were left out."""
         left_out = (*self.left_out, *source.left_out)
         return replace(source, left_out=left_out, notes=(*self.notes, *source.notes))
 
     def add(self, rows, depth, root, **columns):
-        """Takes up the images of class folders; returns how many there are.
+        """Adds the images of class folders; returns how many there are.
 
         Args:
-          rows: As `files_below` gives them.
+          rows: From `files_below`.
           depth: Position of the class among the names of a row.
           root: The directory, for the notes.
-          columns: Those of the table that are the same for all, trusted or test.
+          columns: Columns that are the same for all images, trusted or test.
         """
         self.left_out += [(path, reason) for _, path, reason in rows if reason]
         images = [(names[depth:], path) for names, path, reason in rows if not reason]
@@ -110,7 +110,7 @@ KIND = SourceKind(
 
 
 def data_folder(settings):
-    """What `settings.data` holds, <class>/... or train/<class>/... and test or val beside it."""
+    """Images in `settings.data`: <class>/..., or train/<class>/... with test or val beside it."""
     found, root = Found(), directory("--data", settings.data, settings)
     rows = files_below(root, "--data", settings, found.notes)
     rows = with_splits_first(rows, root, found.notes)
@@ -149,7 +149,7 @@ def with_splits_first(rows, root, notes):
         rule = "must hold splits in all class folders or in none; move images to train/<class>"
         received = f"{'/'.join(inner[0][:2])} beside {'/'.join(outside)} in {root}"
         raise InputError("--data", f"{rule} and test/<class>", received)
-    notes.append(f"{root}: {' and '.join(sorted(found))} in class folders are taken for splits")
+    notes.append(f"{root}: {' and '.join(sorted(found))} in class folders are splits")
     return [
         ((SPLITS[names[1].casefold()], names[0], *names[2:]), path, reason)
         if names[2:] and names[1].casefold() in SPLITS
@@ -159,21 +159,21 @@ def with_splits_first(rows, root, notes):
 
 
 def add_split(found, root, name, split, tested, rows):
-    """Takes up a split, or leaves it out where it is neither trained nor tested on.
+    """Adds a split, or leaves it out if it is neither trained nor tested on.
 
     Args:
       found: `Found`.
       root: The data directory.
-      name: Of the split's folder in it.
-      split: Which one that is, of `SPLITS`.
-      tested: Those that are tested on.
-      rows: Of `files_below`, those in this folder.
+      name: Name of the split's folder in it.
+      split: The split, one of `SPLITS`.
+      tested: The splits that are tested on.
+      rows: The rows of `files_below` in this folder.
     """
     place = f"{root}/{name}"
     if split != "train" and split not in tested:
         images = [path for _, path, reason in rows if not reason]
-        found.left_out += [(path, reason or "is for validation") for _, path, reason in rows]
-        found.notes.append(f"{place}: {count(images)} left out, as there is a test")
+        found.left_out += [(path, reason or "is a validation image") for _, path, reason in rows]
+        found.notes.append(f"{place}: {count(images)} left out, as there is a test set")
         return
     images = found.add(rows, 1, place, test=split in tested)
     if split == "train" and not images:
@@ -189,7 +189,7 @@ def check_splits(root, tops, splits):
     if others:
         rule = (
             f"must hold folders of classes, or of splits, not both; if {named} is a class, rename"
-            " its folder; if it is a split, move it out of here, --test may name it there"
+            " its folder; if it is a split, move it elsewhere, and name it by --test"
         )
         raise InputError("--data", rule, f"{named} beside {', '.join(others[:9])} in {root}")
     if sorted(splits.values()) != sorted(set(splits.values())):
@@ -212,11 +212,11 @@ def check_like_splits(root, tops):
 
 
 def check_classes(root, tops, rows, labelled):
-    """Raises InputError where images lie one folder higher or lower than classes do."""
+    """Raises InputError if images are one folder too high or too low."""
     if len(tops) == 1:
         inner = sorted({names[1] for names, _, reason in rows if names[2:] and not reason})
         if inner:
-            rule = f"must hold two class folders or more; {root}/{tops[0]} may be the one to name"
+            rule = f"must hold two class folders or more; {root}/{tops[0]} may be the one to give"
             raise InputError("--data", rule, f"{tops[0]} alone, with {', '.join(inner[:9])} in it")
     flat = sum(not reason for _, _, reason in rows)
     if flat and not labelled:
@@ -231,7 +231,7 @@ def check_classes(root, tops, rows, labelled):
 
 
 def more_folders(settings):
-    """What --trusted and --test hold, two directories of class folders."""
+    """Images in --trusted and --test, two directories of class folders."""
     found = Found()
     for name in ("trusted", "test"):
         if path := getattr(settings, name):
@@ -256,11 +256,11 @@ def directory(argument, path, settings):
 
 
 def files_below(root, argument, settings, notes):
-    """The files below a directory, without those of other directories that are given.
+    """The files below a directory, without those in directories that other flags name.
 
     Returns:
-      (names, path, reason) of each: the names of the folders below the root and its own, and why it
-      is passed over, empty for an image. A folder that is passed over is one row.
+      (names, path, reason) of each file: the names of its folders below the root and its own name,
+      its path, and why it is left out, empty for an image. A folder that is left out is one row.
     """
     given = {f"--{name}": getattr(settings, name) for name in ("data", "trusted", "test")}
     others = {flag: str(given[flag]).rstrip("/") for flag in given if given[flag]}
@@ -279,7 +279,7 @@ def files_below(root, argument, settings, notes):
 
 
 def images_below(root):
-    """The images in a directory on this machine, and (path, reason) of what is passed over."""
+    """The images in a directory on this machine, and (path, reason) of files left out."""
     rows = list(walk(root, (), (), {}))
     return (
         [path for _, path, reason in rows if not reason],
@@ -288,13 +288,13 @@ def images_below(root):
 
 
 def walk(folder, names, above, aside):
-    """Rows as `files_below` has them, by name.
+    """Rows as in `files_below`, in the order of names.
 
     Args:
       folder: A directory on this machine.
-      names: Of the folders that lead to it.
-      above: `identity` of the folders that it lies in, through links as well.
-      aside: By path, the flag that names a folder of its own.
+      names: Names of the folders that lead to it.
+      above: `identity` of the folders around it, through links as well.
+      aside: {path: flag} of directories that other flags name.
     """
     above = (*above, identity(folder))
     try:
@@ -320,7 +320,7 @@ def walk(folder, names, above, aside):
 
 
 def identity(path):
-    """What two paths of the same file or folder have in common."""
+    """A key that is equal for two paths of the same file or folder."""
     found = os.stat(path)
     return found.st_dev, found.st_ino
 
@@ -330,7 +330,7 @@ def hidden(name):
 
 
 def file_reason(path):
-    """Why a file on this machine is passed over; empty for an image, or what promises to be one."""
+    """Why a file on this machine is left out; empty if its content or its name is an image's."""
     if not os.path.exists(path):
         return "is a link to nothing"
     if not os.path.isfile(path):
@@ -343,7 +343,7 @@ def file_reason(path):
 
 
 def remote_rows(root, others):
-    """Rows as `files_below` has them, of files that stay in storage, by their names."""
+    """Rows as in `files_below`, of files that stay in remote storage, from their names alone."""
     rows = []
     for path in storage.files(root):
         names, reason = path[len(root) + 1 :].split("/"), ""
@@ -359,7 +359,7 @@ def remote_rows(root, others):
 
 
 def without_links_to_the_same(rows):
-    """Passes over an image that a link leads to again, within the same top folder."""
+    """Leaves out an image that a link leads to again, within the same top folder."""
     first, kept = {}, []
     for names, path, reason in rows:
         if not reason:
@@ -370,7 +370,7 @@ def without_links_to_the_same(rows):
 
 
 def check_name(argument, path):
-    """Raises InputError if a name is not UTF-8, as a table or a page could not hold it."""
+    """Raises InputError if a name is not UTF-8: no table and no page could hold it."""
     try:
         str(path).encode()
     except UnicodeEncodeError as error:

@@ -1,8 +1,8 @@
-"""Which image files can be trained on, and what is stored of each.
+"""Checks whether image files can be trained on, and makes the bytes that are stored.
 
-A JPEG or PNG file that TensorFlow reads as people see it is stored as it is. Pillow converts the
-others once: turned as EXIF says, to 8 bits, laid on white where it is transparent, grey or RGB, and
-to PNG, or to JPEG of high quality if the format is one of photographs and the image is large.
+A JPEG or PNG file that TensorFlow reads as people see it is stored unchanged. Pillow converts every
+other file once: rotated or mirrored as EXIF says, 8 bits, transparent parts on white, grey or RGB.
+The result is PNG, or JPEG of high quality for a large image in a format of photographs.
 """
 
 import contextlib
@@ -19,16 +19,16 @@ from tqdm import tqdm
 
 from trainer.data.sources import pixels
 
-AT_ONCE = 100  # files of megabytes are kept that many at a time
+AT_ONCE = 100  # this many files, of megabytes each, are in memory at a time
 SMALLEST, LARGEST = 8, 10_000  # sides in pixels
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM", "JPEG2000", "AVIF")
-KEPT = ("JPEG", "MPO", "PNG")  # MPO is JPEG with another one, such as a preview, behind it
+KEPT = ("JPEG", "MPO", "PNG")  # MPO is JPEG followed by a second JPEG, such as a preview
 KEPT_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA")
 LOSSY, LARGE, QUALITY = ("JPEG", "MPO", "WEBP", "AVIF"), 1 << 20, 95  # LARGE in pixels
 HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1")
 SPECIAL = "is no file, but a device or pipe"
 ORIENTATION = 0x0112  # the EXIF tag
-TURNS = {  # what an image needs, of `PIL.Image.Transpose`, by its orientation
+TURNS = {  # `PIL.Image.Transpose` for each orientation
     **{2: "FLIP_LEFT_RIGHT", 3: "ROTATE_180", 4: "FLIP_TOP_BOTTOM", 5: "TRANSPOSE"},
     **{6: "ROTATE_270", 7: "TRANSVERSE", 8: "ROTATE_90"},
 }
@@ -48,7 +48,7 @@ def check_all(paths):
     if not reading.get():
         rows = [there(path) for path in paths]
         return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
-    import tensorflow  # noqa: F401, by one thread before many need it
+    import tensorflow  # noqa: F401, imported by one thread before many need it
 
     parts = []
     with tqdm(total=len(paths), desc="check images", unit=" images", leave=False) as progress:
@@ -60,7 +60,7 @@ def check_all(paths):
 
 @contextlib.contextmanager
 def unread():
-    """A block in which `check_all` looks at whether files are there, and does not read them."""
+    """A `with` block in which `check_all` only checks that files exist, and does not read them."""
     token = reading.set(False)
     try:
         yield
@@ -69,13 +69,13 @@ def unread():
 
 
 def there(path):
-    """What `check` says of a fit image at a path, where there is a file."""
+    """The result of `check` for a good image, if there is a file at the path."""
     fault = "" if os.path.isfile(path) else "is not there"
     return SMALLEST, SMALLEST, digest(os.fsencode(path)), fault, ""
 
 
 def in_parallel(function, items):
-    """Lists of what a function says of the items, in order, some of them ahead of time."""
+    """Results of a function for the items, in order; threads compute some of them ahead."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         ahead = iter(())
         for first in range(0, len(items), AT_ONCE):
@@ -96,8 +96,7 @@ def check(path, read=read):
     """Decodes a file.
 
     Returns:
-      Height and width as people see it, a hash of its content, what is wrong with it, and what is
-      converted.
+      Height and width as people see it, a hash of its content, its fault, and its conversion.
     """
     try:
         content = read(path)
@@ -108,7 +107,7 @@ def check(path, read=read):
 
 
 def stored(path, read=read):
-    """What is stored of a file that `check` finds no fault with: the bytes of a JPEG or PNG."""
+    """The bytes to store, JPEG or PNG, of a file without a fault."""
     return fitted(read(path))
 
 
@@ -122,7 +121,7 @@ def fitted(content):
 
 
 def converted(content):
-    """The same bytes, and what of the file is converted, as `upright` says it."""
+    """The bytes of `fitted`, and the conversion as `upright` describes it."""
     image, differs = upright(content)
     if not differs:
         return content, ""
@@ -180,7 +179,7 @@ def check_header(image):
 
 
 def difference(image, content, turned):
-    """How people see a loaded image, but for its orientation, and what TensorFlow sees otherwise.
+    """A loaded image as people see it, apart from its orientation, and how TensorFlow's differs.
 
     Args:
       image: `PIL.Image.Image`.
@@ -188,7 +187,7 @@ def difference(image, content, turned):
       turned: Its orientation.
 
     Returns:
-      An image, grey or RGB of 8 bits, and a few words; empty if nothing differs.
+      An image, grey or RGB of 8 bits, and a few words on the difference; empty if there is none.
     """
     deep, plain = pixels.depth(image, content)
     found = [deep] if deep and (deep != "16 bits" or image.mode not in KEPT_MODES) else []
@@ -208,7 +207,7 @@ def difference(image, content, turned):
 
 
 def orientation(image):
-    """How an opened image is to be turned, 1 to 8, by its EXIF; 1 if that cannot be read."""
+    """EXIF orientation of an opened image, 1 to 8; 1 if it cannot be read."""
     try:
         turned = image.getexif().get(ORIENTATION)
     except (OSError, SyntaxError, ValueError, LookupError, TypeError, struct.error):
@@ -217,7 +216,7 @@ def orientation(image):
 
 
 def orientation_of(content):
-    """The same of a file; 1 if it is no image."""
+    """EXIF orientation of a file, 1 to 8; 1 if it is no image."""
     from PIL import Image
 
     try:
@@ -242,7 +241,7 @@ def check_tensorflow(content, image):
 
 
 def fault(error):
-    """What a file is said to be: an UnfitError, or that it cannot be read at all."""
+    """The text of an error: of an UnfitError, or that the file cannot be read at all."""
     return str(error) if isinstance(error, UnfitError) else f"cannot be read ({reason(error)})"
 
 
@@ -259,7 +258,7 @@ def digest(content):
 
 
 def is_image(path):
-    """Whether the beginning of a file on this machine is that of an image."""
+    """Whether a file on this machine begins as an image does."""
     from PIL import Image
 
     try:

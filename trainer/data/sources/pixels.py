@@ -1,7 +1,7 @@
-"""What people see in a decoded image: 8 bits a sample, and nothing transparent.
+"""Pixels as people see them: 8 bits a sample, and nothing transparent.
 
-Transparent parts are laid on white, so that no colour shows which they hide. Samples of more bits
-are scaled by the range that the file says they use.
+Transparent parts are laid on white, so that their hidden colours do not show. Samples of more bits
+are scaled by the range that the file declares.
 """
 
 import struct
@@ -11,7 +11,7 @@ import numpy as np
 DEEP_MODES = ("I;16", "I;16L", "I;16B")  # grey of 16 bits; Pillow reads 8 bits of other images
 # Tags of TIFF: bits a sample, largest sample, and what is 0, white (0) or black.
 BITS, HIGHEST, PHOTOMETRIC = 258, (281, 341), 262
-DARK = 1 << 14  # what stays below it comes out in the darkest quarter
+DARK = 1 << 14  # an image below it becomes very dark, in the lowest quarter of the range
 
 
 def transparent(image):
@@ -63,15 +63,15 @@ def samples(image, content):
 
 
 def used_bits(image, content, values):
-    """How many of 16 bits hold the samples, by what the file says, if that can be."""
-    said = 16
+    """How many of 16 bits the samples use, as the file declares, if that is plausible."""
+    declared = 16
     if image.format == "PNG":
-        said = significant_bits(content)
+        declared = significant_bits(content)
     elif image.format == "TIFF":
         tags = [np.max(image.tag_v2.get(tag, 0)) for tag in HIGHEST]
         full = [n for n in range(8, 16) if (1 << n) - 1 in tags]
-        said = min([*image.tag_v2.get(BITS, (16,)), *full])
-    return said if said >= 8 and not colours(values).max() >> said else 16
+        declared = min([*image.tag_v2.get(BITS, (16,)), *full])
+    return declared if declared >= 8 and not colours(values).max() >> declared else 16
 
 
 def significant_bits(content):
@@ -86,7 +86,7 @@ def significant_bits(content):
 
 
 def depth(image, content):
-    """What becomes of samples of 16 bits, in a few words, and the image in 8; "" if it has none."""
+    """The conversion of 16-bit samples in a few words, and the 8-bit image; "" if it has none."""
     from PIL import Image
 
     values = samples(image, content)
@@ -95,7 +95,7 @@ def depth(image, content):
     bits, highest = used_bits(image, content, values), colours(values).max()
     what = f"{bits} bits"
     if bits == 16 and highest < DARK:
-        what += f" that comes out dark (no value above {highest}; scale them to 65535)"
+        what += f" that becomes dark (no value above {highest}; scale them to 65535)"
     seen = (colours(values) >> bits - 8).astype(np.uint8)
     alpha = opacity(image, values)
     if alpha is not None:
@@ -114,5 +114,5 @@ def opacity(image, values):
 
 
 def colours(values):
-    """Samples without those of transparency."""
+    """Samples of the colours, without alpha."""
     return values[..., :-1] if values.ndim == 3 and values.shape[2] in (2, 4) else values

@@ -1,4 +1,4 @@
-"""What every source gives."""
+"""The data that every source gives."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,19 +15,19 @@ class Source:
       class_names: C names; labels are positions in it.
       image_shape: (H, W, channels); None where a side differs between images.
       splits: By split name, (encoded image, label) pairs in the order of their ids.
-      size: How many there are in all splits; None if that is not known.
+      size: Number of examples in all splits; None if not known.
       labels_are_clean: Whether the labels of train are true labels.
-      test_labels_are_clean: The same of test.
-      clean_labels: int32 (N,) true labels of train where labels are not, -1 where not known.
-      trusted_ids: int64 ids of the training examples that the probe is drawn from; all examples
-        whose true label is known unless given.
-      published_order: int64 (N,), the place of each training example in the set as published;
-        label files that others publish follow it.
-      paths: Where each example was read from, by split name, in the order of their ids.
-      left_out: (path, reason) of files that are not in it.
-      converted: (path, what from) of files that are not stored as they are; of published sets
-        known when they are read.
-      notes: What was made of the input, a line each.
+      test_labels_are_clean: Whether the labels of test are true labels.
+      clean_labels: int32 (N,) true labels of train if the labels are noisy, -1 where not known.
+      trusted_ids: int64 ids of the training examples that the probe is drawn from; unless given
+        all examples whose true label is known.
+      published_order: int64 (N,), the place of each training example in the published set, which
+        published label files follow.
+      paths: Path of each example, by split name, in the order of their ids.
+      left_out: (path, reason) of files that are left out.
+      converted: (path, original format) of files that are converted; for published sets it is
+        filled as they are read.
+      notes: Lines that say how the input was read.
       duplicates: `pandas.DataFrame` of image (a number), path, label and part, of files whose
         content occurs more than once.
       facts: Further entries of the manifest.
@@ -52,14 +52,13 @@ class Source:
 
 @dataclass(frozen=True)
 class SourceKind:
-    """A source to choose, and what may be said of it.
+    """A source by name, and its properties.
 
     Attributes:
       load: Function from `trainer.settings.data.DataSettings` to a `Source`.
-      settings: Names of the `DataSettings` that mean something for it, beside those of noise and
-        probe.
+      settings: Names of the `DataSettings` that it uses, beside those of noise and probe.
       needs_data: Whether `data` must be given.
-      labels_are_noisy: Whether its labels are wrong as they come, so that none need be made wrong.
+      labels_are_noisy: Whether its own labels are noisy, so that no noise is added.
       counted_at_once: Whether its images can be counted before they are read.
     """
 

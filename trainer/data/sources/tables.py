@@ -1,6 +1,6 @@
-"""Tables that name images and their labels, as people have them: CSV or JSON.
+"""Tables of a user's images and labels: CSV or JSON.
 
-Values come as strings without spaces around them. Whatever cannot be read for certain is refused in
+Values are strings without outer spaces. A table that cannot be read with certainty is refused in
 one line.
 """
 
@@ -29,7 +29,7 @@ BINARY = {
     b"\x1f\x8b": "compressed",
     b"PAR1": "a Parquet file",
 }
-ENCODINGS = {  # those of four bytes begin as those of two
+ENCODINGS = {  # four-byte marks first: they begin as two-byte ones do
     codecs.BOM_UTF8: "utf-8-sig",
     codecs.BOM_UTF32_LE: "utf-32",
     codecs.BOM_UTF32_BE: "utf-32",
@@ -46,15 +46,15 @@ SPLITS = {
     **dict.fromkeys(("test", "testing"), "test"),
     **dict.fromkeys(("val", "valid", "validation", "dev"), "validation"),
 }
-# In the column label_status of `trainer.audit.label_issues`: a test image nobody has looked at.
+# In the column label_status of `trainer.audit.label_issues`: a test image with an unverified label.
 NOISY = "noisy"
 
 
 def table(settings):
     """Images that a table names: CSV with a header, JSON lines or a JSON array.
 
-    Columns are path (relative to the table, or in storage), `settings.label_column`, and if there
-    are such, split (train, validation or test), trusted (1 or 0), `settings.clean_label_column`,
+    Columns are path (relative to the table, or in storage), `settings.label_column`, and
+    optionally split (train, validation or test), trusted (1 or 0), `settings.clean_label_column`,
     `settings.annotator_column`, and the label_status of an audit.
     """
     rows = read_rows(Path(storage.fetched(settings.data, "--data")), settings)
@@ -119,7 +119,7 @@ def on_disk(path, root):
 
 
 def flags(column, meanings):
-    """What the values of a column mean; InputError if one means nothing."""
+    """The meaning of each value of a column; InputError if a value has none."""
     found = column.str.lower().map(meanings)
     if found.isna().any():
         known = dict.fromkeys(meanings.values())
@@ -130,7 +130,7 @@ def flags(column, meanings):
 
 
 def read_rows(file, settings):
-    """The columns of a table that have a meaning, strings; "" where there is no such column."""
+    """The columns of a table that are used, strings; "" for a column that is missing."""
     content = text(file)
     header, rows = (json_rows if file.suffix.lower() in JSON_FILES else csv_rows)(content, file)
     wanted = {
@@ -160,7 +160,7 @@ def read_rows(file, settings):
 
 
 def place(header, column, file):
-    """Where a column is, also if its name is written in another case; None if it is not there."""
+    """Position of a column, whatever the case of its name; None if it is missing."""
     found = [i for i, name in enumerate(header) if name == column]
     found = found or [i for i, name in enumerate(header) if name.lower() == column.lower()]
     if len(found) > 1:
@@ -186,7 +186,7 @@ def check_values(table, wanted, file, label_case):
 
 
 def text(file):
-    """The content of a text file, which says by its first bytes if it is not in UTF-8."""
+    """The content of a text file, in UTF-8 or in the encoding that its first bytes declare."""
     try:
         content = file.read_bytes()
     except IsADirectoryError:
@@ -212,7 +212,7 @@ def text(file):
 
 
 def csv_rows(content, file):
-    """Header and rows, lists of strings; the delimiter is that by which the header has a path."""
+    """Header and rows, lists of strings; the delimiter is the one that gives the header a path."""
     header = next((line for line in content.splitlines() if line.strip()), "")
     sniffed = (d for d in DELIMITERS if "path" in map(str.lower, fields(header, d)))
     delimiter = next(sniffed, ",")
@@ -236,7 +236,7 @@ def fields(line, delimiter):
 
 
 def of_length(row, header, line, file):
-    """A row with as many values as the header has; what is empty at its end may be more or less."""
+    """A row with as many values as the header; empty values at its end may be missing or extra."""
     missing = len(header) - len(row)
     if any(field.strip() for field in row[len(header) :]):
         rule = f"must have {len(header)} values in each row, as in its header; it has {len(row)}:"
@@ -246,7 +246,7 @@ def of_length(row, header, line, file):
 
 
 def json_rows(content, file):
-    """Names and rows of values, as of `csv_rows`, of an array of objects or of one on each line."""
+    """Header and rows as from `csv_rows`, from a JSON array of objects or an object per line."""
     if content.lstrip().startswith("["):
         records = decoded(content, file)
     else:
@@ -268,7 +268,7 @@ def decoded(content, file, line=None):
 
 
 def once_each(pairs):
-    """A JSON object; ValueError if it has a name twice, as nothing says which value counts."""
+    """A JSON object; ValueError if it has a name twice, because either value might be meant."""
     found = dict(pairs)
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]

@@ -1,4 +1,4 @@
-"""Sets of TensorFlow Datasets: images as they were encoded there, turned as their EXIF says."""
+"""Sets of TensorFlow Datasets: images as encoded there, made upright as their EXIF says."""
 
 import logging
 
@@ -9,7 +9,9 @@ from trainer.data.sources.turned import upright
 from trainer.errors import InputError
 
 TFDS_SETTINGS = ("tfds_data_dir", "beam_runner", "beam_options")
-RETRIES = 4  # of a download, in a few seconds; the ten of TensorFlow Datasets take minutes
+RETRIES = (
+    4  # tries of a download, in a few seconds; the ten tries of TensorFlow Datasets take minutes
+)
 
 
 def from_tfds(name, settings):
@@ -20,7 +22,7 @@ def from_tfds(name, settings):
       settings: `trainer.settings.data.DataSettings`; `tfds_data_dir` is where prepared sets are.
 
     Raises:
-      InputError: It is neither prepared nor can it be downloaded, or it is not for classification.
+      InputError: It is not prepared and cannot be downloaded, or is not for classification.
     """
     import tensorflow_datasets as tfds
     from tensorflow_datasets.core.download import downloader
@@ -60,7 +62,7 @@ KIND = SourceKind(from_tfds, settings=TFDS_SETTINGS)
 
 
 def download_config(settings):
-    """How TensorFlow Datasets prepares a set; None for its own way."""
+    """How TensorFlow Datasets prepares a set; None for its default."""
     if not settings.beam_runner:
         return None
     from trainer.data import beam
@@ -78,7 +80,7 @@ def encoded_pairs(builder, split):
 
 
 def published_order(builder):
-    """Where each training example stands in the set as published, from ids as train_00005."""
+    """The place of each training example in the published set, from ids such as train_00005."""
     import tensorflow_datasets as tfds
 
     if "id" not in builder.info.features:

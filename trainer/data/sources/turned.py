@@ -1,4 +1,4 @@
-"""Images of published sets: as they were encoded there, but turned as their EXIF says."""
+"""Images of published sets, made upright as their EXIF says."""
 
 from trainer.data.sources import image_check
 from trainer.errors import InputError
@@ -7,15 +7,15 @@ MARKS = (b"Exif\0\0", b"eXIf")  # before EXIF in JPEG and WEBP, and in PNG
 
 
 def upright(pairs, place, converted):
-    """The pairs with images that show what people see; most pass through as they are.
+    """The pairs with upright images; most images do not change.
 
     Args:
       pairs: (encoded image, label) of each example.
-      place: Where they are from, for messages.
-      converted: A list, to which (which example, what it was) of each turned image is added.
+      place: Their origin, for messages.
+      converted: A list; (example, original format) of each converted image is added to it.
 
     Raises:
-      InputError: An image has to be turned, and cannot be decoded.
+      InputError: An image has to be rotated or mirrored, and cannot be decoded.
     """
     for number, (content, label) in enumerate(pairs):
         example = f"{place}, example {number}"

@@ -74,7 +74,7 @@ KIND = SourceKind(
 
 
 def prepared(settings, name):
-    """The newest version of a set under `settings.data`, as a TFDS builder."""
+    """A TFDS builder for the newest version of a set under `settings.data`."""
     import tensorflow_datasets as tfds
 
     data = Path(fetched(settings.data))
@@ -88,7 +88,7 @@ def prepared(settings, name):
 
 
 def fetched(data):
-    """What the settings name, on this machine; of the release also under its first name."""
+    """The local path of the data in the settings; the release also has an earlier name."""
     try:
         return storage.fetched(data, "--data")
     except InputError:
@@ -148,10 +148,10 @@ IMAGENET_VAL = SourceKind(imagenet_val, settings=("data", "imagenet_val"))
 
 
 def tar_pairs(path, labels):
-    """(encoded image, label) of the files of a tar archive that `labels` names; all must be there.
+    """(encoded image, label) of the files in a tar archive that `labels` names.
 
     Raises:
-      InputError: The archive cannot be read, or misses some.
+      InputError: The archive cannot be read, or some of the files are missing.
     """
     try:
         with tarfile.open(path) as tar:

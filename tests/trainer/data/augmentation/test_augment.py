@@ -34,7 +34,7 @@ def test_weak_gives_every_shift_of_the_padded_image(images):
     assert len(found) >= 16
 
 
-def test_weak_does_not_mirror_unless_told(images):
+def test_weak_mirrors_only_on_request(images):
     np.testing.assert_array_equal(
         augment.weak(images, [1, 2], padding=0, flip=False), augment.scale(images)
     )

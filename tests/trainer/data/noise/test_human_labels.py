@@ -35,7 +35,7 @@ def write_numpy(path, content):
 @pytest.mark.parametrize("write", [write_zip, write_old, write_numpy])
 def test_every_form(tmp_path, write):
     write(tmp_path / "labels", ARRAYS)
-    given, clean = human_labels.read(tmp_path / "labels", "worse_label")
+    given, clean = human_labels.read_labels(tmp_path / "labels", "worse_label")
     np.testing.assert_array_equal(given, ARRAYS["worse_label"])
     np.testing.assert_array_equal(clean, ARRAYS["clean_label"])
 
@@ -44,7 +44,7 @@ def test_every_form(tmp_path, write):
 def test_lists_of_numbers_of_numpy(tmp_path, write):
     """As CIFAR-100N has them."""
     write(tmp_path / "labels", {name: list(values) for name, values in ARRAYS.items()})
-    given, clean = human_labels.read(tmp_path / "labels", "worse_label")
+    given, clean = human_labels.read_labels(tmp_path / "labels", "worse_label")
     np.testing.assert_array_equal(given, ARRAYS["worse_label"])
     np.testing.assert_array_equal(clean, ARRAYS["clean_label"])
 
@@ -58,7 +58,7 @@ class Trap:
 def test_nothing_in_a_file_runs(tmp_path, write, capsys):
     write(tmp_path / "labels", {"worse_label": Trap()})
     with pytest.raises(InputError, match=r"--noise_file: .*builtin.*print is not allowed in it"):
-        human_labels.read(tmp_path / "labels", "worse_label")
+        human_labels.read_labels(tmp_path / "labels", "worse_label")
     assert capsys.readouterr().out == ""
 
 
@@ -66,10 +66,10 @@ def test_wrong_files(tmp_path):
     (tmp_path / "text").write_text("no pickle")
     for name in ("text", "none"):
         with pytest.raises(InputError, match="--noise_file: must be a label file of CIFAR-10N"):
-            human_labels.read(tmp_path / name, "worse_label")
+            human_labels.read_labels(tmp_path / name, "worse_label")
     write_zip(tmp_path / "labels", ARRAYS)
     with pytest.raises(InputError, match="--label_column: must be one of clean_label, worse_label"):
-        human_labels.read(tmp_path / "labels", "label")
+        human_labels.read_labels(tmp_path / "labels", "label")
 
 
 def test_human_noise_on_a_set_of_tfds(tfds_data_dir, tmp_path):

@@ -68,7 +68,7 @@ def test_trusted_images_are_the_probe(folder, tmp_path):
     assert len(train_ids) == 40  # two more are trusted
 
 
-def test_noise_none_leaves_labels_and_says_nothing_of_the_truth(folder, tmp_path):
+def test_noise_none_keeps_labels_and_claims_no_true_labels(folder, tmp_path):
     records.prepare("image_folder", tmp_path / "a", DataSettings(data=folder))
     written = injection.inject(tmp_path / "a", tmp_path / "noise", "none", 0, seed=0)
     assert written["wrong_labels"] is None
@@ -80,7 +80,9 @@ def test_noise_none_leaves_labels_and_says_nothing_of_the_truth(folder, tmp_path
 
 def test_no_noise_for_a_set_without_a_map(folder, tmp_path):
     records.prepare("image_folder", tmp_path / "a", DataSettings(data=folder))
-    with pytest.raises(InputError, match="--noise_file: must name a map for datasets other than"):
+    with pytest.raises(
+        InputError, match="--noise_file: must name a JSON map for datasets other than"
+    ):
         injection.inject(tmp_path / "a", tmp_path / "noise", "asymmetric", 0.4, seed=0)
 
 
@@ -179,7 +181,7 @@ def read_left_out(path):
 
 def test_bad_images_are_left_out_and_listed(folder, tmp_path):
     bad = bad_files(folder / CLASSES[0])
-    with pytest.raises(InputError, match="7 such in all; --bad_images=skip leaves them out"):
+    with pytest.raises(InputError, match="7 such files; --bad_images=skip leaves them out"):
         records.prepare("image_folder", tmp_path / "a", DataSettings(data=folder))
     assert not (tmp_path / "a").exists()
     settings = DataSettings(data=folder, bad_images="skip")
@@ -211,7 +213,7 @@ def read_duplicates(path):
 
 
 def test_copies_of_trusted_images_go_before_anything_is_held_out(folder, tmp_path, capsys):
-    """People make a trusted set of copies; some lie in the folder of another class."""
+    """The trusted set may consist of copies; some of them are in the folder of another class."""
     for c, name in enumerate(CLASSES):
         (tmp_path / "trusted" / name).mkdir(parents=True)
         for i in range(6):
@@ -286,7 +288,7 @@ def wrong(name, message, **settings):
             trusted="other",
         ),
         wrong("image_folder", "image: cannot be decoded .*000.jpg", data="broken"),
-        wrong("image_folder", "--test: must be given where no fifth", data="few"),
+        wrong("image_folder", "--test: must be given: a fifth", data="few"),
         wrong("csv", "--data: must be a CSV file or JSON", data="none.csv"),
         wrong(
             "csv", "--data: must have a column label .*; it has path, given, truth", data="t.csv"

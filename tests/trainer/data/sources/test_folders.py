@@ -1,4 +1,4 @@
-"""What is found in directories as people have them, and what is said of the rest."""
+"""Images found in the directories of users, and the report on other files."""
 
 import contextlib
 import csv
@@ -21,7 +21,7 @@ numbers = iter(range(10**6))
 
 
 def draw(*paths, kind="PNG"):
-    """A different picture at each path, of a kind that the name need not tell."""
+    """A different picture at each path, in a format that its name need not match."""
     for path in map(Path, paths):
         path.parent.mkdir(parents=True, exist_ok=True)
         pixels = np.random.default_rng(next(numbers)).integers(256, size=(9, 9, 3))
@@ -36,7 +36,7 @@ def classes(root, names=("cat", "dog"), count=5):
 
 @pytest.fixture
 def prepare(tmp_path):
-    """A function that prepares a folder. Returns the manifest and {path: reason} of the rest."""
+    """A function that prepares a folder. Returns the manifest and {path: reason} of other files."""
 
     def prepare(root, **settings):
         out = tmp_path / "prepared"
@@ -78,7 +78,7 @@ def test_what_decodes_is_an_image_whatever_its_name(photos, prepare):
 
 
 @pytest.mark.parametrize("folder", [".ipynb_checkpoints", "__MACOSX", "@eaDir", "#recycle"])
-def test_what_systems_leave_is_passed_over_at_every_depth(photos, prepare, folder):
+def test_files_of_operating_systems_are_left_out_at_every_depth(photos, prepare, folder):
     for parent in (photos, photos / "cat", photos / "cat" / "2024"):
         draw(parent / folder / "cat" / "x.png")
     draw(photos / "cat" / "._x.png", photos / "dog" / "Thumbs.db")
@@ -98,7 +98,7 @@ def test_images_at_any_depth_belong_to_the_class(photos, prepare, capsys):
     assert note in capsys.readouterr().out
 
 
-def test_links_are_followed_and_loops_are_said(photos, prepare, tmp_path):
+def test_links_are_followed_and_loops_are_reported(photos, prepare, tmp_path):
     disk = classes(tmp_path / "disk", ("bird", "fish"))
     os.symlink(disk / "bird", photos / "bird")
     (photos / "fish").mkdir()
@@ -130,7 +130,7 @@ def test_splits(tmp_path, prepare, train, others, tested):
     count = 2 * (others.index(tested) + 1)
     assert written["num_examples"] == {"train": 8, "test": count}
     assert f"{tmp_path}/photos/{tested}: {count} images tested on" in written["notes"]
-    assert set(left_out.values()) == ({"is for validation"} if len(others) == 2 else set())
+    assert set(left_out.values()) == ({"is a validation image"} if len(others) == 2 else set())
 
 
 def test_a_test_that_is_given_leaves_the_validation_out(tmp_path, prepare):
@@ -150,7 +150,7 @@ def test_a_test_that_is_given_leaves_the_validation_out(tmp_path, prepare):
         (("train", "car", "bus"), "not both; .*Received: 'train beside bus, car"),
         (("val", "test"), "must hold train beside other splits"),
         (("train", "Training", "test"), "must hold one folder of each split"),
-        (("pets",), "must hold two class folders or more; .*/pets may be the one to name"),
+        (("pets",), "must hold two class folders or more; .*/pets may be the one to give"),
     ],
 )
 def test_layouts_that_could_be_several_things(tmp_path, prepare, names, message):
@@ -186,7 +186,7 @@ def as_another_user():
 
 
 @pytest.mark.parametrize("mode", [0o000, 0o300, 0o600])
-def test_what_may_not_be_read_is_said(mode):
+def test_unreadable_files_are_reported(mode):
     with tempfile.TemporaryDirectory() as open_to_all:
         os.chmod(open_to_all, 0o755)
         photos = classes(Path(open_to_all) / "photos")
@@ -270,7 +270,7 @@ def test_names_that_no_terminal_takes_are_escaped(photos, prepare, capsys):
     assert written["images"]["train"]["new\nline"] == 2
 
 
-def test_a_summary_is_said(photos, prepare, capsys):
+def test_a_summary_is_printed(photos, prepare, capsys):
     draw(photos / "cat" / "x.gif", kind="GIF")
     (photos / "cat" / "notes.txt").write_text("no image")
     prepare(photos)
@@ -284,14 +284,14 @@ def test_a_summary_is_said(photos, prepare, capsys):
 @pytest.mark.parametrize(
     "names", [("train", "test"), ("Training", "valid", "Testing"), ("train", "val")]
 )
-def test_splits_in_each_class_are_taken_as_splits(tmp_path, prepare, names):
+def test_splits_in_each_class_are_splits(tmp_path, prepare, names):
     for kind in ("cat", "dog"):
         classes(tmp_path / "photos" / kind, names)
     (tmp_path / "photos" / "cat" / names[0] / ".DS_Store").touch()
     written, left_out = prepare(tmp_path / "photos")
     assert written["images"] == {"train": {"cat": 5, "dog": 5}, "test": {"cat": 5, "dog": 5}}
-    assert any("in class folders are taken for splits" in note for note in written["notes"])
-    reasons = ["is for validation"] * 10 if len(names) > 2 else []
+    assert any("in class folders are splits" in note for note in written["notes"])
+    reasons = ["is a validation image"] * 10 if len(names) > 2 else []
     assert sorted(left_out.values()) == [*reasons, "is hidden, or left by a system"]
 
 
@@ -319,19 +319,17 @@ def test_folders_below_classes_need_be_no_splits(photos, prepare):
     assert total(prepare(photos)[0]) == {"cat": 5, "dog": 5}
 
 
-def test_a_class_that_may_stand_for_no_label_is_said(photos, prepare):
+def test_a_note_names_a_class_that_may_mean_a_missing_label(photos, prepare):
     classes(photos, ("unknown", "NA"))
     notes = prepare(photos)[0]["notes"]
     for name in ("unknown", "NA"):
-        said = (
-            f"'{name}' is taken for a class of 5 images; if it stands for no label, leave these out"
-        )
-        assert said in notes
+        note = f"'{name}' is a class of 5 images; if it stands for a missing label, remove these"
+        assert f"{note} images" in notes
     assert not any("'cat'" in note for note in notes)
 
 
 def test_a_test_without_classes_leaves_the_validation_to_test_on(tmp_path, prepare):
-    """As competitions have it: the labels of their test images are not published."""
+    """As in competitions, whose test labels are not published."""
     classes(tmp_path / "photos" / "train")
     classes(tmp_path / "photos" / "val", count=2)
     draw(*(tmp_path / "photos" / "test" / f"{i}.png" for i in range(3)))
@@ -352,11 +350,11 @@ def test_what_is_named_like_splits_is_no_class(tmp_path, names):
 def test_splits_one_folder_lower_are_named(tmp_path):
     classes(tmp_path / "photos" / "images" / "train")
     classes(tmp_path / "photos" / "images" / "val")
-    with pytest.raises(InputError, match=r"photos/images may be the one to name"):
+    with pytest.raises(InputError, match=r"photos/images may be the one to give"):
         folders.data_folder(DataSettings(data=str(tmp_path / "photos")))
 
 
 def test_a_class_whose_name_nobody_sees(photos, prepare):
     classes(photos, ("\u200b",))
-    with pytest.raises(InputError, match=r"names of classes that can be seen.*u200b' \(5\)"):
+    with pytest.raises(InputError, match=r"class names with visible characters.*u200b' \(5\)"):
         prepare(photos)

@@ -1,4 +1,4 @@
-"""What is stored of files of many formats: what people see in them, as training decodes it."""
+"""Files of many formats are stored as people see them, and training decodes the same."""
 
 import io
 import os
@@ -35,7 +35,7 @@ def chunk(kind, content, crc=None):
 
 
 def deep_png(values, bits=0):
-    """A PNG file of 16 bits a sample, which says how many of them are used."""
+    """A PNG file of 16 bits a sample, which declares how many of them are used."""
     png = tf.io.encode_png(values if values.ndim == 3 else values[..., np.newaxis]).numpy()
     said = chunk(b"sBIT", bytes([bits] * (1 if values.ndim == 2 else 3))) if bits else b""
     return png[:33] + said + png[33:]
@@ -166,15 +166,15 @@ def test_samples_of_more_bits_are_scaled_by_the_range_they_use(name):
     )
 
 
-def test_what_comes_out_dark_is_said():
-    dark = "of 16 bits that comes out dark (no value above 4083; scale them to 65535)"
+def test_an_image_that_becomes_dark_is_reported():
+    dark = "of 16 bits that becomes dark (no value above 4083; scale them to 65535)"
     colours = deep_png((PIXELS.astype(np.uint16) << 4) + 3)
     for content in (deep_png(TWELVE), deep_tiff(TWELVE), colours):
         assert image_check.check("a", lambda _, content=content: content)[4].endswith(dark)
 
 
 @pytest.mark.parametrize("name", SEEN)
-def test_others_are_converted(name):
+def test_other_formats_are_converted(name):
     content, expected = SEEN[name]
     stored = image_check.fitted(content)
     found = tf.io.decode_png(stored, channels=3).numpy()
@@ -228,7 +228,7 @@ def test_a_pipe_is_not_waited_for(tmp_path):
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_what_cannot_be_trained_on_is_said(name):
+def test_a_bad_image_is_reported_with_its_reason(name):
     content, fault = FAULTS[name]
     assert image_check.check(name, lambda _: content)[3].startswith(fault)
     with pytest.raises(image_check.UnfitError):

@@ -1,4 +1,4 @@
-"""Tables of labels as people have them: read right, or refused in one line."""
+"""Users' tables of labels: read correctly, or refused in one line."""
 
 import io
 import json
@@ -188,7 +188,7 @@ def test_names_that_look_alike(root, tmp_path, names):
     label = [names[i % 6 > 1] if i % 2 else "dog" for i in range(18)]
     content = encoded([LINES[0], *(f"images/{i}.png,{label[i]}" for i in range(18))])
     few, many = (label.count(name) for name in names)
-    with pytest.raises(InputError, match="--label_case=join takes these for one class") as error:
+    with pytest.raises(InputError, match="--label_case=join makes these one class") as error:
         prepared(root, tmp_path, "t.csv", content)
     assert f"{names[0]!r}"[1:-1] + f" ({few})" in str(error.value)
     assert f"{names[1]} ({many})" in str(error.value)
@@ -211,7 +211,10 @@ def test_names_that_are_the_same(root, tmp_path, names):
 def test_names_that_only_seem_alike(root, tmp_path):
     names = ("A", "A-", "A+", "1", "-1", "1.1")
     content = encoded([LINES[0], *(f"images/{i}.png,{names[i % 6]}" for i in range(18))])
-    with pytest.raises(InputError, match=r"no fifth of two classes.*class -1 has 3, class 1 has 3"):
+    with pytest.raises(
+        InputError,
+        match=r"a fifth of two classes or more cannot be held out.*class -1 has 3, class 1 has 3",
+    ):
         prepared(root, tmp_path, "t.csv", content)
 
 
@@ -223,7 +226,7 @@ def test_classes_are_in_natural_order(root, tmp_path):
 
 
 def votes(*opinions):
-    """A table of what three people say of each image, by what they say of a label."""
+    """A table of three people's labels of each image; a function gives the label of each."""
     rows = [(p, say(label), str(a)) for p, label in ROWS for a, say in enumerate(opinions)]
     return encoded(["path,label,who", *(",".join(row) for row in rows)])
 
@@ -239,7 +242,7 @@ def always_dog(label):
 def test_annotators_are_joined(root, tmp_path, capsys):
     content = votes(right, always_dog, right)
     with pytest.raises(
-        InputError, match=r"--annotator_column.* 12 such in all.*0.png with cat and"
+        InputError, match=r"--annotator_column.* 12 such images.*0.png with cat and"
     ):
         prepared(root, tmp_path, "t.csv", content)
     written, found = prepared(root, tmp_path, "t.csv", content, annotator_column="who")
@@ -251,7 +254,7 @@ def test_annotators_are_joined(root, tmp_path, capsys):
 
 
 def labelled(seed=0):
-    """200 images: what they are, and what three good annotators and three careless ones say."""
+    """200 images with true labels, and labels of three good and three careless annotators."""
     rng = np.random.default_rng(seed)
     true, rows = rng.integers(3, size=200), []
     for who, skill in enumerate((0.95, 0.9, 0.9, 0.2, 0.2, 0.2)):
@@ -289,7 +292,7 @@ def test_ties_go_to_the_class_of_most_rows(monkeypatch):
     assert list(joined.label) == ["dog", "dog"]
 
 
-def test_an_annotator_says_one_thing_of_an_image(root, tmp_path):
+def test_an_annotator_gives_an_image_one_label(root, tmp_path):
     content = votes(right) + b"images/0.png,dog,0\n"
     with pytest.raises(InputError, match="must name in column who who gave each label, once"):
         prepared(root, tmp_path, "t.csv", content, annotator_column="who")
@@ -337,13 +340,13 @@ def test_labels_held_out_unseen_stay_noisy(root, tmp_path):
     assert written["test_labels_are_clean"]
 
 
-def test_columns_that_mean_nothing_are_said(root, tmp_path, capsys):
+def test_a_note_names_unused_columns(root, tmp_path, capsys):
     content = table_of("path,label,is_test,score", lambda i, *_: i % 2, lambda i, *_: i)
     prepared(root, tmp_path, "t.csv", content)
     assert "these columns of t.csv are not used: is_test, score\n" in capsys.readouterr().out
 
 
-def test_trusted_images_that_are_tested_on_are_said(root, tmp_path, capsys):
+def test_a_note_counts_trusted_images_that_are_tested_on(root, tmp_path, capsys):
     content = table_of(
         "path,label,trusted,split",
         lambda i, *_: int(i < 6),

@@ -1,4 +1,4 @@
-"""Images of published sets are turned as their EXIF says, and else stay as they are."""
+"""Images of published sets become upright as their EXIF says; all others do not change."""
 
 import csv
 import io
@@ -47,7 +47,7 @@ def test_a_set_of_tfds(tmp_path):
     }
 
 
-def test_what_has_to_be_turned_and_cannot_be_is_named():
+def test_an_image_that_cannot_be_made_upright_is_named():
     half = sideways(np.random.default_rng(0), 60)[:900]
     with pytest.raises(InputError, match=r"image: cannot be decoded .* Received: 'set, example 0'"):
         list(turned.upright([(half, 0)], "set", []))
