@@ -39,7 +39,8 @@ def train(
         worker_minutes: Minutes for which each task waits for the others.
         audit_folds: Number of folds of the training examples.
         audit_fold: The fold that is left out of training; -1 for none.
-        embeddings: Of the images, to train a head on; otherwise a network sees the images.
+        embeddings: Embeddings of the images, to train a head on; without them a network sees the
+            images.
 
     Returns:
         checkpoints: Weights, history and settings, for evaluation and resuming.

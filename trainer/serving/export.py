@@ -86,10 +86,12 @@ def export(
     names = dataset["class_names"]
     facts = {"class_names": names}
     facts |= calibrated(dataset_path, method, probe.held_out(probe_split_path, dataset, method))
-    network, parents = of_keras_alone(fit.averaged_network(method)), [dataset, split, run]
+    network, parents = fit.averaged_network(method), [dataset, split, run]
+    of_keras = of_keras_alone(network)
     if embeddings_path:
         backbone, embeddings = composed_from(backbone_path, embeddings_path)
-        network, seen = compose(backbone, network), seen_by_backbone(embeddings)
+        network = of_keras = compose(backbone, of_keras)
+        seen = seen_by_backbone(embeddings)
         facts["backbone"] = embeddings["backbone"] | {
             "embedding_size": embeddings["embedding_size"]
         }
@@ -100,7 +102,7 @@ def export(
     with artifacts.writing(output_path) as directory:
         served = Served(network, names, seen, facts["temperature"])
         tf.saved_model.save(served, str(directory / "saved_model"), signatures=served.__call__)
-        network.save(directory / "model.keras")
+        of_keras.save(directory / "model.keras")
         learned = probe.learned_from(run["probe_per_class"], method)
         (directory / "model_card.md").write_text(card(dataset, run, facts, learned))
         parents = {m["kind"]: m for m in parents}
