@@ -212,6 +212,7 @@ def test_a_run_in_the_directory_of_another_one(tmp_path):
     assert os.listdir(tmp_path) == ["run.json"]
 
 
+@pytest.mark.slow
 def test_another_way_to_write_the_same_run_is_no_other_run(tmp_path):
     same = ["--checkpoint_path=a", "--max_iteration=1", "--method=supervised"]
     run = [sys.executable, "-m", "trainer", *same]

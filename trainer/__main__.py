@@ -127,18 +127,23 @@ def main(arguments):
             check_same_run(root, with_absolute_paths(given))
         if worker:
             return
-        if mode == "audit":
-            found = local_run.audit(root, settings.audit_folds)
-        elif mode == "export":
-            found = local_run.export(root)
-        elif mode == "report":
-            found = {"report": local_run.report(root)}
-        elif mode == "review":
-            found = {"decisions": local_run.review(root, REVIEW.value)}
-        else:
-            found = local_run.evaluate(root, files, dataset_flags.USE_IMAGENET_AS_EVAL.value)
+        found = results(mode, root, files, settings)
     print(json.dumps(found, indent=2))
     print(f"outputs: {place}")
+
+
+def results(mode, root, files, settings):
+    """What a mode finds out about the run in `root`; of training its test."""
+    match mode:
+        case "audit":
+            return local_run.audit(root, settings.audit_folds)
+        case "export":
+            return local_run.export(root)
+        case "report":
+            return {"report": local_run.report(root)}
+        case "review":
+            return {"decisions": local_run.review(root, REVIEW.value)}
+    return local_run.evaluate(root, files, dataset_flags.USE_IMAGENET_AS_EVAL.value)
 
 
 def check_before(place, dataset, noise, files, settings):

@@ -208,6 +208,7 @@ def test_what_was_killed_is_resumed(tmp_path):
     assert len(list(tmp_path.glob("runs/*/sweep-*"))) == 1
 
 
+@pytest.mark.slow
 def test_the_webvision_experiment_is_tested_on_imagenet_too(tmp_path):
     release = write_release(tmp_path / "release")
     imagenet_val = write_imagenet_val(tmp_path / "ILSVRC2012_img_val.tar")

@@ -56,6 +56,7 @@ def test_memory_hardly_grows_with_the_number_of_images(tmp_path):
     assert peaks[1] < 1.1 * peaks[0]
 
 
+@pytest.mark.slow
 def test_one_that_was_killed_is_not_there_and_starts_again(tmp_path):
     root, out = write_images(tmp_path / "images", 6_000), tmp_path / "out"
     killed = prepare(root, out)

@@ -153,7 +153,10 @@ def test_keras_alone_loads_the_network(exported, supervised_run, tmp_path):
     np.testing.assert_allclose(np.load(tmp_path / "z.npy"), expected, atol=1e-6, rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize(
+    "name",
+    ["convnet", *(pytest.param(n, marks=pytest.mark.slow) for n in NETWORKS if n != "convnet")],
+)
 def test_each_network_answers_the_same_in_keras_alone(name):
     keras.utils.set_random_seed(0)
     network = NETWORKS[name].build((32, 32, 3), 5)
@@ -166,6 +169,7 @@ def test_each_network_answers_the_same_in_keras_alone(name):
     np.testing.assert_allclose(copy(images, training=False), expected, atol=1e-6, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_graph_lays_transparent_images_on_white(exported, tmp_path):
     """Also with a palette; the hidden colour makes no difference."""
     alpha = np.tile(np.uint8([0, 255, 255, 90]), (8, 2))
@@ -194,6 +198,7 @@ def test_the_graph_lays_transparent_images_on_white(exported, tmp_path):
     np.testing.assert_allclose(both[0], found[2], atol=0.01)
 
 
+@pytest.mark.slow
 def test_the_card_says_which_trusted_images_training_used(trained, digits, probe_split):
     said = {}
     for name, settings in {
@@ -211,6 +216,7 @@ def test_the_card_says_which_trusted_images_training_used(trained, digits, probe
     assert said["supervised"] == said["no"]
 
 
+@pytest.mark.slow
 def test_calibration_uses_what_training_has_not_seen(trained, digits, probe_split, tmp_path):
     counts = {}
     for name, settings in {

@@ -145,7 +145,7 @@ def test_a_signal_saves_a_checkpoint_and_prints_a_line(
 @pytest.mark.parametrize(
     ("part", "bytes_left"),
     [
-        ("data*", 1000),
+        pytest.param("data*", 1000, marks=SLOW),
         pytest.param("data*", 0, marks=SLOW),
         pytest.param("index", 0, marks=SLOW),
     ],
