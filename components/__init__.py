@@ -2,8 +2,10 @@
 
 from components.audit_labels import audit_labels
 from components.compare_runs import compare_runs
+from components.embed_images import embed_images
 from components.evaluate import evaluate
 from components.export_model import export_model
+from components.fetch_backbone import fetch_backbone
 from components.inject_noise import inject_noise
 from components.number_folds import number_folds
 from components.prepare_dataset import prepare_dataset
@@ -15,8 +17,10 @@ from components.write_report import write_report
 __all__ = [
     "audit_labels",
     "compare_runs",
+    "embed_images",
     "evaluate",
     "export_model",
+    "fetch_backbone",
     "inject_noise",
     "number_folds",
     "prepare_dataset",

@@ -13,6 +13,7 @@ def audit_labels(
     metrics: dsl.Output[dsl.Metrics],
     summary: dsl.Output[dsl.Markdown],
     fold_checkpoints: dsl.Input[list[dsl.Artifact]] = None,
+    embeddings: dsl.Input[dsl.Dataset] = None,
 ):
     """Ranks training examples by how likely their label is wrong, and corrects labels.
 
@@ -23,6 +24,7 @@ def audit_labels(
         checkpoints: Checkpoints of the run.
         fold_checkpoints: Checkpoints of runs that each left out a fold; they make out-of-sample
             predictions.
+        embeddings: Embeddings of the images, if the runs were trained on them.
 
     Returns:
         label_audit: label_issues.csv, most suspicious first, and corrected labels.
@@ -36,7 +38,8 @@ def audit_labels(
 
     data = prepared_dataset.path, noisy_labels.path, probe_split.path
     runs = [run.path for run in fold_checkpoints or [checkpoints]]
-    found = audit.audit(*data, runs, label_audit.path)
+    embedded = embeddings.path if embeddings else None
+    found = audit.audit(*data, runs, label_audit.path, embeddings_path=embedded)
     metrics.metadata.update(found)
     label_audit.metadata.update(found)
     Path(summary.path).write_text(audit.summary(label_audit.path))

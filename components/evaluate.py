@@ -11,6 +11,7 @@ def evaluate(
     confusion: dsl.Output[dsl.ClassificationMetrics],
     summary: dsl.Output[dsl.Markdown],
     name: str = "test",
+    embeddings: dsl.Input[dsl.Dataset] = None,
 ):
     """Tests a trained run, with its EMA weights and with its raw ones.
 
@@ -18,6 +19,7 @@ def evaluate(
         prepared_dataset: TFDS directory of the run, or another one with the same classes.
         checkpoints: Checkpoints of the run.
         name: Prefix of the names of the accuracies.
+        embeddings: Embeddings of the images, if the run was trained on them.
 
     Returns:
         metrics: metrics.json; test/top1 is with EMA weights, test/top1_raw without.
@@ -32,7 +34,10 @@ def evaluate(
     from trainer import artifacts
     from trainer.evaluation import evaluate
 
-    found = evaluate.evaluate(prepared_dataset.path, checkpoints.path, metrics.path, name)
+    embedded = embeddings.path if embeddings else None
+    found = evaluate.evaluate(
+        prepared_dataset.path, checkpoints.path, metrics.path, name, embeddings_path=embedded
+    )
     metrics.metadata.update(found)
     classes = artifacts.read(checkpoints.path, artifacts.CHECKPOINTS)["class_names"]
     if len(classes) <= 100:

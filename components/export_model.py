@@ -11,6 +11,8 @@ def export_model(
     exported_model: dsl.Output[dsl.Model],
     metrics: dsl.Output[dsl.Metrics],
     card: dsl.Output[dsl.Markdown],
+    backbone: dsl.Input[dsl.Model] = None,
+    embeddings: dsl.Input[dsl.Dataset] = None,
 ) -> str:
     """Exports a model for serving: image files in, calibrated probabilities out.
 
@@ -18,6 +20,8 @@ def export_model(
         prepared_dataset: TFDS directory.
         probe_split: Trusted examples; those that training has not used calibrate the model.
         checkpoints: Checkpoints of the run.
+        backbone: Network from images to embeddings, if the run has one.
+        embeddings: Embeddings of the images, if the run was trained on them.
 
     Returns:
         exported_model: SavedModel that needs TensorFlow alone, and model.keras.
@@ -32,7 +36,12 @@ def export_model(
     from trainer.serving import export
 
     written = export.export(
-        prepared_dataset.path, probe_split.path, checkpoints.path, exported_model.path
+        prepared_dataset.path,
+        probe_split.path,
+        checkpoints.path,
+        exported_model.path,
+        backbone_path=backbone.path if backbone else None,
+        embeddings_path=embeddings.path if embeddings else None,
     )
     facts = artifacts.scalars(written)
     exported_model.metadata.update(facts, framework="TensorFlow")

@@ -19,6 +19,7 @@ def train(
     worker_minutes: int = 60,
     audit_folds: int = 0,
     audit_fold: int = -1,
+    embeddings: dsl.Input[dsl.Dataset] = None,
 ):
     """Trains a network on the noisy labels.
 
@@ -38,6 +39,8 @@ def train(
         worker_minutes: Minutes for which each task waits for the others.
         audit_folds: Number of folds of the training examples.
         audit_fold: The fold that is left out of training; -1 for none.
+        embeddings: Embeddings of the images, to train a head on; without them a network sees the
+            images.
 
     Returns:
         checkpoints: Weights, history and settings, for evaluation and resuming.
@@ -49,12 +52,17 @@ def train(
 
     dataset = records.read_manifest(prepared_dataset.path)["source"]
     fold = {"audit_folds": audit_folds, "audit_fold": audit_fold}
+    backbone = {}
+    if embeddings:
+        made = artifacts.read(embeddings.path, artifacts.EMBEDDINGS)
+        backbone = {"backbone": made["backbone"]["name"]}
     run = resume.train(
         configuration.resolve(
             dataset,
             method=method,
             seed=seed,
             **fold,
+            **backbone,
             **configuration.those_of(method, settings),
         ),
         (prepared_dataset.path, noisy_labels.path, probe_split.path),
@@ -64,6 +72,7 @@ def train(
         worker=worker,
         count=workers,
         patience=60 * worker_minutes,
+        embeddings_path=embeddings.path if embeddings else None,
     )
     if run:
         checkpoints.metadata.update(artifacts.scalars(run))

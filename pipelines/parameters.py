@@ -3,6 +3,7 @@
 import dataclasses
 import inspect
 
+from trainer import backbones
 from trainer.data import sources
 from trainer.methods import METHODS
 from trainer.settings.data import NOISES, DataSettings
@@ -23,10 +24,32 @@ MEANINGS = {
     ' {"max_iteration": 1000}',
     "checkpoint_root": "directory or gs:// path where checkpoints outlive a task",
 }
+OF_BACKBONE = ("backbone", "backbone_weights")  # parameters of pipelines that have one
 PATHS = {
+    "backbone",  # unless it is a name
     "checkpoint_root",
     *(name for name, field in SETTINGS.items() if field.metadata.get("path")),
 }
+
+
+def has_backbone(parameters):
+    """Whether a pipeline with these parameters embeds the images with a backbone."""
+    return parameters.get("backbone", backbones.NONE) != backbones.NONE
+
+
+def without(*names):
+    """A decorator that takes parameters, the last ones, from a function: they keep their defaults.
+
+    kfp makes a parameter of the pipeline of each that is left.
+    """
+
+    def shortened(pipeline):
+        signature = inspect.signature(pipeline)
+        kept = [each for name, each in signature.parameters.items() if name not in names]
+        pipeline.__signature__ = signature.replace(parameters=kept)
+        return pipeline
+
+    return shortened
 
 
 def described(pipeline):

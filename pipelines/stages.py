@@ -36,12 +36,22 @@ def split_probe(profile, prepared_dataset, **size):
     return artifact(placement.on_cpu(task, profile), "probe_split")
 
 
+def embed_images(profile, prepared_dataset, settings, backbone, backbone_weights):
+    """Embeds the images on one accelerator. Returns backbone and embeddings."""
+    fetched = components.fetch_backbone(name=backbone, weights=backbone_weights, settings=settings)
+    made = artifact(placement.on_cpu(fetched, profile), "backbone")
+    task = components.embed_images(prepared_dataset=prepared_dataset, settings=settings, **made)
+    placement.on_pool(task, profile, min(profile.accelerators, 1))
+    task.set_caching_options(profile.cache)
+    return made | artifact(task, "embeddings")
+
+
 def train(profile, inputs, display_name="train", **recipe):
     """Trains, with all the workers of the profile. Returns checkpoints.
 
     Args:
       profile: `pipelines.launch.profiles.Profile`.
-      inputs: prepared_dataset, noisy_labels and probe_split.
+      inputs: prepared_dataset, noisy_labels and probe_split; with a backbone also embeddings.
       display_name: Display name of the task.
       **recipe: method, seed, settings and checkpoint_root; for a fold also audit_folds and
         audit_fold.
@@ -67,10 +77,10 @@ def train(profile, inputs, display_name="train", **recipe):
     return artifact(tasks[0], "checkpoints")
 
 
-def evaluate(profile, prepared_dataset, checkpoints, name="test", display_name=""):
-    """Evaluates on one accelerator. Returns metrics."""
+def evaluate(profile, prepared_dataset, checkpoints, name="test", display_name="", **embedded):
+    """Evaluates on one accelerator, with embeddings if there are any. Returns metrics."""
     task = components.evaluate(
-        prepared_dataset=prepared_dataset, checkpoints=checkpoints, name=name
+        prepared_dataset=prepared_dataset, checkpoints=checkpoints, name=name, **embedded
     )
     placement.on_pool(task, profile, min(profile.accelerators, 1), display_name)
     return artifact(task, "metrics")
@@ -94,12 +104,20 @@ def evaluate_on_imagenet(profile, data, imagenet_val, checkpoints):
     )
 
 
-def export_model(profile, inputs, checkpoints):
-    """Exports a model for serving; Vertex AI can register it. Returns exported_model."""
+def export_model(profile, inputs, checkpoints, **embedded):
+    """Exports a model for serving; Vertex AI can register it. Returns exported_model.
+
+    Args:
+      profile: `pipelines.launch.profiles.Profile`.
+      inputs: Those of `train`.
+      checkpoints: Checkpoints of the run.
+      **embedded: backbone and embeddings, if there are any.
+    """
     task = components.export_model(
         prepared_dataset=inputs["prepared_dataset"],
         probe_split=inputs["probe_split"],
         checkpoints=checkpoints,
+        **embedded,
     )
     placement.on_pool(task, profile, min(profile.accelerators, 1))
     if profile.register_model:

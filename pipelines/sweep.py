@@ -1,19 +1,28 @@
-"""prepare -> (inject noise, split probe -> train -> evaluate) for each run -> compare."""
+"""prepare -> embed -> (inject noise, split probe -> train -> evaluate) per run -> compare.
+
+Images are embedded where the pipeline has a backbone.
+"""
 
 from typing import List  # noqa: UP035, kfp reads the type of the items from it
 
 from kfp import dsl
 
 from pipelines import stages
-from pipelines.parameters import described
+from pipelines.parameters import OF_BACKBONE, described, without
 from pipelines.placement import pipeline_config
 
 
-def pipeline(profile):
-    """The pipeline that compares several runs, for the machines of a profile."""
+def pipeline(profile, embedded=False):
+    """The pipeline that compares several runs, for the machines of a profile.
+
+    Args:
+      profile: `pipelines.launch.profiles.Profile`.
+      embedded: Whether they train on the embeddings of a backbone.
+    """
 
     @dsl.pipeline(name="sweep", pipeline_config=pipeline_config(profile))
     @described
+    @without(*(() if embedded else OF_BACKBONE))
     def sweep(
         dataset: str = "digits",
         noise: str = "uniform",
@@ -32,6 +41,8 @@ def pipeline(profile):
         dataset_settings: dict = {},  # noqa: B006, kfp reads the default and copies it
         settings: dict = {},  # noqa: B006
         checkpoint_root: str = "",
+        backbone: str = "none",
+        backbone_weights: str = "",
     ):
         """Trains several methods, noise ratios and seeds on the same images; compares the runs."""
         with stages.record_status(profile):
@@ -44,6 +55,16 @@ def pipeline(profile):
                 label_column=label_column,
                 dataset_settings=dataset_settings,
             )
+            embeddings = {}
+            if embedded:
+                made = stages.embed_images(
+                    profile,
+                    **prepared,
+                    settings=settings,
+                    backbone=backbone,
+                    backbone_weights=backbone_weights,
+                )
+                embeddings = {"embeddings": made["embeddings"]}
             with dsl.ParallelFor(runs, name="runs", parallelism=profile.parallelism) as run:
                 noisy = stages.inject_noise(
                     profile,
@@ -61,7 +82,7 @@ def pipeline(profile):
                     hold_ratio=probe_dataset_hold_ratio,
                     seed=run.seed,
                 )
-                inputs = prepared | noisy | probe
+                inputs = prepared | noisy | probe | embeddings
                 trained = stages.train(
                     profile,
                     inputs,
@@ -70,7 +91,7 @@ def pipeline(profile):
                     settings=settings,
                     checkpoint_root=checkpoint_root,
                 )
-                metrics = stages.evaluate(profile, **prepared, **trained)
+                metrics = stages.evaluate(profile, **prepared, **trained, **embeddings)
             stages.compare_runs(profile, dsl.Collected(metrics["metrics"]))
 
     return sweep

@@ -1,17 +1,26 @@
-"""prepare -> inject noise, split probe -> train -> evaluate, export, audit labels -> report."""
+"""prepare -> embed, inject noise, split probe -> train -> evaluate, export, audit -> report.
+
+Images are embedded where the pipeline has a backbone.
+"""
 
 from kfp import dsl
 
 from pipelines import stages
-from pipelines.parameters import described
+from pipelines.parameters import OF_BACKBONE, described, without
 from pipelines.placement import pipeline_config
 
 
-def pipeline(profile):
-    """The pipeline that trains one method, for the machines of a profile."""
+def pipeline(profile, embedded=False):
+    """The pipeline that trains one method, for the machines of a profile.
+
+    Args:
+      profile: `pipelines.launch.profiles.Profile`.
+      embedded: Whether it trains on the embeddings of a backbone.
+    """
 
     @dsl.pipeline(name="training", pipeline_config=pipeline_config(profile))
     @described
+    @without(*(() if embedded else OF_BACKBONE))
     def training(
         dataset: str = "digits",
         noise: str = "uniform",
@@ -31,6 +40,8 @@ def pipeline(profile):
         settings: dict = {},  # noqa: B006
         audit_folds: int = 0,
         checkpoint_root: str = "",
+        backbone: str = "none",
+        backbone_weights: str = "",
     ):
         """Trains one method on noisy labels; tests and exports it, audits the labels, reports."""
         with stages.record_status(profile):
@@ -59,13 +70,23 @@ def pipeline(profile):
                 hold_ratio=probe_dataset_hold_ratio,
                 seed=seed,
             )
-            inputs = prepared | noisy | probe
+            made = {}
+            if embedded:
+                made = stages.embed_images(
+                    profile,
+                    **prepared,
+                    settings=settings,
+                    backbone=backbone,
+                    backbone_weights=backbone_weights,
+                )
+            embeddings = {"embeddings": made["embeddings"]} if embedded else {}
+            inputs = prepared | noisy | probe | embeddings
             recipe = dict(
                 method=method, seed=seed, settings=settings, checkpoint_root=checkpoint_root
             )
             run = stages.train(profile, inputs, **recipe)
-            metrics = stages.evaluate(profile, **prepared, **run)
-            model = stages.export_model(profile, inputs, **run)
+            metrics = stages.evaluate(profile, **prepared, **run, **embeddings)
+            model = stages.export_model(profile, inputs, **run, **made)
             stages.audit_and_report(profile, inputs, recipe, audit_folds, run | metrics | model)
             with dsl.If(use_imagenet_as_eval == True, name="ImageNet"):  # noqa: E712, for kfp
                 stages.evaluate_on_imagenet(profile, data, imagenet_val, **run)

@@ -3,6 +3,7 @@ import os
 import sys
 import traceback
 
+import keras
 import numpy as np
 import pandas as pd
 import pytest
@@ -100,6 +101,19 @@ def trained(digits, noisy_labels, probe_split, tmp_path_factory):
         return root
 
     return train
+
+
+@pytest.fixture(scope="session")
+def own_backbone(tmp_path_factory):
+    """A .keras file: the mean of each channel and a few random features of images of 16 pixels."""
+    path = tmp_path_factory.mktemp("own") / "own.keras"
+    keras.utils.set_random_seed(3)
+    images = keras.Input((16, 16, 3))
+    means = keras.layers.GlobalAveragePooling2D()(images)
+    x = keras.layers.Conv2D(9, 4, 4, activation="relu")(images / 255.0)
+    x = keras.layers.GlobalMaxPooling2D()(x)
+    keras.Model(images, keras.layers.Concatenate()([means, x])).save(path)
+    return path
 
 
 @pytest.fixture(scope="session")

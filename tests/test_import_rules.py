@@ -23,6 +23,7 @@ LAYERS = (
     ("trainer.evaluation",),
     ("trainer.training",),
     ("trainer.methods",),
+    ("trainer.backbones",),
     ("trainer.data", "trainer.networks"),
     ("trainer.settings",),
     ("trainer.storage",),

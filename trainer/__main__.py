@@ -12,7 +12,7 @@ from pathlib import Path
 
 from absl import flags
 
-from trainer import artifacts, command_line, dataset_flags, local_run, outputs, storage
+from trainer import artifacts, backbones, command_line, dataset_flags, local_run, outputs, storage
 from trainer.data import request
 from trainer.errors import InputError
 from trainer.serving import predict
@@ -98,6 +98,9 @@ def main(arguments):
     seen = ""
     if mode == "train":
         configuration.check_probe(settings.method, files)
+        backbones.check(settings.backbone, settings.backbone_weights)
+        if dataset_flags.USE_IMAGENET_AS_EVAL.value:
+            local_run.check_imagenet(settings.backbone)
     if mode == "train" and not worker:
         seen = check_before(place, dataset, noise, files, settings)
     if worker:
@@ -174,9 +177,10 @@ def check_same_run(root, settings):
 
 def with_absolute_paths(settings):
     """The settings of a run with absolute paths, which do not depend on the working directory."""
+    fields = (*dataclasses.fields(DataSettings), *configuration.fields().values())
     local = {
         field.name
-        for field in dataclasses.fields(DataSettings)
+        for field in fields
         if field.metadata["path"] and not storage.is_remote(settings.get(field.name, ""))
     }
     return {k: os.path.abspath(v) if k in local and v else v for k, v in settings.items()}

@@ -25,6 +25,8 @@ from trainer.errors import InputError
 PREPARED_DATASET = "prepared_dataset"
 NOISY_LABELS = "noisy_labels"
 PROBE_SPLIT = "probe_split"
+BACKBONE = "backbone"
+EMBEDDINGS = "embeddings"
 CHECKPOINTS = "checkpoints"
 MODEL = "model"
 METRICS = "metrics"

@@ -1,13 +1,15 @@
 """The steps of the pipelines in one process, on the directory of one run.
 
-<root>/prepared_dataset, noisy_labels, probe_split, checkpoints, model, metrics, label_audit, ...
+<root>/prepared_dataset, noisy_labels, probe_split, backbone, embeddings, checkpoints, model,
+       metrics, label_audit, ...
 """
 
 import contextlib
 import dataclasses
 import json
 
-from trainer import artifacts
+from trainer import artifacts, backbones
+from trainer.errors import InputError
 
 REPORT, INPUTS = "report.html", "inputs.json"
 DATA = (artifacts.PREPARED_DATASET, artifacts.NOISY_LABELS, artifacts.PROBE_SPLIT)
@@ -44,13 +46,39 @@ def train(root, dataset, noise_kind, noise_ratio, files, settings, worker, send,
             hold_ratio=files.probe_dataset_hold_ratio,
         )
         artifacts.write_json(root / INPUTS, seen)
+    if not worker and settings.backbone != backbones.NONE:
+        embed(root, settings)
     fit.train(
         settings,
         **data_paths(root),
         checkpoints_path=root / artifacts.CHECKPOINTS,
         model_path=root / artifacts.MODEL,
         after_save=lambda: send(artifacts.CHECKPOINTS),
+        **embeddings_path(root, settings.backbone),
     )
+
+
+def embed(root, settings):
+    """Fetches the backbone and embeds the images, as far as that has not been done."""
+    from trainer.backbones import embed, fetch
+
+    fetch.fetch(
+        settings.backbone,
+        root / artifacts.BACKBONE,
+        settings.backbone_weights,
+        settings.backbone_image_size,
+    )
+    embed.embed(
+        root / artifacts.PREPARED_DATASET,
+        root / artifacts.BACKBONE,
+        root / artifacts.EMBEDDINGS,
+        settings,
+    )
+
+
+def embeddings_path(root, backbone):
+    """Directory of the embeddings of a run with a backbone, by the name of the argument."""
+    return {} if backbone == backbones.NONE else {"embeddings_path": root / artifacts.EMBEDDINGS}
 
 
 def data_paths(root):
@@ -74,12 +102,18 @@ def is_prepared(root, seen):
 def evaluate(root, files, on_imagenet=False):
     """Tests the run, on request also on the ImageNet validation set. Returns the metrics."""
     checkpoints = root / artifacts.CHECKPOINTS
-    artifacts.read(checkpoints, artifacts.CHECKPOINTS)  # before the slow import
+    run = artifacts.read(checkpoints, artifacts.CHECKPOINTS)  # before the slow import
+    backbone = run["config"]["backbone"]
+    if on_imagenet:
+        check_imagenet(backbone)
     from trainer.data import records
     from trainer.evaluation import evaluate
 
     metrics = evaluate.evaluate(
-        root / artifacts.PREPARED_DATASET, checkpoints, root / artifacts.METRICS
+        root / artifacts.PREPARED_DATASET,
+        checkpoints,
+        root / artifacts.METRICS,
+        **embeddings_path(root, backbone),
     )
     if on_imagenet:
         imagenet = root / "imagenet"
@@ -93,6 +127,13 @@ def evaluate(root, files, on_imagenet=False):
     return metrics
 
 
+def check_imagenet(backbone):
+    """Raises InputError for a run that sees embeddings: there are none of ImageNet's images."""
+    if backbone != backbones.NONE:
+        rule = f"is for networks that see images; --backbone is {backbone}"
+        raise InputError("--use_imagenet_as_eval", rule, True)
+
+
 def audit(root, count):
     """Audits the labels of the run; with out-of-sample predictions of `count` runs, if above 0.
 
@@ -104,6 +145,7 @@ def audit(root, count):
     from trainer.training import configuration, fit
 
     checkpoints_paths = [root / artifacts.CHECKPOINTS]
+    embedded = embeddings_path(root, run["config"]["backbone"])
     if count:
         config = configuration.restored(run["config"])
         folds = [root / "folds" / str(fold) for fold in range(count)]
@@ -114,18 +156,21 @@ def audit(root, count):
                 **data_paths(root),
                 checkpoints_path=fold / artifacts.CHECKPOINTS,
                 model_path=fold / artifacts.MODEL,
+                **embedded,
             )
     return label_issues.audit(
         **data_paths(root),
         checkpoints_paths=checkpoints_paths,
         output_path=root / artifacts.LABEL_AUDIT,
+        **embedded,
     )
 
 
 def export(root):
     """Writes a model to serve. Returns the facts of its manifest, without class names."""
     checkpoints = root / artifacts.CHECKPOINTS
-    artifacts.read(checkpoints, artifacts.CHECKPOINTS)  # before the slow import
+    run = artifacts.read(checkpoints, artifacts.CHECKPOINTS)  # before the slow import
+    embedded = embeddings_path(root, run["config"]["backbone"])
     from trainer.serving import export
 
     written = export.export(
@@ -133,6 +178,8 @@ def export(root):
         probe_split_path=root / artifacts.PROBE_SPLIT,
         checkpoints_path=checkpoints,
         output_path=root / artifacts.EXPORTED_MODEL,
+        backbone_path=root / artifacts.BACKBONE if embedded else None,
+        **embedded,
     )
     return artifacts.scalars(written)
 

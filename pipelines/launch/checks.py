@@ -4,6 +4,7 @@ import dataclasses
 import difflib
 
 from pipelines.launch.parameters_file import typed
+from pipelines.parameters import OF_BACKBONE, has_backbone
 from trainer.data import request
 from trainer.errors import InputError
 from trainer.settings.data import DataSettings
@@ -29,6 +30,9 @@ def checked(parameters, forbidden):
     check_names("dataset_settings", parameters["dataset_settings"], OF_DATA, forbidden)
     files = data_config(parameters)
     request.check(dataset, parameters["noise"], parameters.get("noise_ratio", 0.0), files)
+    if has_backbone(parameters) and parameters.get("use_imagenet_as_eval"):
+        rule = f"is for networks that see images; --backbone is {parameters['backbone']}"
+        raise InputError("--use_imagenet_as_eval", rule, True)
     if "runs" not in parameters:
         own = {name: parameters[name] for name in configuration.fields() if name in parameters}
         method = configuration.resolve(dataset, **settings | own).method
@@ -36,11 +40,17 @@ def checked(parameters, forbidden):
         return parameters
     if not parameters["runs"]:
         raise InputError("--runs", "must have one run or more", [])
-    runs = [checked_run(dataset, run, settings) for run in parameters["runs"]]
+    shared = settings | backbone_of(parameters)
+    runs = [checked_run(dataset, run, shared) for run in parameters["runs"]]
     configuration.check_scope(settings, [run["method"] for run in runs])
     for run in runs:
         configuration.check_probe(run["method"], files)
     return parameters | {"runs": runs}
+
+
+def backbone_of(parameters):
+    """The settings of the backbone among the parameters of a pipeline."""
+    return {name: parameters[name] for name in OF_BACKBONE if name in parameters}
 
 
 def data_config(parameters):

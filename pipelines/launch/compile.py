@@ -9,15 +9,22 @@ from kfp import compiler
 from components import images
 from pipelines import sweep, training
 from pipelines.launch.profiles import Profile
+from pipelines.parameters import has_backbone
 from trainer.errors import InputError
 
+ANY_BACKBONE = {"backbone": ""}
 PIPELINES = {
     "training": training.pipeline,
     "sweep": sweep.pipeline,
 }
 
 
-def compile_pipeline(name, profile, path, defaults=None):
+def built(name, profile, parameters):
+    """A pipeline for the machines of a profile, with the tasks that its parameters ask for."""
+    return PIPELINES[name](profile, has_backbone(parameters or {}))
+
+
+def compile_pipeline(name, profile, path, defaults=None, parameters=None):
     """Writes the YAML file of a pipeline.
 
     Args:
@@ -25,6 +32,7 @@ def compile_pipeline(name, profile, path, defaults=None):
       profile: `pipelines.launch.profiles.Profile` of the machines.
       path: The file.
       defaults: Values by name that replace the defaults of parameters.
+      parameters: Values by name that the pipeline will run with, if they are not `defaults`.
 
     Raises:
       InputError: The file cannot be written, or the images have no names.
@@ -36,21 +44,26 @@ def compile_pipeline(name, profile, path, defaults=None):
     try:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         compiler.Compiler().compile(
-            PIPELINES[name](profile), str(path), pipeline_parameters=defaults
+            built(name, profile, parameters or defaults),
+            str(path),
+            pipeline_parameters=defaults,
         )
     except OSError as error:
         raise InputError("--output", f"must be writable ({error.strerror})", str(path)) from error
 
 
-def specification(name, profile):
-    """The compiled pipeline, as a dictionary."""
-    return json_format.MessageToDict(PIPELINES[name](profile).pipeline_spec)
+def specification(name, profile, parameters=None):
+    """The compiled pipeline, as a dictionary; see `built`."""
+    return json_format.MessageToDict(built(name, profile, parameters).pipeline_spec)
 
 
 @functools.cache
 def definitions(name):
-    """{parameter: {"parameterType", "description", ...}} of a pipeline, for any profile."""
-    return specification(name, Profile())["root"]["inputDefinitions"]["parameters"]
+    """{parameter: {"parameterType", "description", ...}} of a pipeline, for any profile.
+
+    Those of a backbone are among them.
+    """
+    return specification(name, Profile(), ANY_BACKBONE)["root"]["inputDefinitions"]["parameters"]
 
 
 def display_names(spec):

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from pipelines.launch.checks import data_config
+from pipelines.launch.checks import backbone_of, data_config
 from trainer.settings.data import DataSettings
 from trainer.training import configuration
 
@@ -13,6 +13,7 @@ def trainings(parameters):
     for run in parameters.get("runs", [parameters]):
         own = {name: run[name] for name in configuration.fields() if name in run}
         own = configuration.those_of(run["method"], parameters["settings"]) | own
+        own |= backbone_of(parameters)
         found.append(configuration.resolve(parameters["dataset"], **own))
     return found
 

@@ -9,7 +9,7 @@ import dataclasses
 import components
 from pipelines.launch import checks, parameters_file
 from pipelines.launch.compile import PIPELINES, definitions
-from pipelines.parameters import SETTINGS
+from pipelines.parameters import OF_BACKBONE, SETTINGS, has_backbone
 from trainer.errors import InputError
 from trainer.settings.data import DataSettings
 
@@ -45,4 +45,7 @@ def resolve(pipeline, values, given, file=None):
     }
     if file:
         parameters |= parameters_file.read(file, types)
-    return checks.checked(parameters, forbidden=INPUTS | set(types))
+    parameters = checks.checked(parameters, forbidden=INPUTS | set(types))
+    if has_backbone(parameters):
+        return parameters
+    return {name: value for name, value in parameters.items() if name not in OF_BACKBONE}

@@ -28,13 +28,14 @@ from kfp.local import docker_task_handler, executor_input_utils, subprocess_task
 
 from pipelines.launch import docker_runner, ending
 from pipelines.launch.checks import data_config
-from pipelines.launch.compile import PIPELINES, display_names
+from pipelines.launch.compile import built, display_names
 from pipelines.launch.console import Console
 from pipelines.launch.identity import resolved, trainings
 from pipelines.launch.output_directory import STATES, OutputDirectory, default
 from pipelines.launch.paths import absolute
 from pipelines.launch.progress import number_of_tasks
-from trainer import artifacts
+from pipelines.parameters import has_backbone
+from trainer import artifacts, backbones
 from trainer.data import inputs
 
 RESULTS = {"training": "**/metrics.json", "sweep": "**/summary.json"}
@@ -69,8 +70,10 @@ def run(name, profile, parameters, output_dir=None, runner="subprocess", gpus=No
         signal.signal(number, end)
     # Within a run kfp reuses what is finished; the retries are those of `Console.persistent`.
     local_profile = dataclasses.replace(profile, cache_training=profile.cache, retries=0)
-    pipeline = PIPELINES[name](local_profile)
+    pipeline = built(name, local_profile, parameters)
     spec = json_format.MessageToDict(pipeline.pipeline_spec)
+    if has_backbone(parameters):
+        backbones.check(parameters["backbone"], parameters.get("backbone_weights", ""))
     parameters, paths = absolute(parameters)
     seen = inputs.check(
         parameters["dataset"], data_config(parameters), parameters["noise"], trainings(parameters)

@@ -45,7 +45,7 @@ def submit(name, profile, parameters, options):
     parameters |= checkpoint_root(profile, parameters, options["pipeline_root"], stamp)
     with tempfile.TemporaryDirectory() as directory:
         file = Path(directory) / f"{name}.yaml"
-        compile_pipeline(name, profile, file)
+        compile_pipeline(name, profile, file, parameters=parameters)
         if options["upload"]:
             print(server.upload(file, f"{name}-{stamp}"))
             return 0
@@ -54,7 +54,7 @@ def submit(name, profile, parameters, options):
     print(server.link(run), flush=True)
     if not options["wait"]:
         return 0
-    names = display_names(specification(name, profile))
+    names = display_names(specification(name, profile, parameters))
     return Following(server, run, names).to_the_end(options["wait_minutes"])
 
 

@@ -5,6 +5,7 @@ import itertools
 
 from absl import flags
 
+from pipelines.parameters import OF_BACKBONE
 from trainer import command_line, dataset_flags
 from trainer import methods as training_methods
 from trainer.data import request
@@ -57,6 +58,7 @@ def chosen(pipeline):
     }
     if pipeline == "sweep":
         values["runs"] = runs(named, seed=of_training.pop("seed", 0))
+        values |= {name: of_training[name] for name in OF_BACKBONE if name in of_training}
     else:
         method = configuration.resolve(named.dataset, **of_training).method
         values |= {"method": method} | of_training

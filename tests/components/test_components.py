@@ -220,6 +220,58 @@ def test_the_same_as_plain_functions(tmp_path, digits, noisy_labels, probe_split
     assert "<td>supervised</td>" in (tmp_path / "report").read_text()
 
 
+def test_a_run_on_embeddings(run, tmp_path, digits, noisy_labels, probe_split, own_backbone):
+    data = {
+        "prepared_dataset": (dsl.Dataset, digits),
+        "noisy_labels": (dsl.Dataset, noisy_labels),
+        "probe_split": (dsl.Dataset, probe_split),
+    }
+    fetched = run(components.fetch_backbone, name=str(own_backbone))["backbone"]
+    assert fetched["metadata"]["embedding_size"] == 12
+    made = run(
+        components.embed_images,
+        {"prepared_dataset": data["prepared_dataset"], "backbone": (dsl.Model, fetched["uri"])},
+        settings=FEW_STEPS | {"backbone_views": 3, "ce_factor": 1},
+    )["embeddings"]
+    assert made["metadata"]["views"] == 3
+    data["embeddings"] = (dsl.Dataset, made["uri"])
+    written = run(components.train, data, method="ieg", seed=1, settings=FEW_STEPS)
+    saved = artifacts.read(written["checkpoints"]["uri"], "checkpoints")
+    assert saved["config"]["backbone"] == str(own_backbone)
+    assert saved["parents"]["embeddings"] == artifacts.read(made["uri"], "embeddings")["id"]
+
+
+def test_what_follows_a_run_on_embeddings(
+    tmp_path, digits, noisy_labels, probe_split, own_backbone
+):
+    """As plain functions."""
+    data, labels, split = (plain(dsl.Dataset, p) for p in (digits, noisy_labels, probe_split))
+    backbone, model, exported = (plain(dsl.Model, tmp_path / name) for name in "abc")
+    embeddings, checkpoints = (plain(dsl.Dataset, tmp_path / name) for name in "de")
+    components.fetch_backbone.python_func(str(own_backbone), backbone)
+    components.embed_images.python_func(data, backbone, {}, embeddings)
+    arguments = data, labels, split, "robust", 1, FEW_STEPS, checkpoints, model
+    components.train.python_func(*arguments, embeddings=embeddings)
+    metrics, markdown = plain(dsl.Metrics, tmp_path / "m"), plain(dsl.Markdown, tmp_path / "m.md")
+    confusion = plain(dsl.ClassificationMetrics, tmp_path / "confusion")
+    tested = data, checkpoints, metrics, confusion, markdown
+    components.evaluate.python_func(*tested, embeddings=embeddings)
+    assert 0 <= metrics.metadata["test/top1"] <= 1
+    with pytest.raises(InputError, match="embeddings: must be of the backbone of the run"):
+        components.evaluate.python_func(*tested)
+    audit = plain(dsl.Dataset, tmp_path / "audit")
+    components.audit_labels.python_func(
+        *(data, labels, split, checkpoints, audit, metrics, markdown), embeddings=embeddings
+    )
+    assert 0 < audit.metadata["audit/auroc"] <= 1
+    components.export_model.python_func(
+        *(data, split, checkpoints, exported, metrics, markdown),
+        backbone=backbone,
+        embeddings=embeddings,
+    )
+    assert "own file own.keras" in (tmp_path / "m.md").read_text()
+
+
 def final_status(path, state, error=None):
     """The recorded final status of a run whose backend reports this."""
     status = dsl.PipelineTaskFinalStatus(state, "runs/1", "exit-handler-1", 9, error)

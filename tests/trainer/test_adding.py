@@ -3,9 +3,10 @@
 import json
 import sys
 
+import numpy as np
 import pytest
 
-from trainer import command_line, local_run
+from trainer import backbones, command_line, local_run
 from trainer.data import sources
 from trainer.methods import METHODS
 from trainer.networks import NETWORKS
@@ -92,6 +93,22 @@ KIND = SourceKind(stripes, counted_at_once=True)
 """
 
 
+BACKBONE = """
+import keras
+
+from trainer.backbones.loaded import Loaded
+
+SIDE = 32
+
+
+def load(side=SIDE):
+    images = keras.Input((side, side, 3))
+    means = keras.layers.AveragePooling2D(side // 4)(images)
+    network = keras.Model(images, keras.layers.Flatten()(means))
+    return Loaded(network, source="no weights", licence="none needed", sha256="")
+"""
+
+
 @pytest.fixture
 def added(tmp_path, monkeypatch):
     """A function that imports a new module from its text."""
@@ -140,6 +157,27 @@ def test_a_method_a_network_and_a_source_of_ones_own_run_end_to_end(added, monke
             json.loads((root / "checkpoints" / "manifest.json").read_text())["config"]
         ).own_weight
     )
+
+
+def test_a_backbone_of_ones_own_runs_end_to_end(added, monkeypatch, tmp_path):
+    monkeypatch.setitem(backbones.CATALOGUE, "patches", added("patches", BACKBONE))
+    settings = configuration.resolve(
+        "digits",
+        method="supervised",
+        backbone="patches",
+        backbone_image_size=8,
+        max_iteration=60,
+        eval_freq=30,
+    )
+    root, files = tmp_path / "run", DataSettings(probe_per_class=3)
+    run = {"files": files, "settings": settings, "worker": 0, "send": lambda _: None}
+    local_run.train(root, "digits", "none", 0.0, **run)
+    assert np.load(root / "embeddings" / "train.npy").shape == (1437, 2, 48)
+    assert local_run.evaluate(root, files)["test/top1"] > 0.7
+    local_run.audit(root, 0)
+    local_run.export(root)
+    local_run.report(root)
+    assert "none needed" in (root / "exported_model" / "model_card.md").read_text()
 
 
 def test_what_is_not_in_a_registry_is_refused(added):

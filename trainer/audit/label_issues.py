@@ -46,7 +46,14 @@ COLUMNS = {
 }
 
 
-def audit(dataset_path, noisy_labels_path, probe_split_path, checkpoints_paths, output_path):
+def audit(
+    dataset_path,
+    noisy_labels_path,
+    probe_split_path,
+    checkpoints_paths,
+    output_path,
+    embeddings_path=None,
+):
     """Writes a label audit.
 
     Args:
@@ -56,6 +63,7 @@ def audit(dataset_path, noisy_labels_path, probe_split_path, checkpoints_paths, 
       checkpoints_paths: Directories of the checkpoints of one run, or of all `audit_folds` runs
         that each left out a fold: all predictions are then out of sample.
       output_path: Directory to write.
+      embeddings_path: Directory of the embeddings, where the runs were trained on such.
 
     Returns:
       The metrics, by name.
@@ -67,7 +75,7 @@ def audit(dataset_path, noisy_labels_path, probe_split_path, checkpoints_paths, 
     labels, noisy_labels = injection.read_noisy_labels(noisy_labels_path, dataset)
     _, ids, split = probe.read_split(probe_split_path, dataset)
     evidence = out_of_sample.gather_evidence(
-        dataset_path, probe_split_path, checkpoints_paths, labels, ids
+        dataset_path, probe_split_path, checkpoints_paths, labels, ids, embeddings_path
     )
     table, transition = audited_table(evidence, ids, labels[ids])
     clean = records.read_clean_labels(dataset_path)

@@ -17,7 +17,9 @@ MEMORISED = (
 )
 
 
-def gather_evidence(dataset_path, probe_split_path, checkpoints_paths, labels, ids):
+def gather_evidence(
+    dataset_path, probe_split_path, checkpoints_paths, labels, ids, embeddings_path=None
+):
     """Predictions of the runs; leave-one-out ones if one run has seen few images too often.
 
     Args:
@@ -26,6 +28,7 @@ def gather_evidence(dataset_path, probe_split_path, checkpoints_paths, labels, i
       checkpoints_paths: Directories of the checkpoints of one run, or of those of all folds.
       labels: int32, given labels by id.
       ids: int64 (N,), of the audited examples; the others are trusted.
+      embeddings_path: Directory of the embeddings, where the runs were trained on such.
 
     Returns:
       `trainer.audit.evidence.Evidence`.
@@ -34,7 +37,7 @@ def gather_evidence(dataset_path, probe_split_path, checkpoints_paths, labels, i
       InputError: Runs of another dataset, or not of all folds.
     """
     by_run, tested = run_predictions.evidence_from_runs(
-        dataset_path, probe_split_path, checkpoints_paths, labels, ids
+        dataset_path, probe_split_path, checkpoints_paths, labels, ids, embeddings_path
     )
     run, memorised = by_run.runs[-1], np.mean(by_run.P.argmax(axis=1) == labels[ids]) > AGREEMENT
     epochs = run["config"]["max_iteration"] * run["config"]["batch_size"] / run["num_examples"]

@@ -15,7 +15,9 @@ THE_RUN = "the run itself, which was trained on these labels"
 OTHER_RUNS = "runs that were not trained on the example"
 
 
-def evidence_from_runs(dataset_path, probe_split_path, checkpoints_paths, labels, ids):
+def evidence_from_runs(
+    dataset_path, probe_split_path, checkpoints_paths, labels, ids, embeddings_path=None
+):
     """Predictions of each run for the examples that it left out; a single run predicts all.
 
     They are calibrated if trusted images were held out.
@@ -26,6 +28,7 @@ def evidence_from_runs(dataset_path, probe_split_path, checkpoints_paths, labels
       checkpoints_paths: Directories of the checkpoints of one run, or of those of all folds.
       labels: int32, given labels by id.
       ids: int64 (N,), of the audited examples.
+      embeddings_path: Directory of the embeddings, where the runs were trained on such.
 
     Returns:
       `Evidence`, and logits of the last run for test images, (T, C).
@@ -42,7 +45,7 @@ def evidence_from_runs(dataset_path, probe_split_path, checkpoints_paths, labels
     for path in checkpoints_paths:
         run = artifacts.read(path, artifacts.CHECKPOINTS)
         artifacts.check_parent(run, dataset)
-        method, run = fit.restore(path)
+        method, run = fit.restore(path, embeddings_path)
         left_out = folds.fold_of(ids, method.config) == method.config.audit_fold
         predicted = left_out if left_out.any() else np.full(len(ids), True)
         by_id, hits_of_run = calibrated_probabilities(dataset_path, probe_split_path, method)

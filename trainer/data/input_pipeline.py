@@ -5,12 +5,13 @@ B batch size, H W image, N training examples, M probe examples.
 
 import dataclasses
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import tensorflow as tf
 
 from trainer import artifacts
-from trainer.data import folds, probe, records, views
+from trainer.data import embedded, folds, probe, records, views
 from trainer.data.noise import injection
 from trainer.data.streams import TensorStream
 from trainer.errors import InputError
@@ -22,40 +23,68 @@ class TrainingData:
 
     Attributes:
       ids: int64 (N,), of the training examples in the prepared dataset.
-      images: Their `views.WholeImages` or `views.Crops`.
+      images: Their `views.WholeImages` or `views.Crops`, or `embedded.EmbeddedImages`.
       labels: int32 (N,), as given.
       probe_images: Views of the M probe examples.
       probe_labels: int32 (M,), clean.
-      manifests: Those of the three artifacts it comes from, by kind.
+      manifests: Those of the artifacts it comes from, by kind.
     """
 
     ids: np.ndarray
-    images: views.WholeImages | views.Crops
+    images: views.WholeImages | views.Crops | embedded.EmbeddedImages
     labels: np.ndarray
-    probe_images: views.WholeImages | views.Crops
+    probe_images: views.WholeImages | views.Crops | embedded.EmbeddedImages
     probe_labels: np.ndarray
     manifests: dict
 
 
-def load_training_data(dataset_path, noisy_labels_path, probe_split_path, config):
-    """Reads the three artifacts; InputError if one is not whole or they do not fit together."""
+def load_training_data(
+    dataset_path, noisy_labels_path, probe_split_path, config, embeddings_path=None
+):
+    """Reads the artifacts; InputError if one is not whole or they do not fit together."""
     dataset = records.read_manifest(dataset_path)
     labels, noisy_labels = injection.read_noisy_labels(noisy_labels_path, dataset)
     probe_ids, train_ids, probe_split = probe.read_split(probe_split_path, dataset)
     train_ids = train_ids[folds.fold_of(train_ids, config) != config.audit_fold]
     probe_ids, _ = probe.split_for_calibration(probe_ids, config, len(dataset["class_names"]))
-    images, probe_images = (
-        views.make_views(records.EncodedImages(dataset_path, "train", ids), dataset, config)
-        for ids in (train_ids, probe_ids)
-    )
+    manifests = {m["kind"]: m for m in (dataset, noisy_labels, probe_split)}
+    if embeddings_path:
+        manifests[artifacts.EMBEDDINGS] = embedded.read_manifest(embeddings_path, dataset)
+        make = partial(embedded.EmbeddedImages, embeddings_path)
+    else:
+
+        def make(ids):
+            encoded = records.EncodedImages(dataset_path, "train", ids)
+            return views.make_views(encoded, dataset, config)
+
+    images, probe_images = make(train_ids), make(probe_ids)
     return TrainingData(
         ids=train_ids,
         images=images,
         labels=labels[train_ids],
         probe_images=probe_images,
         probe_labels=records.read_clean_labels(dataset_path)[probe_ids],
-        manifests={m["kind"]: m for m in (dataset, noisy_labels, probe_split)},
+        manifests=manifests,
     )
+
+
+def test_batches(dataset_path, config, batch_size, split="test", ids=None, embeddings_path=None):
+    """One pass over a split, or those `ids` of it, in order, as a network is tested.
+
+    Args:
+      dataset_path: Directory of a prepared dataset.
+      config: `trainer.settings.training.TrainSettings` of the run.
+      batch_size: B.
+      split: Name of the split.
+      ids: int64 (N,), all unless given.
+      embeddings_path: Directory of the embeddings, where it sees these in place of images.
+
+    Returns:
+      As `trainer.data.views.test_batches` or `trainer.data.embedded.test_batches`.
+    """
+    if embeddings_path:
+        return embedded.test_batches(dataset_path, embeddings_path, batch_size, split, ids)
+    return views.test_batches(dataset_path, config, batch_size, split, ids)
 
 
 def fit_batch_size(data, config, replicas=1):
@@ -102,8 +131,8 @@ def training_batches(data, config, method, first_step=0, mine=range(1), replicas
 
     Returns:
       `tf.data.Dataset` of dictionaries:
-        id (B,), image (B, H, W, channels) and label (B,): a weak view of training examples, and
-          their position among them;
+        id (B,), image (B, H, W, channels), or (B, D) of embeddings, and label (B,): a weak view of
+          training examples, and their position among them;
         strong_image: a strong view of the first `strong_size`, if the method uses one;
         probe_image, probe_label: the next `probe_size` of the probe, if the method uses it;
         the random numbers that the method `draws`.

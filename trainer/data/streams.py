@@ -25,3 +25,4 @@ class TensorStream(enum.IntEnum):
 
     BATCHES = 1  # views and random numbers of a step
     QUEUE_VIEWS = 3  # views of the images in the queue of FSR
+    EMBEDDED_VIEWS = 4  # views of the images that a backbone embeds

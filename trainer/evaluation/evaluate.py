@@ -15,8 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from trainer import artifacts
-from trainer.data import records, views
+from trainer.data import records
 from trainer.errors import InputError
+from trainer.evaluation import predictions
 from trainer.training import fit
 
 CONFUSION = "confusion.npy"
@@ -32,7 +33,7 @@ RUN_FACTS = (
 )
 
 
-def evaluate(dataset_path, checkpoints_path, metrics_path, name="test"):
+def evaluate(dataset_path, checkpoints_path, metrics_path, name="test", embeddings_path=None):
     """Accuracy of a run on the test split of its dataset, or of another one of the same classes.
 
     Args:
@@ -40,6 +41,7 @@ def evaluate(dataset_path, checkpoints_path, metrics_path, name="test"):
       checkpoints_path: Directory of the run's checkpoints.
       metrics_path: Directory to write.
       name: Prefix of the names of the accuracies.
+      embeddings_path: Directory of the embeddings, if the run was trained on them.
 
     Returns:
       The metrics, by name; accuracies in [0, 1].
@@ -49,8 +51,8 @@ def evaluate(dataset_path, checkpoints_path, metrics_path, name="test"):
     """
     dataset = records.read_manifest(dataset_path)
     check_classes(artifacts.read(checkpoints_path, artifacts.CHECKPOINTS), dataset)
-    method, run = fit.restore(checkpoints_path)
-    batches = views.test_batches(dataset_path, method.config, method.config.val_batch_size)
+    method, run = fit.restore(checkpoints_path, embeddings_path)
+    batches = predictions.batches(dataset_path, method, "test")
     accuracies = method.evaluate(batches, return_dict=True, verbose=0)
     metrics = {f"{name}/{accuracy}": float(value) for accuracy, value in accuracies.items()}
     metrics |= {fact: run[fact] for fact in RUN_FACTS}

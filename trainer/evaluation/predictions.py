@@ -5,7 +5,7 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from trainer.data import views
+from trainer.data import input_pipeline
 from trainer.training import fit
 
 
@@ -22,16 +22,25 @@ def predict_logits(dataset_path, method, split, ids=None):
       float32 (N, C), in the order of the ids.
     """
     network = fit.averaged_network(method)
-    batches = views.test_batches(
-        dataset_path, method.config, method.config.val_batch_size, split, ids
+    return predict_batches(
+        batches(dataset_path, method, split, ids),
+        lambda batch: network(batch["image"], training=False),
     )
-    return predict_batches(batches, lambda images: network(images, training=False))
+
+
+def batches(dataset_path, method, split, ids=None):
+    """Those of a split as the method is tested; see `trainer.data.input_pipeline.test_batches`."""
+    config, path = method.config, method.embeddings_path
+    return input_pipeline.test_batches(
+        dataset_path, config, config.val_batch_size, split, ids, embeddings_path=path
+    )
 
 
 def predict_probabilities(dataset_path, method, split="train"):
     """Class probabilities of all images of a split, with EMA weights.
 
-    They are means over shifted images and, if training mirrors images, over mirror images.
+    They are means over shifted images and, if training mirrors images, over mirror images; for
+    embeddings means over the views.
 
     Args:
       dataset_path: Directory of a prepared dataset.
@@ -43,15 +52,16 @@ def predict_probabilities(dataset_path, method, split="train"):
     """
     config, network = method.config, fit.averaged_network(method)
 
-    def predict(images):
-        seen = shifted_views(images, config.crop_padding)
-        if config.horizontal_flip:
-            seen += [tf.reverse(image, [2]) for image in seen]
+    def predict(batch):
+        if method.embeddings_path:
+            seen = tf.unstack(batch["views"], axis=1)
+        else:
+            seen = shifted_views(batch["image"], config.crop_padding)
+            if config.horizontal_flip:
+                seen += [tf.reverse(image, [2]) for image in seen]
         return tf.add_n([keras.ops.softmax(network(i, training=False)) for i in seen]) / len(seen)
 
-    return predict_batches(
-        views.test_batches(dataset_path, config, config.val_batch_size, split), predict
-    )
+    return predict_batches(batches(dataset_path, method, split), predict)
 
 
 def shifted_views(images, padding):
@@ -67,7 +77,7 @@ def shifted_views(images, padding):
 
 
 def predict_batches(batches, function):
-    """A function of images (B, H, W, channels) over all batches."""
+    """A function of a batch, over all batches."""
     function = tf.function(function, reduce_retracing=True)
     shown = tqdm(batches, desc="predict", unit=" batches", total=len(batches), leave=False)
-    return np.concatenate([function(batch["image"]).numpy() for batch in shown])
+    return np.concatenate([function(batch).numpy() for batch in shown])

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from trainer.data.augmentation import augment
 from trainer.data.streams import Stream, TensorStream
 
 
@@ -14,14 +15,14 @@ class ExampleQueue(tf.Module):
 
     Args:
       capacity: Number of examples in the queue, over all C classes.
-      image_shape: (H, W, channels).
+      image_shape: (H, W, channels), or (D,) of embeddings.
       num_examples: N.
 
     Attributes:
       scores: float32 (N,), minus the running mean of how much a step on the queue lowers the loss
         of an example.
       ids: int64 (capacity,), positions of the examples in the training set.
-      images: uint8 (capacity, H, W, channels), a weak view of each.
+      images: uint8 (capacity, H, W, channels), or float16 (capacity, D), a weak view of each.
     """
 
     def __init__(self, capacity, image_shape, num_examples):
@@ -36,7 +37,19 @@ class ExampleQueue(tf.Module):
 
         self.scores = variable([num_examples], tf.float32)
         self.ids = variable([capacity], tf.int64)
-        self.images = variable([capacity, *image_shape], tf.uint8)
+        dtype = tf.uint8 if len(image_shape) == 3 else tf.float16
+        self.images = variable([capacity, *image_shape], dtype)
+
+    def show(self, views):
+        """Puts views, float32, into all slots; images are kept as the grey levels they are of."""
+        of_images = self.images.dtype == tf.uint8
+        views = tf.round((views + 1) * 127.5) if of_images else views
+        self.images.assign(tf.cast(views, self.images.dtype))
+
+    def shown(self, slots):
+        """The views in some slots, float32."""
+        views = tf.gather(self.images, slots)
+        return augment.scale(views) if views.dtype == tf.uint8 else tf.cast(views, tf.float32)
 
     def lowest(self, labels, num_classes, order):
         """Ids of the examples with the lowest scores of each class, int64 (capacity,).
@@ -99,4 +112,4 @@ class RefillQueue(keras.callbacks.Callback):
         stream = [self.config.seed, TensorStream.QUEUE_VIEWS]
         seed = tf.random.fold_in(stream, self.step // self.epoch_steps)
         views = self.data.images.weak(self.queue.ids.read_value(), seed)
-        self.queue.images.assign(tf.cast(tf.round((views + 1) * 127.5), tf.uint8))
+        self.queue.show(views)

@@ -16,7 +16,6 @@ from trainer.settings.fields import setting
 with epy.lazy_imports():
     import tensorflow as tf
 
-    from trainer.data.augmentation import augment
     from trainer.methods import example_queue, meta_gradient
 
 
@@ -174,7 +173,7 @@ class FSR(Method):
         ahead = meta_gradient.lookahead(theta, gradients, alpha, momentums, config.meta_momentum)
         slots = batch["queue_slot"]
         y_queue = self.one_hot(slots // (config.queue_capacity // self.num_classes))
-        x_queue = augment.scale(tf.gather(self.queue.images, slots))
+        x_queue = self.queue.shown(slots)
         x = tf.concat([x_queue, batch["image"]], axis=0)
 
         def losses(ahead):

@@ -52,8 +52,8 @@ class Method:
     `trainer.data.input_pipeline`, and declares what it needs and what it reports.
 
     Args:
-      network: Model from images (B, H, W, channels) in [-1, 1] to logits (B, C); its `losses`
-        are the regulariser R.
+      network: Model from images (B, H, W, channels) in [-1, 1], or embeddings (B, D), to logits
+        (B, C); its `losses` are the regulariser R.
       config: An instance of `Settings`.
       weight_decay: Factor of 1/2 ||theta'||^2 in the probe loss.
       num_examples: N, number of training examples.
@@ -67,6 +67,7 @@ class Method:
       advice: What to do if predictions collapse onto few classes.
       scalars: Names of the scalars that a step reports.
       coefficients: (caption, axis label) of each recorded coefficient, by name.
+      embeddings_path: Directory of the embeddings that it sees in place of images, if it does.
     """
 
     Settings = TrainSettings
@@ -76,6 +77,7 @@ class Method:
     advice = "a lower --learning_rate or --method=supervised may help"
     scalars = ("loss",)
     coefficients = {}
+    embeddings_path = None
 
     def __new__(cls, *args, **kwargs):
         return keras.Model.__new__(cls if issubclass(cls, keras.Model) else with_keras(cls))

@@ -5,11 +5,13 @@
                    float32 (B, C), class string (B,) and confidence (B,), its probability; JPEG is
                    made upright as its EXIF says, transparent PNG laid on white
   model.keras      the network with EMA weights, of Keras's own layers: from images in [-1, 1]
-                   to logits, without preprocessing and calibration
+                   to logits, without preprocessing and calibration; with a backbone the backbone
+                   and the head, from images with values of 0 to 255
   model_card.md    data, training, test results and limits, for people
   manifest.json    class_names, temperature, accuracy, calibration before and after
 """
 
+from functools import partial
 from pathlib import Path
 
 import jinja2
@@ -18,7 +20,10 @@ import tensorflow as tf
 from scipy.special import softmax
 
 from trainer import artifacts
+from trainer.backbones import fetch
+from trainer.backbones.seen import resized
 from trainer.data import orientation, probe, records, views
+from trainer.errors import InputError
 from trainer.evaluation import calibration, predictions
 from trainer.networks.batch_norm import FusedBatchNorm
 from trainer.training import fit
@@ -32,28 +37,34 @@ class Served(tf.Module):
     Args:
       network: Keras model from images to logits.
       class_names: C names.
-      shape: (H, W, channels) of the network's input.
-      side: `trainer.data.views.crop_side` of the run.
+      seen: Function from files, string (B,), to what the network sees of them.
       temperature: Divides the logits.
     """
 
-    def __init__(self, network, class_names, shape, side, temperature):
+    def __init__(self, network, class_names, seen, temperature):
         super().__init__()
         self.network, self.class_names = network, tf.constant(class_names)
-        self.shape, self.side, self.temperature = shape, side, temperature
+        self.seen, self.temperature = seen, temperature
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "image_bytes")])
     def __call__(self, image_bytes):
         with tf.device("CPU"):
             files = tf.map_fn(orientation.as_seen, image_bytes)
-            images = views.as_tested(files, self.shape, self.side)
+            images = self.seen(files)
         p = tf.nn.softmax(self.network(images, training=False) / self.temperature)
         best = tf.argmax(p, axis=1)
         names = tf.gather(self.class_names, best)
         return {"probabilities": p, "class": names, "confidence": tf.reduce_max(p, axis=1)}
 
 
-def export(dataset_path, probe_split_path, checkpoints_path, output_path):
+def export(
+    dataset_path,
+    probe_split_path,
+    checkpoints_path,
+    output_path,
+    backbone_path=None,
+    embeddings_path=None,
+):
     """Writes a model to serve.
 
     Args:
@@ -62,27 +73,63 @@ def export(dataset_path, probe_split_path, checkpoints_path, output_path):
         give the temperature; where there are none, it is 1.
       checkpoints_path: Directory of the finished run.
       output_path: Directory to write.
+      backbone_path: Directory of the backbone, where the run has one.
+      embeddings_path: Directory of the embeddings that it was then trained on.
 
     Returns:
       The manifest.
     """
     dataset = records.read_manifest(dataset_path)
-    method, run = fit.restore(checkpoints_path)
+    method, run = fit.restore(checkpoints_path, embeddings_path)
     artifacts.check_parent(run, dataset)
     _, _, split = probe.read_split(probe_split_path, dataset)
     names = dataset["class_names"]
     facts = {"class_names": names}
     facts |= calibrated(dataset_path, method, probe.held_out(probe_split_path, dataset, method))
-    network, temperature = fit.averaged_network(method), facts["temperature"]
-    shape, side = run["image_shape"], views.crop_side(dataset, method.config)
+    network, parents = fit.averaged_network(method), [dataset, split, run]
+    of_keras = of_keras_alone(network)
+    if embeddings_path:
+        backbone, embeddings = composed_from(backbone_path, embeddings_path)
+        network = of_keras = compose(backbone, of_keras)
+        seen = seen_by_backbone(embeddings)
+        facts["backbone"] = embeddings["backbone"] | {
+            "embedding_size": embeddings["embedding_size"]
+        }
+        parents.append(embeddings)
+    else:
+        side = views.crop_side(dataset, method.config)
+        seen = partial(views.as_tested, shape=run["image_shape"], side=side)
     with artifacts.writing(output_path) as directory:
-        served = Served(network, names, shape, side, temperature)
+        served = Served(network, names, seen, facts["temperature"])
         tf.saved_model.save(served, str(directory / "saved_model"), signatures=served.__call__)
-        of_keras_alone(network).save(directory / "model.keras")
+        of_keras.save(directory / "model.keras")
         learned = probe.learned_from(run["probe_per_class"], method)
         (directory / "model_card.md").write_text(card(dataset, run, facts, learned))
-        parents = {m["kind"]: m for m in (dataset, split, run)}
+        parents = {m["kind"]: m for m in parents}
         return artifacts.finish(directory, artifacts.EXPORTED_MODEL, parents, **facts)
+
+
+def composed_from(backbone_path, embeddings_path):
+    """The network of the backbone, and the manifest of the embeddings that it made."""
+    if not backbone_path:
+        rule = "must be given for a run that was trained on embeddings"
+        raise InputError(artifacts.BACKBONE, rule, backbone_path)
+    embeddings = artifacts.read(embeddings_path, artifacts.EMBEDDINGS)
+    artifacts.check_parent(embeddings, fetch.read(backbone_path))
+    return fetch.read_network(backbone_path), embeddings
+
+
+def compose(backbone, head):
+    """Backbone and head as one network; embeddings pass in half precision, as in training."""
+    embeddings = keras.ops.cast(keras.ops.cast(backbone(backbone.input), "float16"), "float32")
+    return keras.Model(backbone.input, head(embeddings), name="backbone_and_head")
+
+
+def seen_by_backbone(embeddings):
+    """A function from files to images as the backbone takes them; see `Served`."""
+    shape, crop_side = embeddings["image_shape"], embeddings["crop_side"]
+    side = embeddings["backbone"]["image_side"]
+    return lambda files: resized(views.as_tested(files, shape, crop_side), side)
 
 
 def calibrated(dataset_path, method, held_out):
@@ -143,4 +190,5 @@ def card(dataset, run, facts, learned):
     """
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True)
     facts = {"dataset": dataset, "run": run, "facts": facts, "learned": learned}
+    facts["backbone"] = facts["facts"].get("backbone")
     return environment.from_string(CARD.read_text()).render(facts)

@@ -110,6 +110,37 @@ class ViewSettings:
 
 
 @dataclass(frozen=True)
+class BackboneSettings:
+    """Backbone."""
+
+    backbone: str = setting(
+        "none",
+        "pretrained network of whose embeddings a head is trained: efficientnet_lite0, keras:<Name>"
+        " as in keras.applications, or a .keras file from images to vectors; none: from scratch",
+        short=True,
+    )
+    backbone_weights: str = setting(
+        "",
+        "keras:<Name>: .h5 file of weights without the classifier; Keras downloads them unless"
+        " given",
+        path=True,
+    )
+    backbone_image_size: int = setting(
+        0,
+        "side in pixels of the images that the backbone takes; 0: its own, such as 224",
+        low=0,
+        high=4096,
+        rule=crop_rule,
+    )
+    backbone_views: int = setting(
+        2,
+        "views of each training image that are embedded: as tests see it, others by weak"
+        " augmentation",
+        low=1,
+    )
+
+
+@dataclass(frozen=True)
 class AuditSettings:
     """Audit and calibration."""
 
@@ -129,7 +160,7 @@ class AuditSettings:
 
 
 @dataclass(frozen=True)
-class TrainSettings(AuditSettings, ViewSettings, OptimizerSettings, RunSettings):
+class TrainSettings(AuditSettings, BackboneSettings, ViewSettings, OptimizerSettings, RunSettings):
     """Settings of one training; the defaults are those of the first IEG release.
 
     The settings of a method are a subclass, so that all settings of a run are in one flat object.

@@ -2,12 +2,13 @@
 
 import dataclasses
 
+from trainer import backbones
 from trainer.data import sources
 from trainer.errors import InputError
 from trainer.methods import METHODS
 from trainer.networks import NETWORKS
 from trainer.settings.fields import changed, check_choice
-from trainer.settings.recipes import RECIPES
+from trainer.settings.recipes import OF_IMAGES, ON_EMBEDDINGS, RECIPES
 from trainer.settings.training import TrainSettings
 
 CHOICES = {"method": tuple(METHODS), "network_name": tuple(NETWORKS)}
@@ -56,12 +57,32 @@ def resolve(dataset, **given):
         if scope := methods_with(foreign):
             rule = f"is for {', '.join(scope)}; --method is {name}"
             raise InputError(f"--{foreign}", rule, given[foreign])
+    backbone = given.get("backbone", TrainSettings.backbone)
+    check_backbone(backbone, given)
+    if backbone != backbones.NONE:
+        recipe |= ON_EMBEDDINGS
     config = changed(METHODS[name].Settings(**those_of(name, recipe)), given)
-    check_choice("network_name", config.network_name, tuple(NETWORKS))
+    if backbone == backbones.NONE:
+        check_choice("network_name", config.network_name, tuple(NETWORKS))
     if config.audit_fold >= 0 and config.audit_fold >= config.audit_folds:
         rule = f"must be below --audit_folds, which is {config.audit_folds}"
         raise InputError("--audit_fold", rule, config.audit_fold)
     return config
+
+
+def check_backbone(name, given):
+    """Raises InputError for an unknown backbone, or a setting that means nothing with it."""
+    if rule := backbones.name_rule(name):
+        raise InputError("--backbone", rule, name)
+    for setting, value in given.items():
+        unused = setting.startswith("backbone_") and value != getattr(TrainSettings, setting)
+        if name == backbones.NONE and unused:
+            raise InputError(f"--{setting}", "is for a --backbone, which is none", value)
+        if name != backbones.NONE and setting in OF_IMAGES and value != ON_EMBEDDINGS.get(setting):
+            rule = f"is for networks that see images; --backbone={name} trains a head on embeddings"
+            if setting == "image_size":
+                rule += ", and --backbone_image_size is the side of the images that it takes"
+            raise InputError(f"--{setting}", rule, value)
 
 
 def names_of(method):

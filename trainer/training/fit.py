@@ -15,11 +15,10 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from trainer import artifacts
+from trainer import artifacts, backbones, networks
 from trainer.data import input_pipeline, records, views
 from trainer.errors import InputError, WorkerLost
 from trainer.methods import METHODS
-from trainer.networks import NETWORKS
 from trainer.training import configuration, workers
 from trainer.training.callbacks import FiniteLosses, Progress, TensorBoardScalars
 from trainer.training.checkpoints import Checkpoints, open_directory
@@ -51,6 +50,7 @@ def train(
     model_path,
     after_save=lambda: None,
     callbacks=(),
+    embeddings_path=None,
 ):
     """Trains, or resumes where an earlier call with the same settings was cut off.
 
@@ -66,6 +66,7 @@ def train(
       model_path: Directory to write the network with EMA weights to.
       after_save: Called after each checkpoint.
       callbacks: Further Keras callbacks, called before a step is checked, tested and saved.
+      embeddings_path: Directory of the embeddings, where `config` has a backbone.
 
     Returns:
       The manifest of the checkpoints; None in a worker that is not the chief.
@@ -79,7 +80,7 @@ def train(
     strategy = replicas()
     workers.mean_over_workers(strategy, 0)  # others wait here while the chief prepares the data
     chief, model_path = workers.this_worker()[0] == 0, Path(model_path)
-    data = load_checked(config, dataset_path, noisy_labels_path, probe_split_path)
+    data = load_checked(config, dataset_path, noisy_labels_path, probe_split_path, embeddings_path)
     config, epoch_steps = settled(config, data, strategy)
     directory = open_directory(checkpoints_path, config, data.manifests, chief)
     finished = (directory / artifacts.MANIFEST).is_file()
@@ -90,7 +91,8 @@ def train(
     facts = run_facts(config, data)
     make_repeatable(config)
     with strategy.scope():
-        method = build_method(config, facts, epoch_steps)
+        method = build_method(config, facts, epoch_steps, data)
+    method.embeddings_path = embeddings_path
     checkpoints = Checkpoints(method, directory, chief, after_save)
     checkpoints.restore()
     check_same_step(strategy, checkpoints)
@@ -125,15 +127,28 @@ def write_model(method, directory, data, facts):
     artifacts.finish(directory, artifacts.MODEL, data.manifests, **facts)
 
 
-def load_checked(config, dataset_path, noisy_labels_path, probe_split_path):
+def load_checked(config, dataset_path, noisy_labels_path, probe_split_path, embeddings_path):
     """The training data; InputError if they are not whole, or the method cannot use them."""
     dataset, method = records.read_manifest(dataset_path), METHODS[config.method]
-    views.check_augmentation(dataset, config, method)
+    if config.backbone == backbones.NONE:
+        views.check_augmentation(dataset, config, method)
+    check_embeddings(config, embeddings_path)
     data = input_pipeline.load_training_data(
-        dataset_path, noisy_labels_path, probe_split_path, config
+        dataset_path, noisy_labels_path, probe_split_path, config, embeddings_path
     )
     method.check(config, data, len(dataset["class_names"]))
     return data
+
+
+def check_embeddings(config, embeddings_path):
+    """Raises InputError unless there are embeddings of the backbone exactly if there is one."""
+    found = backbones.NONE
+    if embeddings_path:
+        made = artifacts.read(embeddings_path, artifacts.EMBEDDINGS)
+        found = made["backbone"]["name"]
+    if found != config.backbone:
+        rule = f"must be of the backbone of the run, which is {config.backbone}"
+        raise InputError(artifacts.EMBEDDINGS, rule, found)
 
 
 def make_repeatable(config):
@@ -176,7 +191,9 @@ def test_callbacks(method, data, checkpoints, dataset_path):
     """Callbacks that test the network, and those of the chief that show the results."""
     config = method.config
     batch_size = config.val_batch_size * method.distribute_strategy.num_replicas_in_sync
-    test_batches = views.test_batches(dataset_path, config, batch_size)
+    test_batches = input_pipeline.test_batches(
+        dataset_path, config, batch_size, embeddings_path=method.embeddings_path
+    )
     clean_labels = records.read_clean_labels(dataset_path)[data.ids]
     testing = Testing(config, checkpoints, test_batches, data.labels, clean_labels)
     if not checkpoints.chief:
@@ -210,7 +227,7 @@ def run_facts(config, data):
         "seed": config.seed,
         "dataset": dataset["source"],
         "class_names": dataset["class_names"],
-        "image_shape": views.input_shape(dataset, config),
+        "image_shape": input_shape(config, data),
         "num_examples": len(data.labels),
         "noise": labels["noise"],
         "noise_ratio": labels["noise_ratio"],
@@ -219,19 +236,30 @@ def run_facts(config, data):
     }
 
 
-def build_method(config, facts, steps_per_epoch=1):
+def input_shape(config, data):
+    """(H, W, channels) of the network's input, or (D,) of embeddings."""
+    if made := data.manifests.get(artifacts.EMBEDDINGS):
+        return (made["embedding_size"],)
+    return views.input_shape(data.manifests[artifacts.PREPARED_DATASET], config)
+
+
+def build_method(config, facts, steps_per_epoch=1, data=None):
     """The compiled method with a new network, ready for `fit`, `evaluate` or a checkpoint.
 
     Args:
       config: `trainer.settings.training.TrainSettings`.
       facts: `run_facts`, or the manifest that has them.
       steps_per_epoch: For the warm-up of the learning rate, and for fsr.
+      data: `trainer.data.input_pipeline.TrainingData`, by which a new head standardises.
     """
-    network = NETWORKS[config.network_name]
+    module = networks.named(config.network_name)
+    network = module.build(facts["image_shape"], len(facts["class_names"]))
+    if data and config.network_name == networks.HEAD:
+        module.standardise(network, *data.images.statistics())
     method = METHODS[config.method](
-        network.build(facts["image_shape"], len(facts["class_names"])),
+        network,
         config,
-        network.WEIGHT_DECAY,
+        module.WEIGHT_DECAY,
         facts["num_examples"],
         steps_per_epoch,
     )
@@ -244,10 +272,23 @@ def build_method(config, facts, steps_per_epoch=1):
     return method
 
 
-def restore(checkpoints_path):
-    """The method of a finished run, with its last weights, and the manifest of its checkpoints."""
+def restore(checkpoints_path, embeddings_path=None):
+    """The method of a finished run, with its last weights, and the manifest of its checkpoints.
+
+    Args:
+      checkpoints_path: Their directory.
+      embeddings_path: Directory of the embeddings, where the run was trained on such.
+
+    Raises:
+      InputError: An artifact is not whole, or the embeddings are not those of the run.
+    """
     run = artifacts.read(checkpoints_path, artifacts.CHECKPOINTS)
-    method = build_method(configuration.restored(run["config"]), run)
+    config = configuration.restored(run["config"])
+    check_embeddings(config, embeddings_path)
+    if embeddings_path:
+        artifacts.check_parent(run, artifacts.read(embeddings_path, artifacts.EMBEDDINGS))
+    method = build_method(config, run)
+    method.embeddings_path = embeddings_path
     Checkpoints(method, checkpoints_path).restore()
     return method, run
 

@@ -26,6 +26,7 @@ def train(
     count=1,
     patience=workers.PATIENCE,
     callbacks=(),
+    embeddings_path=None,
 ):
     """Trains as `trainer.training.fit.train`, from checkpoints of earlier tries if there are any.
 
@@ -42,6 +43,7 @@ def train(
       count: Number of tasks.
       patience: Seconds to wait for the other tasks.
       callbacks: As for `trainer.training.fit.train`.
+      embeddings_path: As for `trainer.training.fit.train`.
 
     Returns:
       The manifest of the checkpoints; None in a worker that is not the chief.
@@ -51,7 +53,11 @@ def train(
     """
     check_writable(root)
     dataset_path, noisy_labels_path, probe_split_path = data_paths
-    place = f"{root.rstrip('/')}/{run_name(config, data_paths)}" if root else checkpoints_path
+    place = (
+        f"{root.rstrip('/')}/{run_name(config, data_paths, embeddings_path)}"
+        if root
+        else checkpoints_path
+    )
     finished, group = Path(place, artifacts.MANIFEST), contextlib.nullcontext()
     if count > 1 and not finished.is_file():
         if not root or storage.is_remote(root):
@@ -71,6 +77,7 @@ def train(
                 model_path=model_path,
                 after_save=lambda: send(""),
                 callbacks=callbacks,
+                embeddings_path=embeddings_path,
             )
     if run and root:
         shutil.copytree(directory, checkpoints_path, dirs_exist_ok=True)
@@ -84,8 +91,10 @@ def check_writable(root):
         raise InputError("checkpoint_root", rule, root)
 
 
-def run_name(config, data_paths):
+def run_name(config, data_paths, embeddings_path=None):
     """A name that every try of the same training has, and no other training."""
     ids = [artifacts.read(path, kind)["id"] for path, kind in zip(data_paths, DATA)]
+    if embeddings_path:
+        ids.append(artifacts.read(embeddings_path, artifacts.EMBEDDINGS)["id"])
     content = json.dumps([dataclasses.asdict(config), ids])
     return f"{config.method}-{hashlib.sha256(content.encode()).hexdigest()[:16]}"

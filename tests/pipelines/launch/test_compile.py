@@ -47,6 +47,43 @@ def test_as_committed(name, target):
 
 
 @pytest.mark.parametrize("name", golden.PIPELINES)
+def test_as_committed_with_a_backbone(name):
+    committed = (golden.DIRECTORY / f"{name}-kubeflow-backbone.yaml").read_text()
+    assert golden.of_default_profile(name, "kubeflow", golden.EMBEDDED) == committed
+
+
+@pytest.mark.parametrize("name", golden.PIPELINES)
+def test_images_are_embedded_once_and_on_a_gpu(name):
+    spec, platform = golden.compiled(name, profile("gke-a100x8"), golden.EMBEDDED)
+    assert set(spec["root"]["inputDefinitions"]["parameters"]) > {"backbone", "backbone_weights"}
+    fetch, embed = (executors(spec)[task] for task in ("fetch-backbone", "embed-images"))
+    assert embed["resources"]["accelerator"]["resourceCount"] == "1"
+    assert "ieg-pipeline/trainer-gpu:" in embed["image"]
+    assert "accelerator" not in fetch["resources"]
+    pods = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    assert pods["exec-embed-images"]["nodeSelector"] == pods["exec-train"]["nodeSelector"]
+    assert "nodeSelector" not in pods["exec-fetch-backbone"]
+    embedded, train = tasks(spec)["embed-images"], tasks(spec)["train"]
+    assert embedded["cachingOptions"] == {"enableCache": True}
+    assert "embeddings" in train["inputs"]["artifacts"]
+    after = {
+        task
+        for task, made in tasks(spec).items()
+        if "embed-images" in made.get("dependentTasks", ())
+    }
+    assert after & {"train", "for-loop-2"}
+    parsed = json_format.ParseDict(spec, pipeline_spec_pb2.PipelineSpec())
+    assert parsed.root.dag.tasks
+
+
+@pytest.mark.parametrize("name", golden.PIPELINES)
+def test_nothing_of_a_backbone_is_in_a_pipeline_without_one(name):
+    spec, *_ = golden.compiled(name, profile("gke-a100x8"), {"backbone": "none"})
+    assert not {"fetch-backbone", "embed-images"} & set(tasks(spec))
+    assert "backbone" not in spec["root"]["inputDefinitions"]["parameters"]
+
+
+@pytest.mark.parametrize("name", golden.PIPELINES)
 @pytest.mark.parametrize("profile_name", profiles.NAMED)
 def test_every_profile_gives_what_its_target_can_parse(name, profile_name):
     spec, *platform = golden.compiled(name, profile(profile_name))

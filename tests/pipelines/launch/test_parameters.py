@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from pipelines.launch import compile, parameters, training_flags
-from pipelines.parameters import SETTINGS
+from pipelines.parameters import OF_BACKBONE, SETTINGS
 from trainer import dataset_flags
 from trainer.errors import InputError
 
@@ -57,6 +57,30 @@ def test_an_experiment_is_the_same_as_in_the_trainer(resolved):
         "asymmetric",
         0.4,
     )
+
+
+@pytest.mark.parametrize("pipeline", compile.PIPELINES)
+def test_a_backbone_is_a_parameter_where_there_is_one(pipeline, resolved):
+    found = resolved("--backbone=efficientnet_lite0", "--backbone_views=3", pipeline=pipeline)
+    assert found["backbone"] == "efficientnet_lite0"
+    assert found["settings"] == {"backbone_views": 3}
+    for given in ((), ("--backbone=none",)):
+        assert not set(resolved(*given, pipeline=pipeline)) & set(OF_BACKBONE)
+    for given, rule in (
+        (("--backbone=resnet",), "--backbone: must be none"),
+        (("--backbone_views=3",), "--backbone_views: is for a --backbone"),
+        (("--backbone=efficientnet_lite0", "--image_size=64"), "--image_size: is for networks"),
+    ):
+        with pytest.raises(InputError, match=rule):
+            resolved(*given, pipeline=pipeline)
+
+
+def test_imagenet_is_for_networks_that_see_images(resolved):
+    experiment = ("--experiment=ieg_webvision", "--backbone=efficientnet_lite0")
+    with pytest.raises(InputError, match="--network_name: is for networks that see images"):
+        resolved(*experiment)
+    with pytest.raises(InputError, match="--use_imagenet_as_eval: is for networks that see images"):
+        resolved("--dataset=webvisionmini", "--use_imagenet_as_eval", experiment[1])
 
 
 def test_a_setting_goes_where_the_pipeline_has_it(resolved):

@@ -1,0 +1,30 @@
+from kfp import dsl
+
+from components import images
+
+
+@dsl.component(base_image=images.TRAINER, install_kfp_package=False)
+def fetch_backbone(
+    name: str,
+    backbone: dsl.Output[dsl.Model],
+    weights: str = "",
+    settings: dict = {},  # noqa: B006, kfp reads the default and copies it
+):
+    """Brings a pretrained network from images to embeddings.
+
+    Args:
+        name: efficientnet_lite0, keras:<Name> of keras.applications, or a .keras file.
+        weights: For keras:<Name> a .h5 file of weights without the classifier; downloaded unless
+            given.
+        settings: Settings of the training by the name of their flag, of which backbone_image_size
+            counts here.
+
+    Returns:
+        backbone: backbone.keras, with source, licence and hash of its weights.
+    """
+    from trainer import artifacts
+    from trainer.backbones import fetch
+
+    side = int(settings.get("backbone_image_size", 0))
+    written = fetch.fetch(name, backbone.path, weights, side)
+    backbone.metadata.update(artifacts.scalars(written), framework="Keras")

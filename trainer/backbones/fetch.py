@@ -1,0 +1,86 @@
+"""A backbone as an artifact, the same wherever images are embedded with it.
+
+<backbone>/
+  backbone.keras   images (B, S, S, 3), 0..255, to embeddings (B, D); with its preprocessing
+  manifest.json    name, source, licence, sha256 of the weights, image_side (S), embedding_size (D)
+"""
+
+import contextlib
+import hashlib
+import json
+from pathlib import Path
+
+import keras
+
+from trainer import artifacts, backbones, storage
+from trainer.backbones import keras_files, loaded
+from trainer.backbones.loaded import file_hash
+from trainer.errors import InputError
+
+FILE = "backbone.keras"
+
+
+def fetch(name, output_path, weights="", side=0):
+    """Writes a backbone, unless it is there already.
+
+    Args:
+      name: See `trainer.backbones`.
+      output_path: Directory to write.
+      weights: File of weights for `keras:<Name>`.
+      side: Side of the images that it takes, in pixels; 0: its own.
+
+    Returns:
+      The manifest.
+
+    Raises:
+      InputError: The backbone cannot be had, or does not map images to vectors.
+    """
+    backbones.check(name, weights)
+    path, weights = (
+        storage.fetched(name, "--backbone"),
+        storage.fetched(weights, "--backbone_weights"),
+    )
+    files = [str(path)] * name.endswith(backbones.OWN) + [weights] * bool(weights)
+    asked = {"name": name, "side": side, "files": [file_hash(file) for file in files]}
+    with contextlib.suppress(InputError):
+        there = read(output_path)
+        if there["asked"] == asked:
+            return there
+    found = load(name, path, weights, side)
+    loaded.check(found.network, name)
+    facts = {
+        "name": name,
+        "source": found.source,
+        "licence": found.licence,
+        "sha256": found.sha256,
+        "image_side": found.network.input_shape[1],
+        "embedding_size": found.network.output_shape[1],
+    }
+    # Not of the file, which holds the time at which it was written.
+    identity = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+    with artifacts.writing(output_path) as directory:
+        found.network.save(directory / FILE)
+        return artifacts.finish(directory, artifacts.BACKBONE, id=identity, asked=asked, **facts)
+
+
+def load(name, path, weights, side):
+    """`trainer.backbones.loaded.Loaded` of a name, all of whose files are local."""
+    if name in backbones.CATALOGUE:
+        module = backbones.CATALOGUE[name]
+        return module.load(side or module.SIDE)
+    if name.startswith(backbones.KERAS):
+        name = name.removeprefix(backbones.KERAS)
+        return keras_files.application(name, weights, side or keras_files.SIDE)
+    return keras_files.own_file(path, side)
+
+
+def read(path):
+    """The manifest of a backbone; InputError if there is none."""
+    return artifacts.read(path, artifacts.BACKBONE)
+
+
+def read_network(path):
+    """The network of a backbone: from images (B, S, S, 3), 0..255, to embeddings (B, D)."""
+    network = keras.saving.load_model(Path(path) / FILE, compile=False)
+    network.trainable = False
+    return network

@@ -1,0 +1,55 @@
+"""A loaded backbone, whatever it was loaded from."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from trainer.errors import InputError
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A network with where it comes from.
+
+    Attributes:
+      network: From images (B, S, S, 3), 0..255, to embeddings (B, D).
+      source: Where the weights come from.
+      licence: Of the weights.
+      sha256: Of the file of the weights; of their values where Keras downloaded them.
+    """
+
+    network: keras.Model
+    source: str
+    licence: str
+    sha256: str
+
+
+def check(network, name):
+    """Raises InputError unless a network maps images, 0..255, to finite vectors.
+
+    Args:
+      network: Any Keras model.
+      name: As the user wrote it.
+    """
+    shape = getattr(network, "input_shape", None)
+    if not isinstance(shape, tuple) or len(shape) != 4 or shape[-1] != 3:
+        rule = "must take images (B, S, S, 3) and nothing else"
+        raise InputError("--backbone", f"{rule}; its input is {shape}", name)
+    if len(set(shape[1:3])) > 1 or None in shape[1:3]:
+        rule = "must take square images of one size"
+        raise InputError("--backbone", f"{rule}; its input is {shape}", name)
+    made = network.output_shape
+    if not isinstance(made, tuple) or len(made) != 2 or not made[1]:
+        rule = "must give a vector (B, D) for each image; keras.layers.GlobalAveragePooling2D makes"
+        raise InputError("--backbone", f"{rule} one of a feature map; its output is {made}", name)
+    images = np.random.default_rng(0).integers(256, size=(2, *shape[1:])).astype(np.float32)
+    if not np.isfinite(network.predict_on_batch(images)).all():
+        raise InputError("--backbone", "must give finite numbers for images of 0..255", name)
+
+
+def file_hash(path):
+    """SHA-256 of a file."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
