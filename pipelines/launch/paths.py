@@ -3,20 +3,23 @@
 import os
 
 from pipelines.parameters import PATHS
+from trainer import backbones
 from trainer.errors import InputError
 
 
 def absolute(parameters):
     """The parameters with absolute local paths, and the set of these paths."""
-    found = {
-        name: os.path.abspath(value)
-        for name, value in parameters.items()
-        if name in PATHS and value and os.path.exists(value)
-    }
+    found, paths = {}, set()
+    for name in PATHS & parameters.keys():
+        value = parameters[name]
+        path = backbones.place(value) if name == "backbone" else value
+        if path and os.path.exists(path):
+            paths.add(os.path.abspath(path))
+            found[name] = value.removesuffix(path) + os.path.abspath(path)
     if inner := parameters.get("dataset_settings"):
         inner, inner_paths = absolute(inner)
-        return parameters | found | {"dataset_settings": inner}, {*found.values(), *inner_paths}
-    return parameters | found, set(found.values())
+        return parameters | found | {"dataset_settings": inner}, {*paths, *inner_paths}
+    return parameters | found, paths
 
 
 def check_remote(parameters):

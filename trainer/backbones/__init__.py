@@ -1,7 +1,8 @@
 """Pretrained networks from images to embeddings, by the name of their flag value.
 
 A name is one of `CATALOGUE`, whose weights are installed with this package; `keras:<Name>`, a
-network of keras.applications; or the path of a `.keras` file that maps images to vectors.
+network of keras.applications; `hub:<preset>`, a preset of KerasHub by name, address or folder; or
+the path of a `.keras` file that maps images to vectors.
 TensorFlow is imported when one is loaded.
 """
 
@@ -13,20 +14,31 @@ from trainer import storage
 from trainer.errors import InputError
 
 with epy.lazy_imports():
-    from trainer.backbones import efficientnet_lite0
+    from trainer.backbones import efficientnet_lite0, keras_hub_presets
 
 CATALOGUE = {"efficientnet_lite0": efficientnet_lite0}
-NONE, KERAS, OWN = "none", "keras:", ".keras"
+NONE, KERAS, HUB, OWN = "none", "keras:", "hub:", ".keras"
 
 
 def name_rule(name):
     """What is wrong with the name of a backbone; "" if nothing."""
     if name == NONE or name in CATALOGUE:
         return ""
-    if (name.startswith(KERAS) and name != KERAS) or name.endswith(OWN):
+    prefixed = name.startswith((KERAS, HUB)) and name not in (KERAS, HUB)
+    if prefixed or name.endswith(OWN):
         return ""
     names = ", ".join((NONE, *CATALOGUE))
-    return f"must be {names}, {KERAS}<Name> as in keras.applications, or a {OWN} file of your own"
+    rule = f"must be {names}, {KERAS}<Name> as in keras.applications, {HUB}<preset> of KerasHub"
+    return f"{rule}, or a {OWN} file of your own"
+
+
+def place(name):
+    """The path in the name of a backbone, of its file or folder; "" if it has none."""
+    if not name.startswith(HUB):
+        return name if name.endswith(OWN) and not name.startswith(KERAS) else ""
+    preset = name.removeprefix(HUB)
+    is_path = storage.is_remote(preset) or ("/" in preset and "://" not in preset)
+    return preset if is_path or os.path.isdir(preset) else ""
 
 
 def check(name, weights):
@@ -41,7 +53,21 @@ def check(name, weights):
     if weights and not name.startswith(KERAS):
         rule = f"is for --backbone={KERAS}<Name>; --backbone is {name}"
         raise InputError("--backbone_weights", rule, weights)
-    own = name if name.endswith(OWN) else ""
-    for flag, path in (("backbone", own), ("backbone_weights", weights)):
+    if name.startswith(HUB):
+        check_preset(name)
+        return
+    for flag, path in (("backbone", place(name)), ("backbone_weights", weights)):
         if path and not storage.is_remote(path) and not os.path.isfile(path):
             raise InputError(f"--{flag}", "must be a file that is there", path)
+
+
+def check_preset(name):
+    """Raises InputError for a preset of KerasHub that cannot be loaded, without loading it."""
+    folder = place(name)
+    if folder and not storage.is_remote(folder) and not os.path.isdir(folder):
+        rule = f"must name a folder that is there after {HUB}, or a preset of KerasHub"
+        raise InputError("--backbone", rule, name)
+    if folder and not storage.is_remote(folder) and not os.path.isfile(f"{folder}/config.json"):
+        rule = "must name a folder as save_to_preset of KerasHub writes it; config.json is missing"
+        raise InputError("--backbone", rule, name)
+    keras_hub_presets.check_installed(name)

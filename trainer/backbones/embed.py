@@ -30,7 +30,7 @@ from trainer.errors import InputError
 
 SHARD, BATCH = 1_024, 32  # images; a shard is of whole batches
 SHARDS, ASKED = "shards", "asked.json"
-OF_BACKBONE = ("name", "source", "licence", "sha256", "image_side")
+OF_BACKBONE = ("name", "source", "licence", "sha256", "image_side", "needs")
 
 
 @artifacts.enough_room()
@@ -82,7 +82,7 @@ def embed(dataset_path, backbone_path, output_path, config, seed=0):
         embedding_size=backbone["embedding_size"],
         crop_side=crop_side,
         image_shape=[crop_side, crop_side, 3] if crop_side else dataset["image_shape"],
-        backbone={name: backbone[name] for name in OF_BACKBONE},
+        backbone={name: backbone[name] for name in OF_BACKBONE if name in backbone},
     )
 
 

@@ -2,7 +2,8 @@
 
 <backbone>/
   backbone.keras   images (B, S, S, 3), 0..255, to embeddings (B, D); with its preprocessing
-  manifest.json    name, source, licence, sha256 of the weights, image_side (S), embedding_size (D)
+  manifest.json    name, source, licence, sha256 of the weights, image_side (S), embedding_size (D);
+                   needs, the package that Keras needs to load it, where there is one
 """
 
 import contextlib
@@ -13,7 +14,7 @@ from pathlib import Path
 import keras
 
 from trainer import artifacts, backbones, storage
-from trainer.backbones import keras_files, loaded
+from trainer.backbones import keras_files, keras_hub_presets, loaded
 from trainer.backbones.loaded import file_hash
 from trainer.errors import InputError
 
@@ -37,10 +38,10 @@ def fetch(name, output_path, weights="", side=0):
     """
     backbones.check(name, weights)
     path, weights = (
-        storage.fetched(name, "--backbone"),
+        storage.fetched(backbones.place(name), "--backbone"),
         storage.fetched(weights, "--backbone_weights"),
     )
-    files = [str(path)] * name.endswith(backbones.OWN) + [weights] * bool(weights)
+    files = [file for given in (path, weights) if given for file in files_of(Path(given))]
     asked = {"name": name, "side": side, "files": [file_hash(file) for file in files]}
     with contextlib.suppress(InputError):
         there = read(output_path)
@@ -55,12 +56,17 @@ def fetch(name, output_path, weights="", side=0):
         "sha256": found.sha256,
         "image_side": found.network.input_shape[1],
         "embedding_size": found.network.output_shape[1],
-    }
+    } | ({"needs": found.needs} if found.needs else {})
     # Not of the file, which holds the time at which it was written.
     identity = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
     with artifacts.writing(output_path) as directory:
         found.network.save(directory / FILE)
         return artifacts.finish(directory, artifacts.BACKBONE, id=identity, asked=asked, **facts)
+
+
+def files_of(path):
+    """A file, or the files of a folder, in order."""
+    return sorted(file for file in path.iterdir() if file.is_file()) if path.is_dir() else [path]
 
 
 def load(name, path, weights, side):
@@ -71,6 +77,8 @@ def load(name, path, weights, side):
     if name.startswith(backbones.KERAS):
         name = name.removeprefix(backbones.KERAS)
         return keras_files.application(name, weights, side or keras_files.SIDE)
+    if name.startswith(backbones.HUB):
+        return keras_hub_presets.load(path or name.removeprefix(backbones.HUB), side)
     return keras_files.own_file(path, side)
 
 
@@ -81,6 +89,8 @@ def read(path):
 
 def read_network(path):
     """The network of a backbone: from images (B, S, S, 3), 0..255, to embeddings (B, D)."""
+    if read(path).get("needs"):
+        keras_hub_presets.library(read(path)["name"])
     network = keras.saving.load_model(Path(path) / FILE, compile=False)
     network.trainable = False
     return network

@@ -1,6 +1,5 @@
 """Networks of keras.applications, and .keras files of one's own."""
 
-import hashlib
 import inspect
 from pathlib import Path
 
@@ -32,7 +31,7 @@ def application(name, weights="", side=SIDE):
     try:
         network = make(weights=weights or "imagenet", **options)
     except Exception as error:  # the library says a failed download by a plain Exception
-        said = first_line(error)
+        said = loaded.first_line(error)
         rule = f"must be weights of {name} without its classifier, in a .h5 file ({said})"
         if weights:
             raise InputError("--backbone_weights", rule, weights) from error
@@ -45,7 +44,7 @@ def application(name, weights="", side=SIDE):
         source = f"keras.applications.{name}, weights of {Path(weights).name}"
         return loaded.Loaded(network, source, LICENCE, found)
     source = f"keras.applications.{name}, weights of ImageNet-1k by Keras {keras.__version__}"
-    return loaded.Loaded(network, source, LICENCE, values_hash(network))
+    return loaded.Loaded(network, source, LICENCE, loaded.values_hash(network))
 
 
 def functions_of(name):
@@ -55,14 +54,6 @@ def functions_of(name):
         return inspect.getmodule(make).preprocess_input, make
     rule = "must name a network of keras.applications, such as keras:EfficientNetV2B0"
     raise InputError("--backbone", rule, f"keras:{name}")
-
-
-def values_hash(network):
-    """SHA-256 of the values of all weights, in the order of the layers."""
-    content = hashlib.sha256()
-    for values in network.get_weights():
-        content.update(values.tobytes())
-    return content.hexdigest()
 
 
 def own_file(path, side=0):
@@ -78,9 +69,10 @@ def own_file(path, side=0):
     try:
         network = keras.saving.load_model(path, compile=False)
     except Exception as error:  # Keras raises whatever the layers do
-        rule = f"must be a .keras file that loads without code of its own ({first_line(error)})"
+        said = loaded.first_line(error)
+        rule = f"must be a .keras file that loads without code of its own ({said})"
         raise InputError("--backbone", rule, str(path)) from error
-    shape = network.input_shape
+    shape = getattr(network, "input_shape", None)
     if isinstance(shape, tuple) and shape[1:] == (None, None, 3):
         images = keras.Input((side or SIDE, side or SIDE, 3))
         network = keras.Model(images, network(images))
@@ -89,7 +81,3 @@ def own_file(path, side=0):
         raise InputError("--backbone_image_size", rule, side)
     source = f"own file {Path(path).name}"
     return loaded.Loaded(network, source, "that of the file", loaded.file_hash(path))
-
-
-def first_line(error):
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -2,7 +2,6 @@
 
 import hashlib
 from dataclasses import dataclass
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -18,13 +17,15 @@ class Loaded:
       network: From images (B, S, S, 3), 0..255, to embeddings (B, D).
       source: Where the weights come from.
       licence: Of the weights.
-      sha256: Of the file of the weights; of their values where Keras downloaded them.
+      sha256: Of the file of the weights; of their values where a library found them.
+      needs: Package without which Keras cannot load the network; "" if it can.
     """
 
     network: keras.Model
     source: str
     licence: str
     sha256: str
+    needs: str = ""
 
 
 def check(network, name):
@@ -52,4 +53,18 @@ def check(network, name):
 
 def file_hash(path):
     """SHA-256 of a file."""
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def values_hash(network):
+    """SHA-256 of the values of all weights, in the order of the layers."""
+    content = hashlib.sha256()
+    for values in network.get_weights():
+        content.update(values.tobytes())
+    return content.hexdigest()
+
+
+def first_line(error):
+    """What an error of a library says, in one line."""
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

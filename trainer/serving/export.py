@@ -6,7 +6,7 @@
                    made upright as its EXIF says, transparent PNG laid on white
   model.keras      the network with EMA weights, of Keras's own layers: from images in [-1, 1]
                    to logits, without preprocessing and calibration; with a backbone the backbone
-                   and the head, from images with values of 0 to 255
+                   and the head, from images with values of 0 to 255; layers of KerasHub need it
   model_card.md    data, training, test results and limits, for people
   manifest.json    class_names, temperature, accuracy, calibration before and after
 """
