@@ -93,4 +93,4 @@ LOCK_COMMAND := $(BIN)/uv pip compile --quiet --python-version=3.11 --generate-h
 lock: $(READY)  ## new lock files from pyproject.toml: of this environment and of both kinds of image
 	$(LOCK_COMMAND) --extra=cpu --extra=beam --extra=vertex --extra=hub --extra=dev -o requirements/dev.txt
 	$(LOCK_COMMAND) --extra=cpu --extra=beam --extra=hub -c requirements/dev.txt -o requirements/cpu.txt
-	$(LOCK_COMMAND) --extra=gpu --extra=hub -c requirements/dev.txt -o requirements/gpu.txt
+	$(LOCK_COMMAND) --extra=gpu --extra=beam --extra=hub -c requirements/dev.txt -o requirements/gpu.txt

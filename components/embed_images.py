@@ -9,6 +9,7 @@ def embed_images(
     backbone: dsl.Input[dsl.Model],
     settings: dict,
     embeddings: dsl.Output[dsl.Dataset],
+    dataset_settings: dict = {},  # noqa: B006, kfp reads the default and copies it
 ):
     """Embeds all images of a dataset, once for all runs that train on the embeddings.
 
@@ -17,6 +18,8 @@ def embed_images(
         backbone: Network from images to embeddings.
         settings: Settings of the training by the name of their flag, of which backbone_views and
             those of weak augmentation count here.
+        dataset_settings: Settings of the dataset by the name of their flag, of which beam_runner
+            and beam_options count here.
 
     Returns:
         embeddings: train.npy and test.npy, float16, by example id.
@@ -24,6 +27,7 @@ def embed_images(
     from trainer import artifacts
     from trainer.backbones import embed, fetch
     from trainer.data import records
+    from trainer.settings.data import DataSettings
     from trainer.training import configuration
 
     config = configuration.resolve(
@@ -32,5 +36,12 @@ def embed_images(
         backbone=fetch.read(backbone.path)["name"],
         **configuration.those_of("supervised", settings),
     )
-    written = embed.embed(prepared_dataset.path, backbone.path, embeddings.path, config)
+    of_beam = {name: dataset_settings.get(name, "") for name in ("beam_runner", "beam_options")}
+    written = embed.embed(
+        prepared_dataset.path,
+        backbone.path,
+        embeddings.path,
+        config,
+        files=DataSettings(**of_beam),
+    )
     embeddings.metadata.update(artifacts.scalars(written))

@@ -36,11 +36,16 @@ def split_probe(profile, prepared_dataset, **size):
     return artifact(placement.on_cpu(task, profile), "probe_split")
 
 
-def embed_images(profile, prepared_dataset, settings, backbone, backbone_weights):
+def embed_images(profile, prepared_dataset, settings, dataset_settings, backbone, backbone_weights):
     """Embeds the images on one accelerator. Returns backbone and embeddings."""
     fetched = components.fetch_backbone(name=backbone, weights=backbone_weights, settings=settings)
     made = artifact(placement.on_cpu(fetched, profile), "backbone")
-    task = components.embed_images(prepared_dataset=prepared_dataset, settings=settings, **made)
+    task = components.embed_images(
+        prepared_dataset=prepared_dataset,
+        settings=settings,
+        dataset_settings=dataset_settings,
+        **made,
+    )
     placement.on_pool(task, profile, min(profile.accelerators, 1))
     task.set_caching_options(profile.cache)
     return made | artifact(task, "embeddings")

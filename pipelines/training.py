@@ -76,6 +76,7 @@ def pipeline(profile, embedded=False):
                     profile,
                     **prepared,
                     settings=settings,
+                    dataset_settings=dataset_settings,
                     backbone=backbone,
                     backbone_weights=backbone_weights,
                 )

@@ -47,7 +47,7 @@ def train(root, dataset, noise_kind, noise_ratio, files, settings, worker, send,
         )
         artifacts.write_json(root / INPUTS, seen)
     if not worker and settings.backbone != backbones.NONE:
-        embed(root, settings)
+        embed(root, settings, files)
     fit.train(
         settings,
         **data_paths(root),
@@ -58,7 +58,7 @@ def train(root, dataset, noise_kind, noise_ratio, files, settings, worker, send,
     )
 
 
-def embed(root, settings):
+def embed(root, settings, files):
     """Fetches the backbone and embeds the images, as far as that has not been done."""
     from trainer.backbones import embed, fetch
 
@@ -73,6 +73,7 @@ def embed(root, settings):
         root / artifacts.BACKBONE,
         root / artifacts.EMBEDDINGS,
         settings,
+        files=files,
     )
 
 

@@ -12,6 +12,7 @@ resumes after the last one. N training images, T test images, B batch, S side.
 """
 
 import dataclasses
+import functools
 import json
 import shutil
 from pathlib import Path
@@ -34,7 +35,7 @@ OF_BACKBONE = ("name", "source", "licence", "sha256", "image_side", "needs")
 
 
 @artifacts.enough_room()
-def embed(dataset_path, backbone_path, output_path, config, seed=0):
+def embed(dataset_path, backbone_path, output_path, config, seed=0, files=None):
     """Writes embeddings, unless they are there already; resumes where an earlier call was cut off.
 
     Args:
@@ -43,6 +44,7 @@ def embed(dataset_path, backbone_path, output_path, config, seed=0):
       output_path: Directory to write.
       config: `trainer.settings.training.TrainSettings`: number of views, weak augmentation.
       seed: Of the views.
+      files: `trainer.settings.data.DataSettings`, whose Beam runner, if any, embeds the images.
 
     Returns:
       The manifest.
@@ -62,18 +64,21 @@ def embed(dataset_path, backbone_path, output_path, config, seed=0):
     directory = open_directory(output_path, asked)
     if (directory / artifacts.MANIFEST).is_file():
         return artifacts.read(directory, artifacts.EMBEDDINGS)
-    # Whether images are seen whole follows from their size alone.
-    config = dataclasses.replace(config, image_size=0)
-    crop_side = views.crop_side(dataset, config) and backbone["image_side"]
-    network = fetch.read_network(backbone_path)
-    for split, count in (("train", config.backbone_views), ("test", 1)):
+    (directory / SHARDS).mkdir(exist_ok=True)
+    made = Shards(dataset_path, backbone_path, config, seed)
+    write = write_shards
+    if files and files.beam_runner:
+        from trainer.backbones import beam  # takes seconds to import
+
+        write = functools.partial(beam.write_shards, settings=files, asked=asked)
+    for split, size in dataset["num_examples"].items():
         file = directory / f"{split}.npy"
-        if not file.is_file():
-            seen = Views(dataset_path, split, config, crop_side, backbone["image_side"])
-            shards = list(write_shards(directory / SHARDS, network, seen, count, seed))
-            shape = (len(seen), count, backbone["embedding_size"])
-            join(file, shards, shape)
+        if split in made.views and not file.is_file():
+            write(directory / SHARDS, made, split, size)
+            shape = (size, made.views[split], backbone["embedding_size"])
+            join(file, [directory / SHARDS / name for name in shard_names(split, size)], shape)
     shutil.rmtree(directory / SHARDS, ignore_errors=True)
+    crop_side = crop_side_of(dataset, backbone, config)
     return artifacts.finish(
         directory,
         artifacts.EMBEDDINGS,
@@ -96,6 +101,51 @@ def open_directory(path, asked):
         artifacts.start(path)
         artifacts.write_json(Path(path, ASKED), asked)
     return Path(path)
+
+
+def crop_side_of(dataset, backbone, config):
+    """Side of the crops that the backbone sees; 0 where it sees images whole, for their size."""
+    config = dataclasses.replace(config, image_size=0)
+    return views.crop_side(dataset, config) and backbone["image_side"]
+
+
+class Shards:
+    """Makes shards of embeddings, each by itself, and with the same numbers in any process.
+
+    Args:
+      dataset_path: Directory of the prepared dataset.
+      backbone_path: Directory of the backbone.
+      config: `trainer.settings.training.TrainSettings`.
+      seed: Of the views.
+    """
+
+    def __init__(self, dataset_path, backbone_path, config, seed):
+        self.arguments = dataset_path, backbone_path, config, seed
+        self.views = {"train": config.backbone_views, "test": 1}
+        self.seen = {}
+
+    def rows(self, split, first, last):
+        """Yields the embeddings of images [first, last), by batch: float16 (b, V, D)."""
+        seen, count = self.open(split), self.views[split]
+        for at, images in zip(
+            range(first, last, BATCH), seen.batches(first, last, count, self.arguments[-1])
+        ):
+            found = self.network(tf.reshape(images, [-1, *images.shape[2:]]))
+            rows = tf.reshape(tf.cast(found, tf.float16), [BATCH, count, -1])
+            yield rows[: last - at].numpy()
+
+    def open(self, split):
+        """The `Views` of a split; the network is loaded with the first ones."""
+        dataset_path, backbone_path, config, _ = self.arguments
+        if not self.seen:
+            network = fetch.read_network(backbone_path)
+            self.network = tf.function(lambda images: network(images, training=False))
+        if split not in self.seen:
+            backbone = fetch.read(backbone_path)
+            crop_side = crop_side_of(records.read_manifest(dataset_path), backbone, config)
+            made = Views(dataset_path, split, config, crop_side, backbone["image_side"])
+            self.seen = {split: made}
+        return self.seen[split]
 
 
 class Views:
@@ -154,32 +204,31 @@ class Views:
         return rows.map(batch, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
 
 
-def write_shards(directory, network, seen, count, seed):
-    """Embeds what has not been; yields the files of all shards, in order.
+def shard_names(split, size):
+    """{file name of a shard: (first, last) of its images}, in order."""
+    places = ((first, min(first + SHARD, size)) for first in range(0, size, SHARD))
+    return {f"{split}-{first:09d}.npy": (first, last) for first, last in places}
+
+
+def write_shards(directory, made, split, size):
+    """Writes the shards of a split that are not there.
 
     Args:
       directory: Where to write them.
-      network: From images (B, S, S, 3) to embeddings (B, D).
-      seen: `Views`.
-      count: V.
-      seed: Of the views.
+      made: `Shards`.
+      split: Name of the split.
+      size: Number of its images.
     """
-    directory.mkdir(exist_ok=True)
-    embeddings = tf.function(lambda images: network(images, training=False))
-    with tqdm(desc=f"embed {seen.split}", total=len(seen), unit=" images") as bar:
-        for first in range(0, len(seen), SHARD):
-            last = min(first + SHARD, len(seen))
-            file = directory / f"{seen.split}-{first:09d}.npy"
-            if not file.is_file():
-                rows = []
-                for images in seen.batches(first, last, count, seed):
-                    found = embeddings(tf.reshape(images, [-1, *images.shape[2:]]))
-                    rows.append(tf.reshape(tf.cast(found, tf.float16), [BATCH, count, -1]).numpy())
-                    bar.update(min(BATCH, last - first - BATCH * (len(rows) - 1)))
-                write_shard(file, np.concatenate(rows)[: last - first])
-            else:
+    with tqdm(desc=f"embed {split}", total=size, unit=" images") as bar:
+        for name, (first, last) in shard_names(split, size).items():
+            if (directory / name).is_file():
                 bar.update(last - first)
-            yield file
+                continue
+            rows = []
+            for batch in made.rows(split, first, last):
+                rows.append(batch)
+                bar.update(len(batch))
+            write_shard(directory / name, np.concatenate(rows))
 
 
 def write_shard(file, rows):
