@@ -27,6 +27,8 @@ def train(root, dataset, noise_kind, noise_ratio, files, settings, worker, send,
 
     dataset_path = root / artifacts.PREPARED_DATASET
     fit.replicas()  # before TFDS uses TensorFlow
+    if not worker and settings.backbone != backbones.NONE:
+        fetch_backbone(root, settings)  # first, since it may be refused
     if not worker and not is_prepared(root, seen):
         records.prepare(dataset, dataset_path, files)
         injection.inject(
@@ -58,9 +60,9 @@ def train(root, dataset, noise_kind, noise_ratio, files, settings, worker, send,
     )
 
 
-def embed(root, settings, files):
-    """Fetches the backbone and embeds the images, as far as that has not been done."""
-    from trainer.backbones import embed, fetch
+def fetch_backbone(root, settings):
+    """Fetches the backbone, unless it is there."""
+    from trainer.backbones import fetch
 
     fetch.fetch(
         settings.backbone,
@@ -68,6 +70,12 @@ def embed(root, settings, files):
         settings.backbone_weights,
         settings.backbone_image_size,
     )
+
+
+def embed(root, settings, files):
+    """Embeds the images, as far as that has not been done."""
+    from trainer.backbones import embed
+
     embed.embed(
         root / artifacts.PREPARED_DATASET,
         root / artifacts.BACKBONE,

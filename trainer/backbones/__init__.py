@@ -17,6 +17,8 @@ with epy.lazy_imports():
     from trainer.backbones import efficientnet_lite0, keras_hub_presets
 
 CATALOGUE = {"efficientnet_lite0": efficientnet_lite0}
+# Other files of the weights in a preset's folder.
+WEIGHTS = ("model.weights.json", "model.safetensors", "model.safetensors.index.json")
 NONE, KERAS, HUB, OWN = "none", "keras:", "hub:", ".keras"
 
 
@@ -64,10 +66,14 @@ def check(name, weights):
 def check_preset(name):
     """Raises InputError for a preset of KerasHub that cannot be loaded, without loading it."""
     folder = place(name)
-    if folder and not storage.is_remote(folder) and not os.path.isdir(folder):
-        rule = f"must name a folder that is there after {HUB}, or a preset of KerasHub"
-        raise InputError("--backbone", rule, name)
-    if folder and not storage.is_remote(folder) and not os.path.isfile(f"{folder}/config.json"):
-        rule = "must name a folder as save_to_preset of KerasHub writes it; config.json is missing"
-        raise InputError("--backbone", rule, name)
+    if folder and not storage.is_remote(folder):
+        if not os.path.isdir(folder):
+            rule = f"must name a folder that is there after {HUB}, or a preset of KerasHub"
+            raise InputError("--backbone", rule, name)
+        for file, others in (("config.json", ()), ("model.weights.h5", WEIGHTS)):
+            if not any(os.path.isfile(f"{folder}/{each}") for each in (file, *others)):
+                rule = (
+                    f"must name a folder as save_to_preset of KerasHub writes it; {file} is missing"
+                )
+                raise InputError("--backbone", rule, name)
     keras_hub_presets.check_installed(name)

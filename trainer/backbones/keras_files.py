@@ -1,6 +1,8 @@
 """Networks of keras.applications, and .keras files of one's own."""
 
 import inspect
+import warnings
+import zipfile
 from pathlib import Path
 
 import keras
@@ -29,7 +31,8 @@ def application(name, weights="", side=SIDE):
     preprocess, make = functions_of(name)
     options = {"include_top": False, "pooling": "avg", "input_shape": (side, side, 3)}
     try:
-        network = make(weights=weights or "imagenet", **options)
+        with warnings.catch_warnings(action="ignore"):  # one for each layer before an error
+            network = make(weights=weights or "imagenet", **options)
     except Exception as error:  # the library says a failed download by a plain Exception
         said = loaded.first_line(error)
         rule = f"must be weights of {name} without its classifier, in a .h5 file ({said})"
@@ -66,6 +69,9 @@ def own_file(path, side=0):
     Raises:
       InputError: It is no such file, or takes images of another side.
     """
+    if not zipfile.is_zipfile(path):
+        rule = "must be a .keras file as model.save writes it, a whole zip archive"
+        raise InputError("--backbone", rule, str(path))
     try:
         network = keras.saving.load_model(path, compile=False)
     except Exception as error:  # Keras raises whatever the layers do

@@ -4,6 +4,7 @@ A preset is a name (dinov2_small), an address (hf://...) or a folder that `save_
 What KerasHub's own layers make is loaded again only where it is installed.
 """
 
+import difflib
 import importlib.util
 from pathlib import Path
 
@@ -53,6 +54,11 @@ def load(preset, side=0):
       InputError: KerasHub is not installed, or the preset cannot be had, read or used.
     """
     name, hub = f"hub:{preset}", library(f"hub:{preset}")
+    named = "://" not in str(preset) and not Path(preset).is_dir()
+    if named and preset not in hub.models.Backbone.presets:
+        close = difflib.get_close_matches(preset, hub.models.Backbone.presets, n=1)
+        hint = f"the closest is {close[0]}" if close else "such as dinov2_small"
+        raise InputError("--backbone", f"must be a preset of KerasHub; {hint}", name)
     backbone, converter = from_preset(hub, str(preset), side)
     family = type(backbone).__name__
     if len(backbone.inputs) != 1:

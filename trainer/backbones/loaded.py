@@ -36,19 +36,23 @@ def check(network, name):
       name: As the user wrote it.
     """
     shape = getattr(network, "input_shape", None)
-    if not isinstance(shape, tuple) or len(shape) != 4 or shape[-1] != 3:
+    named = isinstance(getattr(network, "input", None), dict)
+    if named or not isinstance(shape, tuple) or len(shape) != 4 or shape[-1] != 3:
         rule = "must take images (B, S, S, 3) and nothing else"
         raise InputError("--backbone", f"{rule}; its input is {shape}", name)
     if len(set(shape[1:3])) > 1 or None in shape[1:3]:
         rule = "must take square images of one size"
         raise InputError("--backbone", f"{rule}; its input is {shape}", name)
-    made = network.output_shape
-    if not isinstance(made, tuple) or len(made) != 2 or not made[1]:
+    made, named = network.output_shape, isinstance(network.output, dict)
+    if named or not isinstance(made, tuple) or len(made) != 2 or not made[1]:
         rule = "must give a vector (B, D) for each image; keras.layers.GlobalAveragePooling2D makes"
         raise InputError("--backbone", f"{rule} one of a feature map; its output is {made}", name)
     images = np.random.default_rng(0).integers(256, size=(2, *shape[1:])).astype(np.float32)
-    if not np.isfinite(network.predict_on_batch(images)).all():
-        raise InputError("--backbone", "must give finite numbers for images of 0..255", name)
+    with np.errstate(over="ignore"):
+        found = network.predict_on_batch(images).astype(np.float16)
+    if not np.isfinite(found).all():
+        rule = "must give finite numbers below 65,504 for images of 0..255"
+        raise InputError("--backbone", rule, name)
 
 
 def file_hash(path):

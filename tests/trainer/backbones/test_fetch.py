@@ -1,5 +1,6 @@
 import pickle
 import sys
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -36,6 +37,13 @@ def save(path, outputs=None, shape=(SIDE, SIDE, 3)):
     x = outputs(x) if outputs else keras.layers.GlobalAveragePooling2D()(x)
     keras.Model(images, x).save(path)
     return str(path)
+
+
+def save_with_names(path):
+    """A network of a dictionary to a dictionary."""
+    images = keras.Input((SIDE, SIDE, 3), name="images")
+    vectors = keras.layers.GlobalAveragePooling2D()(images)
+    keras.Model({"images": images}, {"vectors": vectors}).save(path)
 
 
 def test_lite0_has_the_published_weights(lite0):
@@ -120,12 +128,16 @@ def test_a_network_of_keras_applications_from_a_file(name, tmp_path):
     np.testing.assert_allclose(network.predict_on_batch(drawn()), expected, rtol=1e-4, atol=1e-5)
 
 
-def test_weights_that_do_not_fit_are_refused(tmp_path):
+def test_weights_that_do_not_fit_are_refused(tmp_path, recwarn):
     (tmp_path / "a.h5").write_bytes(b"no weights")
-    for file in (str(tmp_path / "a.h5"), str(tmp_path / "b.h5")):
+    other = keras.applications.MobileNetV2(weights=None, include_top=False, input_shape=(32, 32, 3))
+    other.save_weights(tmp_path / "other.weights.h5")
+    recwarn.clear()
+    for file in (str(tmp_path / name) for name in ("a.h5", "b.h5", "other.weights.h5")):
         with pytest.raises(InputError, match="--backbone_weights: must be") as raised:
             fetch.fetch("keras:MobileNetV3Small", tmp_path / "out", weights=file, side=SIDE)
         assert "\n" not in str(raised.value)
+    assert not [each for each in recwarn if "freshly-initialized" in str(each.message)]
     assert not (tmp_path / "out").exists()
 
 
@@ -168,7 +180,16 @@ def test_a_network_of_ones_own(tmp_path):
             ),
             "must give finite",
         ),
+        (
+            lambda path: save(path, lambda x: keras.layers.GlobalAveragePooling2D()(x) * 1e6),
+            "must give finite numbers below 65,504",
+        ),
+        (save_with_names, "must take images .* and nothing else"),
         (lambda path: path.write_bytes(b"no network"), "must be a .keras file"),
+        (
+            lambda path: path.write_bytes(Path(save(path)).read_bytes()[:-100]),
+            "must be a .keras file as model.save writes it, a whole zip",
+        ),
         (lambda path: None, "must be a file that is there"),
     ],
 )

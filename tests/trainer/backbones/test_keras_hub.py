@@ -157,7 +157,7 @@ def test_without_kerashub_one_line_says_how_to_install_it(dinov2, fetched, monke
         (lambda folder: (folder / "config.json").unlink(), "config.json is missing"),
         (lambda folder: (folder / "config.json").write_text("{"), "must be a folder as backbone"),
         (lambda folder: (folder / "config.json").write_text("{}"), "Unrecognized format"),
-        (lambda folder: (folder / "model.weights.h5").unlink(), "must be a folder as backbone"),
+        (lambda folder: (folder / "model.weights.h5").unlink(), "model.weights.h5 is missing"),
         (
             lambda folder: (folder / "model.weights.h5").write_bytes(b"none"),
             "must be a folder as backbone",
@@ -188,7 +188,6 @@ def test_a_preset_of_texts_is_refused(tmp_path):
     [
         "dinov2_small",
         pytest.param("hf://owner/name", marks=pytest.mark.slow),  # it tries for 20 seconds
-        "no_such_preset",
     ],
 )
 def test_a_preset_that_cannot_be_had_says_how_to_bring_it(name, tmp_path, monkeypatch):
@@ -202,6 +201,11 @@ def test_a_preset_that_cannot_be_had_says_how_to_bring_it(name, tmp_path, monkey
         fetch.fetch(f"hub:{name}", tmp_path / "out")
     assert "\n" not in str(raised.value)
     assert not (tmp_path / "out").exists()
+
+
+def test_an_unknown_preset_is_refused_with_the_closest(tmp_path):
+    with pytest.raises(InputError, match="must be a preset of KerasHub; the closest is dinov2_sm"):
+        fetch.fetch("hub:dino2_small", tmp_path / "out")
 
 
 @pytest.mark.slow
