@@ -170,7 +170,12 @@ def take_directory(root, dataset, files, settings, worker):
 
 
 def check_same_run(root, settings):
-    """Raises InputError if `root` holds a run with other settings than these."""
+    """Raises InputError if `root` holds a run with other settings than these.
+
+    A run that was refused before it wrote anything is none.
+    """
+    if root.is_dir() and {file.name for file in root.iterdir()} <= {"run.json", outputs.LOCK}:
+        return
     free = OF_MODE.get(MODE.value, ())
     outputs.check_same_run("--checkpoint_path", root, "run.json", settings, free)
 

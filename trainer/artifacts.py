@@ -37,6 +37,7 @@ EXPORTED_MODEL = "exported_model"
 
 FOR_EDITING = {LABEL_AUDIT: ("label_issues.csv",)}  # where people write what they decide
 SCHEMA_VERSION = 2
+FULL = (os.strerror(errno.ENOSPC), " requested and ")  # of NumPy: "2 requested and 1 written"
 MANIFEST = "manifest.json"
 PARTIAL = MANIFEST + ".partial"
 MADE_BY = "ieg-pipeline"
@@ -63,7 +64,7 @@ def enough_room():
     try:
         yield
     except Exception as error:
-        if os.strerror(errno.ENOSPC) not in str(error):
+        if not any(sign in str(error) for sign in FULL):
             raise
         rule = "must be on a disk with enough room; free some, and run the same command again"
         raise InputError("output directory", rule, str(error).splitlines()[0]) from error

@@ -1,6 +1,7 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
 
 from trainer import artifacts
@@ -140,3 +141,14 @@ def test_an_artifact_is_replaced_when_the_new_one_is_whole(artifact, tmp_path):
         assert (artifact / "values.txt").read_text() == "1 2 3"
     assert (artifact / "values.txt").read_text() == "4 5 6"
     assert [path.name for path in tmp_path.iterdir()] == ["artifact"]
+
+
+@pytest.mark.parametrize("write", [np.save, lambda file, rows: file.write(rows.tobytes())])
+def test_a_full_disk_is_one_line_whatever_writes(write):
+    with (
+        pytest.raises(InputError, match="must be on a disk with enough room") as raised,
+        artifacts.enough_room(),
+        open("/dev/full", "wb", buffering=0) as full,
+    ):
+        write(full, np.zeros(100_000))
+    assert "\n" not in str(raised.value)

@@ -240,3 +240,20 @@ def test_from_the_command_line_and_resumed_after_a_kill(photographs, own_backbon
     refused = subprocess.run(lacking, capture_output=True, text=True)
     assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
     assert "--backbone: must be a file that is there" in refused.stderr
+
+
+def test_a_backbone_that_is_refused_leaves_the_directory_to_the_next_command(
+    photographs, own_backbone, tmp_path
+):
+    data = photographs.parent / "data"
+    images = keras.Input((16, 16, 3))
+    keras.Model(images, keras.layers.Conv2D(4, 3)(images)).save(tmp_path / "map.keras")
+    command = [sys.executable, "-m", "trainer", f"--data={data}/train", f"--trusted={data}/test"]
+    command += ["--probe_per_class=2", "--max_iteration=1", f"--checkpoint_path={tmp_path}/out"]
+    refused, done = (
+        subprocess.run([*command, f"--backbone={file}"], capture_output=True, text=True)
+        for file in (tmp_path / "map.keras", own_backbone)
+    )
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+    assert "--backbone: must give a vector (B, D) for each image" in refused.stderr
+    assert done.returncode == 0, done.stderr
