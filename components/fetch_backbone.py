@@ -13,7 +13,8 @@ def fetch_backbone(
     """Brings a pretrained network from images to embeddings.
 
     Args:
-        name: efficientnet_lite0, keras:<Name> of keras.applications, or a .keras file.
+        name: efficientnet_lite0, keras:<Name> of keras.applications, hub:<preset> of KerasHub, or
+            a .keras file.
         weights: For keras:<Name> a .h5 file of weights without the classifier; downloaded unless
             given.
         settings: Settings of the training by the name of their flag, of which backbone_image_size

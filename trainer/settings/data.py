@@ -80,6 +80,8 @@ class DataSettings:
     )
     tfds_data_dir: str = setting("", "directory of prepared TensorFlow Datasets", path=True)
     beam_runner: str = setting(
-        "", "Apache Beam runner that prepares the images, such as DirectRunner or FlinkRunner"
+        "",
+        "Apache Beam runner that prepares and embeds the images, such as DirectRunner or"
+        " FlinkRunner",
     )
     beam_options: str = setting("", "options of Beam: name=value, with commas between them")

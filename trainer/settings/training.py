@@ -116,7 +116,8 @@ class BackboneSettings:
     backbone: str = setting(
         "none",
         "pretrained network of whose embeddings a head is trained: efficientnet_lite0, keras:<Name>"
-        " as in keras.applications, or a .keras file from images to vectors; none: from scratch",
+        " as in keras.applications, hub:<preset> of KerasHub, or a .keras file from images to"
+        " vectors; none: from scratch",
         short=True,
     )
     backbone_weights: str = setting(
