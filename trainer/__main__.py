@@ -5,6 +5,7 @@
 The same command again resumes where it stopped.
 """
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -108,17 +109,18 @@ def main(arguments):
     with storage.mirrored(place) as (root, send):
         if mode == "train":
             take_directory(root, name, files, settings, worker)
-            local_run.train(
-                root,
-                dataset,
-                noise,
-                noise_ratio,
-                files=files,
-                settings=settings,
-                worker=worker,
-                send=send,
-                seen=seen,
-            )
+            with free_if_refused(root):
+                local_run.train(
+                    root,
+                    dataset,
+                    noise,
+                    noise_ratio,
+                    files=files,
+                    settings=settings,
+                    worker=worker,
+                    send=send,
+                    seen=seen,
+                )
         else:
             if root.is_dir() and not worker:
                 outputs.hold(root, "--checkpoint_path")
@@ -169,13 +171,19 @@ def take_directory(root, dataset, files, settings, worker):
     artifacts.write_json(root / "run.json", run)
 
 
-def check_same_run(root, settings):
-    """Raises InputError if `root` holds a run with other settings than these.
+@contextlib.contextmanager
+def free_if_refused(root):
+    """A `with` block; input that it refuses before it writes anything leaves `root` to any run."""
+    try:
+        yield
+    except InputError:
+        if {file.name for file in root.iterdir()} == {"run.json", outputs.LOCK}:
+            (root / "run.json").unlink()
+        raise
 
-    A run that was refused before it wrote anything is none.
-    """
-    if root.is_dir() and {file.name for file in root.iterdir()} <= {"run.json", outputs.LOCK}:
-        return
+
+def check_same_run(root, settings):
+    """Raises InputError if `root` holds a run with other settings than these."""
     free = OF_MODE.get(MODE.value, ())
     outputs.check_same_run("--checkpoint_path", root, "run.json", settings, free)
 
