@@ -184,19 +184,25 @@ class Method:
         """The variables of the last dense layer, which are the last ones of theta."""
         return [variable.value for variable in self.network.layers[-1].trainable_variables]
 
-    def forward(self, images, theta, training=True):
-        """Logits (B, C) under the weights `theta` in full precision; changes nothing."""
-        statistics = self.network.non_trainable_variables
-        return self.full_network.stateless_call(theta, statistics, images, training=training)[0]
+    @property
+    def meta_network(self):
+        """The network of the meta step: in full precision, unless the settings say otherwise."""
+        in_half = getattr(self.config, "meta_precision", "float32") == "network"
+        return self.network if in_half else self.full_network
+
+    def forward(self, images, theta, training=True, network=None):
+        """Logits (B, C) under the weights `theta`, in full precision or by `network`."""
+        network, statistics = network or self.full_network, self.network.non_trainable_variables
+        return network.stateless_call(theta, statistics, images, training=training)[0]
 
     def side_pass(self, images):
         """Logits (B, C) of the network in training mode; changes nothing."""
         statistics = self.network.non_trainable_variables
         return self.network.stateless_call(self.theta, statistics, images, training=True)[0]
 
-    def in_full_precision(self, z, images):
-        """The logits z of the images, computed again if the network has half precision."""
-        return z if self.network is self.full_network else self.forward(images, self.theta)
+    def in_meta_precision(self, z, images):
+        """The logits z of the images, computed again if the meta step has another precision."""
+        return z if self.network is self.meta_network else self.forward(images, self.theta)
 
     def probe_loss(self, batch, theta, frozen=()):
         """M(theta'): mean cross-entropy of the probe batch plus the decay of theta'.
@@ -206,7 +212,7 @@ class Method:
           theta: The variables after the lookahead, the last ones of the network.
           frozen: The variables before them, which the lookahead does not change.
         """
-        z = self.forward(batch["probe_image"], [*frozen, *theta])
+        z = self.forward(batch["probe_image"], [*frozen, *theta], network=self.meta_network)
         decay = tf.add_n([tf.nn.l2_loss(t) for t in theta])
         ce = cross_entropy(self.one_hot(batch["probe_label"]), z)
         return tf.reduce_mean(ce) + self.weight_decay * decay
