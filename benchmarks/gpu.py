@@ -3,12 +3,14 @@
 python -m benchmarks.gpu [--seconds=240] [--row="ieg wrn28-10 bfloat16" ...] [--peak=989]
 
 Each row has its own process, so that one that fails does not stop the others. All trace at the same
-time; those without XLA then take the GPU one after the other. The others compile at the same time
-and are timed one after the other. A row is printed as soon as it is measured; one that has not been
-compiled in time is left out, and said so. Model FLOPs are those of the floor of `benchmarks.steps`:
-the passes that the equations need, times the FLOPs of the convolutions and of the dense layer.
-Utilisation is their rate over --peak, in TFLOP/s; 989 is that of dense bfloat16 products on an H100
-or H200, whatever the precision of the row.
+time. Those with XLA compile at the same time, beside each other, and are timed one after the other;
+then those without take the GPU one after the other. A row is printed as soon as it is measured; one
+that is not ready in time is left out, and said so.
+
+Model FLOPs are those of the floor of `benchmarks.steps`: the passes that the equations need, times
+the FLOPs of the convolutions and of the dense layer. Utilisation is their rate over --peak, in
+TFLOP/s; 989 is that of dense bfloat16 products on an H100 or H200, whatever the precision of the
+row.
 """
 
 import json
@@ -30,10 +32,12 @@ MIXED = {"mixed_precision": "bfloat16"}
 NETWORK = {"meta_precision": "network"}
 XLA = {"jit_compile": True}
 NHWC = {"layout_optimizer": False}
+DETERMINISTIC = {"deterministic": True}
 WRN, RES = {"network_name": "wrn28-10"}, {"network_name": "resnet29"}
 IEG, PLAIN = {"only": "ieg"}, {"only": "supervised"}
 GRAPHS = "--xla_gpu_enable_command_buffer=FUSION,CUBLAS,CUBLASLT,CUSTOM_CALL,CUDNN"
 GRAPHS += ",DYNAMIC_SLICE_FUSION --xla_gpu_graph_min_graph_size=1"
+UNTUNED = "--xla_gpu_autotune_level=0"
 
 ROWS = {
     "ieg wrn28-10 bfloat16": IEG | WRN | MIXED,
@@ -44,6 +48,7 @@ ROWS = {
     "ieg wrn28-10 bfloat16, NHWC": IEG | WRN | MIXED | NHWC,
     "ieg wrn28-10 float32, NHWC": IEG | WRN | NHWC,
     "ieg wrn28-10 bfloat16, meta step too, NHWC": IEG | WRN | MIXED | NETWORK | NHWC,
+    "ieg wrn28-10 bfloat16, deterministic": IEG | WRN | MIXED | DETERMINISTIC,
     "ieg wrn28-10 bfloat16, XLA": IEG | WRN | MIXED | XLA,
     "ieg wrn28-10 bfloat16, meta step too, XLA": IEG | WRN | MIXED | NETWORK | XLA,
     "ieg resnet29 float32, XLA": IEG | RES | XLA,
@@ -51,6 +56,7 @@ ROWS = {
     "supervised wrn28-10 bfloat16, XLA": PLAIN | WRN | MIXED | XLA,
     "supervised resnet29 float32, XLA": PLAIN | RES | XLA,
     "ieg resnet29 float32, XLA, graphs": IEG | RES | XLA | {"xla_flags": GRAPHS},
+    "ieg resnet29 float32, XLA, untuned": IEG | RES | XLA | {"xla_flags": UNTUNED},
     "ieg resnet29 bfloat16, meta step too, XLA": IEG | RES | MIXED | NETWORK | XLA,
     "ieg resnet29 float32, XLA, 10 steps a call": IEG | RES | XLA | {"steps_per_call": 10},
     "supervised resnet29 float32, XLA, cache": PLAIN | RES | XLA | {"cache": "resnet29"},
@@ -66,10 +72,13 @@ PEAK = flags.DEFINE_float("peak", 989, "TFLOP/s that count as full utilisation")
 CHILD = flags.DEFINE_boolean("child", False, "measure one row, when told to by a line of input")
 STEPS_PER_CALL = flags.DEFINE_integer("steps_per_call", 1, "steps in one call of the step")
 LAYOUT = flags.DEFINE_boolean("layout_optimizer", True, "let TensorFlow change the layout")
+DETERMINISM = flags.DEFINE_boolean(
+    "deterministic", False, "deterministic operations, as in training"
+)
 META = flags.DEFINE_string("meta_precision", "float32", "as for python -m trainer")
-BLOCKS = flags.DEFINE_integer("blocks", 6, "timed blocks of five calls")
+BLOCKS = flags.DEFINE_integer("blocks", 4, "timed blocks of five calls")
 CALLS = 5
-TIMING = 8  # seconds kept for timing each row at the end
+COMPILATION = 0.75  # of --seconds, at most
 
 
 def flops_of(network):
@@ -104,6 +113,9 @@ def child():
 
     if not LAYOUT.value:
         tf.config.optimizer.set_experimental_options({"layout_optimizer": False})
+    if DETERMINISM.value:
+        tf.keras.utils.set_random_seed(0)
+        tf.config.experimental.enable_op_determinism()
     kind = steps.KINDS[steps.ONLY.value]
     chosen = {"meta_precision": META.value} if kind["method"] == "ieg" else {}
     step, method, batch = steps.step_of(**kind, **chosen)
@@ -113,9 +125,9 @@ def child():
     else:
         step.func.get_concrete_function(batch)
     tell(event="traced")
-    sys.stdin.readline()
+    wait_for_turn()
     tell(event="compiled", first=steps.seconds(step), again=steps.seconds(step))
-    sys.stdin.readline()
+    wait_for_turn()
     per_step = [block(step) / CALLS / STEPS_PER_CALL.value for _ in range(BLOCKS.value)]
     seconds = statistics.median(per_step)
     tflop = (
@@ -129,6 +141,11 @@ def child():
         utilisation=tflop / seconds / PEAK.value,
         peak_memory_gb=harness.peak_memory(),
     )
+
+
+def wait_for_turn():
+    if not sys.stdin.readline():
+        sys.exit("nobody waits for this row")
 
 
 def block(step):
@@ -186,10 +203,12 @@ class Row:
             self.state = "ended"
 
     def hear(self, said):
-        if said["event"] == "ended" and self.state != "timed":
+        if said["event"] == "ended" and self.state not in ("timed", "ended"):
             self.errors.seek(0)
             lines = self.errors.read().strip().splitlines()
             tell(row=self.name, failed=self.state, error=" | ".join(lines[-2:])[-400:])
+        if self.state == "ended":
+            return
         self.state = said.pop("event")
         self.said |= said
         if self.state == "timed":
@@ -211,38 +230,42 @@ def wait(events, done, deadline):
 
 
 def measure(names, caches):
-    deadline, events = time.monotonic() + SECONDS.value, queue.Queue()
-    rows = [Row(name, events, caches) for name in names]
-    compiled = [row for row in rows if ROWS[row.name].get("jit_compile")]
-    last = deadline - TIMING * len(compiled)  # for compilation
+    """Rows with XLA first, whose compilation has to leave time for timing; then the others."""
+    started, events = time.monotonic(), queue.Queue()
+    deadline, last = started + SECONDS.value, started + COMPILATION * SECONDS.value
+    rows = {name: Row(name, events, caches) for name in names}
+    compiled = [row for row in rows.values() if ROWS[row.name].get("jit_compile")]
 
-    def until(row, *states, by=deadline):
-        wait(events, lambda: row.state in (*states, "ended"), by)
-        return row.state in states
+    def reaches(row, state, by=deadline):
+        wait(events, lambda: row.state in (state, "ended"), by)
+        return row.state == state
 
-    for row in rows:
-        if row not in compiled and until(row, "traced"):
-            row.go("compiling")
-            until(row, "compiled")
-            row.go("timing")
-            until(row, "timed")
-    for row in compiled:
-        if row.name not in AFTER and until(row, "traced", by=last):
-            row.go("compiling")
-    by_name = {row.name: row for row in rows}
-    for row in compiled:
-        first = by_name.get(AFTER.get(row.name))
-        if first and until(first, "compiled", by=last) and until(row, "traced", by=last):
-            row.go("compiling")
-    wait(events, lambda: all(r.state in ("compiled", "ended") for r in compiled), last)
-    for row in compiled:
-        if row.state == "compiled":
-            row.go("timing")
-            until(row, "timed")
-    for row in rows:
+    def take_turn(row):
+        row.go("timing")
+        reaches(row, "timed")
+
+    def end(row):
         if row.state not in ("timed", "ended"):
             tell(row=row.name, left_out=f"still {row.state} at the end", **row.said)
+        row.state = "ended"
         row.process.kill()
+
+    for row in sorted(compiled, key=lambda row: row.name in AFTER):
+        first = rows.get(AFTER.get(row.name))
+        if (not first or reaches(first, "compiled", last)) and reaches(row, "traced", last):
+            row.go("compiling")
+    wait(events, lambda: all(row.state in ("compiled", "ended") for row in compiled), last)
+    for row in compiled:
+        if row.state == "compiled":
+            take_turn(row)
+        end(row)
+    for row in rows.values():
+        if row not in compiled and reaches(row, "traced"):
+            row.go("compiling")
+            if reaches(row, "compiled"):
+                take_turn(row)
+    for row in rows.values():
+        end(row)
 
 
 def main(_):
