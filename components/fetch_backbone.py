@@ -17,14 +17,15 @@ def fetch_backbone(
         weights: For keras:<Name> a .h5 file of weights without the classifier; downloaded unless
             given.
         settings: Settings of the training by the name of their flag, of which backbone_image_size
-            counts here.
+            and those of fine-tuning count here.
 
     Returns:
         backbone: backbone.keras, with source, licence and hash of its weights.
     """
     from trainer import artifacts
     from trainer.backbones import fetch
+    from trainer.training import configuration
 
-    side = int(settings.get("backbone_image_size", 0))
+    side = int(configuration.backbone_side(name, settings))
     written = fetch.fetch(name, backbone.path, weights, side)
     backbone.metadata.update(artifacts.scalars(written), framework="Keras")

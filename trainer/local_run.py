@@ -175,13 +175,14 @@ def audit(root, count):
     """
     run = artifacts.read(root / artifacts.CHECKPOINTS, artifacts.CHECKPOINTS)
     from trainer.audit import label_issues
+    from trainer.training import finetuning
 
     checkpoints_paths, config = [root / artifacts.CHECKPOINTS], config_of(run)
     if count:
         both = config
         if config.finetune:
             head = artifacts.read(root / HEAD / artifacts.CHECKPOINTS, artifacts.CHECKPOINTS)
-            both = dataclasses.replace(config_of(head), finetune=True)
+            both = finetuning.of_both(config_of(head), config)
         folds = [root / "folds" / str(fold) for fold in range(count)]
         checkpoints_paths = [fold / artifacts.CHECKPOINTS for fold in folds]
         for number, fold in enumerate(folds):

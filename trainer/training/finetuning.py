@@ -11,6 +11,7 @@ from trainer.backbones.embed import OF_BACKBONE
 from trainer.errors import InputError
 from trainer.methods import METHODS
 from trainer.networks import fine_tuned
+from trainer.settings.training import FinetuningSettings
 
 NETWORK = "network.json"  # in the checkpoints: the layers, without weights
 SETTINGS = {
@@ -26,7 +27,17 @@ SETTINGS = {
 
 def of_head(config):
     """The settings of the training of the head, from those of both trainings."""
-    return dataclasses.replace(config, finetune=False)
+    return dataclasses.replace(
+        config, **{field.name: field.default for field in dataclasses.fields(FinetuningSettings)}
+    )
+
+
+def of_both(head, config):
+    """The settings of both trainings, from those of each."""
+    own = {
+        field.name: getattr(config, field.name) for field in dataclasses.fields(FinetuningSettings)
+    }
+    return dataclasses.replace(head, **own)
 
 
 def of_finetuning(config):

@@ -45,7 +45,9 @@ def train(
       count: Number of tasks.
       patience: Seconds to wait for the other tasks.
       callbacks: As for `trainer.training.fit.train`.
-      embeddings_path, backbone_path, head_path: As for `trainer.training.fit.train`.
+      embeddings_path: As for `trainer.training.fit.train`.
+      backbone_path: As for `trainer.training.fit.train`.
+      head_path: As for `trainer.training.fit.train`.
 
     Returns:
       The manifest of the checkpoints; None in a worker that is not the chief.
