@@ -1,4 +1,7 @@
-"""A backbone and its head as one network, from images in [-1, 1] to logits."""
+"""A backbone and its head as one network, from images in [-1, 1] to logits.
+
+B batch, H W image, S side of the images that the backbone takes, D embedding, C classes.
+"""
 
 import functools
 

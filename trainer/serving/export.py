@@ -5,8 +5,8 @@
                    float32 (B, C), class string (B,) and confidence (B,), its probability; JPEG is
                    made upright as its EXIF says, transparent PNG laid on white
   model.keras      the network with EMA weights, of Keras's own layers: from images in [-1, 1]
-                   to logits, without preprocessing and calibration; with a backbone the backbone
-                   and the head, from images with values of 0 to 255
+                   to logits, without preprocessing and calibration; with a frozen backbone the
+                   backbone and the head, from images with values of 0 to 255
   model_card.md    data, training, test results and limits, for people
   manifest.json    class_names, temperature, accuracy, calibration before and after
 """
