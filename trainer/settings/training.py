@@ -155,7 +155,6 @@ class FinetuningSettings:
     finetune: bool = setting(
         False,
         "train the backbone and the head from images, after the head alone on embeddings",
-        short=True,
     )
     finetune_image_size: int = setting(
         96,

@@ -98,9 +98,10 @@ def train(
         artifacts.start(model_path)
     facts = run_facts(config, data)
     make_repeatable(config)
+    earlier = restored(head_path)[0] if config.finetune else None
     with strategy.scope():
         if config.finetune:
-            method = start_finetuning(config, facts, epoch_steps, backbone_path, head_path)
+            method = start_finetuning(config, facts, epoch_steps, backbone_path, earlier)
         else:
             method = build_method(config, facts, epoch_steps, new_network(config, facts, data))
     method.embeddings_path = embeddings_path
@@ -277,9 +278,16 @@ def new_network(config, facts, data=None):
     return network
 
 
-def start_finetuning(config, facts, steps_per_epoch, backbone_path, head_path):
-    """The method with backbone and head as they are, and with what the run of the head found."""
-    earlier, _ = restored(head_path)
+def start_finetuning(config, facts, steps_per_epoch, backbone_path, earlier):
+    """The method with backbone and head as they are, and with what the run of the head found.
+
+    Args:
+      config: `trainer.settings.training.TrainSettings`.
+      facts: `run_facts`.
+      steps_per_epoch: As for `build_method`.
+      backbone_path: Directory of the backbone.
+      earlier: Method of the run of the head.
+    """
     network = finetuning.composed(
         config, backbone_path, averaged_network(earlier), facts["image_shape"]
     )

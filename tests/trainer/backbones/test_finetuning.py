@@ -157,6 +157,18 @@ def test_it_resumes_exactly(tune):
         np.testing.assert_array_equal(found, expected)
 
 
+@pytest.mark.slow
+def test_two_replicas_resume_exactly(tune, head, two_replicas, monkeypatch):
+    head("robust")
+    monkeypatch.setattr(fit, "replicas", lambda: two_replicas)
+    settings = {"finetune_epochs": 2, "finetune_batch_size": 200}
+    whole = weights(tune(name="whole", **settings))
+    with pytest.raises(KeyboardInterrupt):
+        tune(name="again", callbacks=[CutOff(4)], **settings)
+    for found, expected in zip(weights(tune(name="again", **settings)), whole, strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 def test_half_precision(precision, tune):
     assert all(np.isfinite(values).all() for values in weights(tune(mixed_precision=precision)))
