@@ -61,8 +61,9 @@ def resolve(dataset, **given):
     check_backbone(backbone, given)
     check_finetuning(backbone, given)
     if backbone != backbones.NONE:
-        recipe |= ON_EMBEDDINGS | {"backbone_image_size": backbone_side(backbone, given)}
+        recipe |= ON_EMBEDDINGS
     config = changed(METHODS[name].Settings(**those_of(name, recipe)), given)
+    config = dataclasses.replace(config, backbone_image_size=backbone_side(config))
     if backbone == backbones.NONE:
         check_choice("network_name", config.network_name, tuple(NETWORKS))
     if config.audit_fold >= 0 and config.audit_fold >= config.audit_folds:
@@ -96,19 +97,15 @@ def check_finetuning(backbone, given):
             raise InputError(f"--{setting}", "is for --finetune", value)
 
 
-def backbone_side(name, given):
+def backbone_side(config):
     """Side of the images that are embedded, in pixels; 0: that of the backbone.
 
     Before fine-tuning they are as large as in it, so that the head fits the backbone there.
-
-    Args:
-      name: Of the backbone.
-      given: Values by the name of the setting.
     """
-    side = given.get("backbone_image_size", 0)
-    if side or not given.get("finetune") or name.endswith(backbones.OWN):
-        return side
-    return given.get("finetune_image_size", TrainSettings.finetune_image_size)
+    own = config.backbone.endswith(backbones.OWN)
+    if config.backbone_image_size or not config.finetune or own:
+        return config.backbone_image_size
+    return config.finetune_image_size
 
 
 def names_of(method):
