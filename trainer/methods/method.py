@@ -62,6 +62,7 @@ class Method:
     Attributes:
       Settings: Dataclass of its settings, including those of every training.
       recipe: Defaults of this method that replace the general ones, by name.
+      finetuning: Settings of this method in fine-tuning, by name.
       needs_probe: Whether it cannot be trained without trusted examples.
       uses_probe: Whether it learns from trusted examples if there are any.
       advice: What to do if predictions collapse onto few classes.
@@ -72,6 +73,7 @@ class Method:
 
     Settings = TrainSettings
     recipe = {}
+    finetuning = {}
     needs_probe = False
     uses_probe = False
     advice = "a lower --learning_rate or --method=supervised may help"
@@ -137,6 +139,9 @@ class Method:
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
         """Does nothing: all is built, and Keras fails on dictionary batches in several workers."""
+
+    def continue_from(self, earlier):
+        """Takes over what a finished run of the same method has estimated beside its network."""
 
     def callbacks(self, data, epoch_steps):
         """Keras callbacks of the method, a list, for work between steps."""
