@@ -17,7 +17,7 @@ def embed_images(
         prepared_dataset: TFDS directory.
         backbone: Network from images to embeddings.
         settings: Settings of the training by the name of their flag, of which backbone_views and
-            those of weak augmentation count here.
+            those of weak augmentation and of fine-tuning count here.
         dataset_settings: Settings of the dataset by the name of their flag, of which beam_runner
             and beam_options count here.
 
@@ -28,7 +28,7 @@ def embed_images(
     from trainer.backbones import embed, fetch
     from trainer.data import records
     from trainer.settings.data import DataSettings
-    from trainer.training import configuration
+    from trainer.training import configuration, finetuning
 
     config = configuration.resolve(
         records.read_manifest(prepared_dataset.path)["source"],
@@ -36,6 +36,8 @@ def embed_images(
         backbone=fetch.read(backbone.path)["name"],
         **configuration.those_of("supervised", settings),
     )
+    if config.finetune:
+        finetuning.check(backbone.path, config.finetune_image_size)
     of_beam = {name: dataset_settings.get(name, "") for name in ("beam_runner", "beam_options")}
     written = embed.embed(
         prepared_dataset.path,
