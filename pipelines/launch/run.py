@@ -43,6 +43,7 @@ RESULTS = {"training": "**/metrics.json", "sweep": "**/summary.json"}
 KEPT = {
     "pipeline.yaml": "pipeline.yaml",
     "report.html": "**/report",
+    "report_pictures": "**/report_pictures",
     "label_issues.csv": "**/label_issues.csv",
     "clean_manifest.csv": "**/clean_manifest.csv",
     "exported_model": "**/exported_model",

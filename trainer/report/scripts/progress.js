@@ -1,0 +1,33 @@
+// How far the review is, how long it takes, and how often a look changes a label.
+function duration(seconds) {
+  const minutes = Math.floor(seconds / 60);
+  if (minutes >= 60) return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+  return minutes ? `${minutes} min ${Math.floor(seconds % 60)} s` : `${Math.floor(seconds)} s`;
+}
+
+function showProgress() {
+  const decided = [...decisions], flagged = decided.filter(([id]) => exampleOf.get(id).flagged).length;
+  const left = found.filter(({ id }) => !decisions.has(id)).length;
+  const parts = [`${number(decided.length)} decided; of ${number(facts.flagged)} label issues ${number(flagged)}`];
+  if (looks) {
+    const pace = seconds / looks;
+    parts.push(`${duration(seconds)}, ${pace.toFixed(1)} s a look; the ${number(left)} undecided here would take ${duration(pace * left)}`);
+  }
+  byId("progress-text").textContent = `${parts.join("; ")}.`;
+  byId("progress-bar").max = Math.max(facts.flagged, 1);
+  byId("progress-bar").value = flagged;
+  byId("so-far").textContent = soFar(decided);
+  byId("save-decisions").disabled = !decided.length;
+  byId("save-decisions").textContent = `Save decisions (${number(decided.length)})`;
+  byId("take-all").textContent = `Take all ${number(left)} suggestions`;
+  byId("take-all").disabled = !left;
+}
+
+function soFar(decided) {
+  const sure = decided.filter(([, { decision }]) => decision !== "unsure");
+  if (!sure.length) return "";
+  const changed = sure.filter(([, { decision }]) => decision !== "keep").length;
+  const expected = sure.reduce((sum, [id]) => sum + 1 - exampleOf.get(id).score, 0);
+  const percent = (n) => `${Math.round(100 * n / sure.length)}%`;
+  return `So far ${number(changed)} of ${number(sure.length)} decisions changed the given label (${percent(changed)}); ${percent(expected)} were expected to.`;
+}
