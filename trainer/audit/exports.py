@@ -11,28 +11,29 @@ import json
 from urllib.parse import quote
 from xml.sax.saxutils import quoteattr
 
+from trainer.artifacts import MADE_BY
+
 FIFTYONE = ["filepath", "given_label", "suggested_label", "label_score", "p_suggested", "id"]
 
 
-def write(directory, issues, class_names, version):
+def write(directory, issues, class_names):
     """Writes the files.
 
     Args:
       directory: Directory of the label audit.
       issues: The table for people, most suspicious first.
       class_names: C names.
-      version: Id of the audit.
     """
     if not issues.path.any():
         return
     with open(directory / "label_studio.json", "w", encoding="utf-8") as file:
-        json.dump([task(row, version) for row in issues.itertuples()], file, ensure_ascii=False)
+        json.dump([task(row) for row in issues.itertuples()], file, ensure_ascii=False)
     (directory / "label_studio.xml").write_text(interface(class_names), encoding="utf-8")
     rows = issues.assign(filepath=issues.path)[[*FIFTYONE, "is_label_issue"]]
     rows.to_csv(directory / "fiftyone.csv", index=False, float_format="%.6f")
 
 
-def task(row, version):
+def task(row):
     """A task of Label Studio: an image with its given label, and the suggestion as prediction."""
     choice = {
         "from_name": "label",
@@ -49,7 +50,7 @@ def task(row, version):
             "label_score": round(row.label_score, 6),
         },
         "predictions": [
-            {"model_version": version, "score": round(row.p_suggested, 6), "result": [choice]}
+            {"model_version": MADE_BY, "score": round(row.p_suggested, 6), "result": [choice]}
         ],
     }
 

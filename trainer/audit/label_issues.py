@@ -192,7 +192,7 @@ def write_issues(directory, table, dataset_path, coefficients):
     table = table.sort_values("label_score", kind="stable").reindex(columns=columns(coefficients))
     table.to_csv(directory / ISSUES, index=False, float_format="%.6f")
     table.to_parquet(directory / TABLE, index=False)
-    exports.write(directory, table, names, table.audit.iloc[0] if len(table) else "")
+    exports.write(directory, table, names)
 
 
 def columns(coefficients):

@@ -7,7 +7,7 @@ thumbnails. The browser draws a picture when it comes into view.
 import base64
 import gzip
 import io
-import os
+import itertools
 
 import numpy as np
 import pandas as pd
@@ -88,9 +88,11 @@ def columns(issues, seen, class_names):
 
 
 def common_folder(paths):
-    """What all paths begin with, up to a slash."""
-    paths = [path for path in paths if path]
-    return os.path.commonprefix([path[: path.rfind("/") + 1] for path in paths])
+    """The innermost folder that has all files, with a slash at its end; "" if there is none."""
+    folders = [path.split("/")[:-1] for path in paths]
+    pairs = zip(min(folders, default=[]), max(folders, default=[]))
+    same = itertools.takewhile(lambda pair: pair[0] == pair[1], pairs)
+    return "".join(f"{name}/" for name, _ in same)
 
 
 def pictures_in_page(issues):

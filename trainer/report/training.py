@@ -112,10 +112,7 @@ def issues_and_pictures(paths, made, issues, file):
     dataset, dataset_path = made[artifacts.PREPARED_DATASET], paths[artifacts.PREPARED_DATASET]
     audit, audit_path = made[artifacts.LABEL_AUDIT], paths[artifacts.LABEL_AUDIT]
     names, index = dataset["class_names"], pd.Index(dataset["class_names"])
-    given, suggested = (
-        index.get_indexer(issues.given_label),
-        index.get_indexer(issues.suggested_label),
-    )
+    given, suggested = map(index.get_indexer, (issues.given_label, issues.suggested_label))
     clean = records.read_clean_labels(dataset_path)[issues.id]
     csv = (audit_path / label_issues.ISSUES).read_bytes()
     confusion = np.load(paths[artifacts.METRICS] / "confusion.npy")
