@@ -11,6 +11,7 @@ from trainer import artifacts, backbones
 from trainer.settings.recipes import OF_IMAGES
 
 COMMAND = "IEG_COMMAND"  # environment variable: the command of a pipeline that runs here
+PROGRAMS = ("trainer", "pipelines")
 OF_SCHEDULE = {
     "decay_steps": ("cosine", "cosine_warmup", "custom_step", "exponential"),
     "decay_rate": ("custom_step", "exponential"),
@@ -25,7 +26,7 @@ def command():
     if COMMAND in os.environ:
         return os.environ[COMMAND]
     program = Path(sys.argv[0])
-    if program.name != "__main__.py":
+    if program.name != "__main__.py" or program.parent.name not in PROGRAMS:
         return ""
     return shlex.join(["python", "-m", program.parent.name, *sys.argv[1:]])
 
