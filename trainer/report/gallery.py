@@ -26,7 +26,7 @@ IN_A_FOLDER = 1000
 AT_ONCE = 256  # images in memory
 
 
-def page_data(dataset_path, audit_path, issues, csv, dataset, audit, file):
+def page_data(dataset_path, audit_path, issues, csv, dataset, audit, file=None):
     """The content of the gallery; writes thumbnails beside the page where it cannot hold all.
 
     Args:
@@ -36,7 +36,7 @@ def page_data(dataset_path, audit_path, issues, csv, dataset, audit, file):
       csv: Bytes of the same table as a file, for download.
       dataset: Manifest of the prepared dataset.
       audit: Manifest of the label audit.
-      file: The HTML file that will have the content.
+      file: The HTML file that will have the content; None if nothing can be beside it.
 
     Returns:
       A dictionary for JSON: facts, and pictures by id.
@@ -53,7 +53,7 @@ def page_data(dataset_path, audit_path, issues, csv, dataset, audit, file):
             "nearest": dict(zip(issues.id[in_page].tolist(), near.tolist())),
             "run": audit["audit"],
             "dataset": dataset["id"],
-            "folder": thumbnails_beside(dataset_path, issues, thumbnails, file),
+            "folder": file and thumbnails_beside(dataset_path, issues, thumbnails, file),
             "csv": base64.b64encode(gzip.compress(csv, mtime=0)).decode(),
         },
         "pictures": {

@@ -59,6 +59,7 @@ def write(
     made = read_manifests(paths)
     metrics = json.loads((paths[artifacts.METRICS] / "metrics.json").read_text())
     issues = pd.read_parquet(paths[artifacts.LABEL_AUDIT] / label_issues.TABLE)
+    here = bool(provenance.command())  # a cluster keeps the page alone
     page.write_page(
         file,
         "training.html.jinja",
@@ -72,7 +73,7 @@ def write(
         command=provenance.command(),
         review=HOW_TO_REVIEW,
         **results(made, metrics),
-        **issues_and_pictures(paths, made, issues, Path(file)),
+        **issues_and_pictures(paths, made, issues, Path(file) if here else None),
         data=list(summary.lines(made[artifacts.PREPARED_DATASET], artifacts.PREPARED_DATASET)),
         run=run_facts(checkpoints_path, made, metrics),
     )
