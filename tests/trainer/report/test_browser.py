@@ -15,7 +15,7 @@ from tests.conftest import HOSTILE
 from trainer import artifacts
 from trainer.audit import for_review, label_issues
 from trainer.data import records
-from trainer.report import budget, gallery, page
+from trainer.report import budget, classes, gallery, page
 
 pytestmark = pytest.mark.browser
 WIDTHS, SCHEMES = (390, 1280), ("light", "dark")
@@ -134,38 +134,43 @@ class RepeatedImages(records.EncodedImages):
 
 
 @pytest.fixture
-def large_report(digits, tmp_path, monkeypatch):
-    """The page of 100,000 labels of 100 classes."""
-    N, C, rng = 100_000, 100, np.random.default_rng(0)
-    names = [f"class {c}" for c in range(C)]
-    labels = pd.DataFrame(rng.integers(C, size=(N, 2)), columns=["given_label", "suggested_label"])
-    score, ids = np.linspace(0, 1, N), rng.permutation(N)
-    issues = labels.assign(id=ids, label_score=score, p_suggested=0.9 * (1 - score))
-    Q = rng.dirichlet(np.full(C, 0.05), N)
-    trusted = np.arange(10 * C), np.arange(10 * C) % C
-    for_review.write(tmp_path, Q, issues, trusted, rng.normal(size=(N, 8)))
-    issues = issues.assign(
-        path=[f"/photos/{id:06d}.jpg" for id in ids],
-        corrected=issues.p_suggested > score,
-        is_label_issue=np.arange(N) < 30_000,
-        given_label=[names[k] for k in labels.given_label],
-        suggested_label=[names[k] for k in labels.suggested_label],
-    )
+def made_report(digits, tmp_path, monkeypatch):
+    """A function that makes the page of many labels."""
     monkeypatch.setattr(records, "EncodedImages", RepeatedImages)
-    file, csv = tmp_path / "report.html", issues.to_csv(index=False).encode()
-    facts = {"class_names": names, "id": "d" * 64}, {"audit": "a1"}
-    data = gallery.page_data(digits, tmp_path, issues, csv, *facts, file)
-    words = ("made", "command", "published", "predicted_by", "review", "confusion", "calibrated")
-    page.write_page(
-        file,
-        "training.html.jinja",
-        **dict.fromkeys([*words, "sentence", "reliability"], ""),
-        **{"headline": {}, "noise": {}, "training": {}, "run": {}},
-        **{"title": "many", "audited": N, "issues": 30_000, "warnings": [], "data": []},
-        **{"large": True, "gallery": data, "classes": []},
-        budget=budget.budget(issues, (0.3, 0.2, 0.4)),
-    )
-    return file
+
+    def make(N, names):
+        C, rng = len(names), np.random.default_rng(0)
+        given = rng.integers(C, size=N)
+        suggested = (given + rng.integers(1, C, size=N)) % C
+        score, ids = np.linspace(0, 1, N), rng.permutation(N)
+        issues = pd.DataFrame({"id": ids, "given_label": given, "suggested_label": suggested})
+        issues = issues.assign(label_score=score, p_suggested=0.9 * (1 - score))
+        trusted = np.arange(10 * C), np.arange(10 * C) % C
+        Q, features = rng.dirichlet(np.full(C, 0.05), N), rng.normal(size=(max(N, 10 * C), 8))
+        for_review.write(tmp_path, Q, issues, trusted, features)
+        issues = issues.assign(
+            path=[f"/photos/{id:06d}.jpg" for id in ids],
+            corrected=issues.p_suggested > score,
+            is_label_issue=np.arange(N) < N // 3,
+            given_label=[names[k] for k in given],
+            suggested_label=[names[k] for k in suggested],
+        )
+        file, table = tmp_path / "report.html", issues.to_csv(index=False).encode()
+        facts = {"class_names": names, "id": "d" * 64}, {"audit": "a1"}
+        data = gallery.page_data(digits, tmp_path, issues, table, *facts, file)
+        words = ("made", "command", "published", "predicted_by", "review", "confusion")
+        page.write_page(
+            file,
+            "training.html.jinja",
+            **dict.fromkeys([*words, "calibrated", "sentence", "reliability"], ""),
+            **{"headline": {}, "noise": {}, "training": {}, "run": {}, "warnings": [], "data": []},
+            **{"title": "many", "audited": N, "issues": N // 3, "large": True, "gallery": data},
+            classes=classes.rows(issues, given, suggested, np.eye(C), names),
+            budget=budget.budget(issues, (0.3, 0.2, 0.4)),
+        )
+        return file
+
+    return make
 
 
 @pytest.mark.slow
@@ -217,8 +222,8 @@ def test_order_filter_and_search(opened, hostile_run, issues):
     assert report.page.locator("#count").inner_text() == "1 of 1 shown"
 
 
-def test_two_hundred_keys_are_a_review(opened, hostile_run, issues):
-    """Keys alone decide; the focus goes on to the next image; all of it can be undone."""
+def test_keys_alone_decide(opened, hostile_run, issues):
+    """The focus goes on to the next image; all of it can be undone."""
     report = opened(hostile_run / "report.html")
     report.begin()
     report.press("s", "k", "x", "u", "Space")
@@ -291,8 +296,10 @@ def test_bulk_and_its_undo(opened, hostile_run, issues):
     report.press("k")
     report.page.select_option("#given", label=HOSTILE[0])
     report.page.click("#take-all")
-    count = int((issues.given_label == HOSTILE[0]).sum() - (issues.given_label[0] == HOSTILE[0]))
-    assert report.said() == f"Took the suggestion for {count} images; z undoes it."
+    taken = (issues.given_label == HOSTILE[0]) & (issues.is_label_issue == 1)
+    count = int(taken[1:].sum())
+    assert count
+    assert report.said() == f"Took the suggestion for {count} label issues; z undoes it."
     assert report.page.locator("#take-all").is_disabled()
     report.page.select_option("#given", "")
     report.page.select_option("#state", "undecided")
@@ -350,6 +357,31 @@ def test_a_file_that_does_not_fit_is_refused_as_a_whole(
     other = opened(hostile_run / "report.html")
     assert said in other.load(tmp_path / "decisions.csv")
     assert list(filter(None, other.decided())) == []
+
+
+@pytest.mark.slow
+def test_classes_with_the_names_of_decisions(opened, made_report, tmp_path):
+    """Or with none: they share no column with decisions."""
+    names = ["keep", "drop", "unsure", "relabel", "", "all", '"a,\n<b>é猫"', "=1+1"]
+    report = opened(made_report(40, names))
+    report.begin()
+    for name in names:
+        report.press("c")
+        report.page.select_option("#picked-class", str(names.index(name)))
+        report.page.click("#picked")
+    rows = report.saved()
+    for row, name in zip(rows, names):
+        kept = row["given_label"] == name
+        assert (row["decision"], row["label"]) == (("keep", "") if kept else ("relabel", name))
+    with open(tmp_path / "decisions.csv", "w", newline="", encoding="utf-8-sig") as file:
+        table = csv.DictWriter(file, rows[0])
+        table.writeheader()
+        table.writerows(rows)
+    other = opened(tmp_path / "report.html")
+    assert other.load(tmp_path / "decisions.csv").startswith("8 decisions loaded")
+    assert other.saved() == rows
+    assert other.page.locator("button[data-label='4']").inner_text() == "(no name)"
+    assert report.complaints == other.complaints == []
 
 
 @pytest.mark.slow
@@ -449,10 +481,11 @@ def test_a_table_sorts(opened, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_hundred_thousand_labels(opened, large_report):
+def test_a_hundred_thousand_labels(opened, made_report):
     """The page has few pictures; the browser draws those in view, from files beside the page."""
-    report = opened(large_report)
-    assert large_report.stat().st_size < 60e6
+    file = made_report(100_000, [f"class {c}" for c in range(100)])
+    report = opened(file)
+    assert file.stat().st_size < 60e6
     paints = "performance.getEntriesByName('first-contentful-paint')[0].startTime"
     assert report.page.evaluate(paints) < 2000
     assert report.cards().count() == 48
@@ -465,6 +498,6 @@ def test_a_hundred_thousand_labels(opened, large_report):
     address = report.page.locator("#cards img").first.get_attribute("src")
     assert address.startswith("report_pictures/")
     report.page.click("#take-all")
-    assert report.said().startswith("Took the suggestion for 100,000 images")
+    assert report.said().startswith("Took the suggestion for 33,333 label issues")
     assert json.loads(report.page.evaluate("localStorage.getItem(localStorage.key(0))"))["rows"]
     assert report.complaints == []

@@ -152,9 +152,11 @@ function goOn(example, by) {
   } else focusOn(Math.min(place, found.length - 1));
 }
 
+// Of labels that are probably right, no suggestion is taken without a look.
+const undecidedIssues = () => found.filter(STATES.open);
+
 function takeAll() {
-  const open = found.filter(({ id }) => !decisions.has(id));
-  if (!open.length) return say("All of these are decided.");
+  const open = undecidedIssues();
   decide(open.map((example) => [example.id, suggestion(example)]));
-  say(`Took the suggestion for ${number(open.length)} images; z undoes it.`);
+  say(`Took the suggestion for ${number(open.length)} label issues; z undoes it.`);
 }

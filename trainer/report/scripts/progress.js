@@ -19,8 +19,9 @@ function showProgress() {
   byId("so-far").textContent = soFar(decided);
   byId("save-decisions").disabled = !decided.length;
   byId("save-decisions").textContent = `Save decisions (${number(decided.length)})`;
-  byId("take-all").textContent = `Take all ${number(left)} suggestions`;
-  byId("take-all").disabled = !left;
+  const open = undecidedIssues().length;
+  byId("take-all").textContent = `Take ${number(open)} suggestions`;
+  byId("take-all").disabled = !open;
 }
 
 function soFar(decided) {
