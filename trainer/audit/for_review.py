@@ -42,11 +42,17 @@ def write(directory, Q, table, trusted, features):
 
 
 def read(audit_path, ids):
-    """The arrays of for_review.npz, by name, for examples in the order of `ids`."""
+    """The arrays of for_review.npz, by name, for examples in the order of `ids`.
+
+    Classes and ids of examples that it has not are -1, probabilities 0.
+    """
     with np.load(f"{audit_path}/{FILE}") as arrays:
-        order = np.argsort(arrays["id"])
-        rows = order[np.searchsorted(arrays["id"], ids, sorter=order)]
-        return {name: arrays[name][rows] for name in arrays}
+        place = {id: row for row, id in enumerate(arrays["id"].tolist())}
+        rows = np.array([place.get(id, -1) for id in ids.tolist()], int)
+        found = {name: arrays[name][rows] for name in ("top", "p_top", "nearest")}
+    for values, unknown in zip(found.values(), (-1, 0, -1)):
+        values[rows < 0] = unknown
+    return found
 
 
 def nearest_of_class(features, ids, classes, trusted_ids, trusted_labels):

@@ -46,7 +46,6 @@ def page_data(dataset_path, audit_path, issues, csv, dataset, audit, file=None):
     thumbnails, large = embedded_pictures(dataset_path, issues.id[in_page].to_numpy())
     near = seen["nearest"][in_page]
     trusted = np.unique(near[near >= 0])
-    encoded = records.EncodedImages(dataset_path, "train", trusted)
     return {
         "facts": {
             **columns(issues, seen, dataset["class_names"]),
@@ -60,8 +59,7 @@ def page_data(dataset_path, audit_path, issues, csv, dataset, audit, file=None):
             "thumbnails": thumbnails,
             "large": large,
             "trusted": {
-                int(id): data_url(picture(image, TRUSTED_SIDE))
-                for id, image in zip(trusted, encoded[np.arange(len(trusted))])
+                id: thumbnail(image, TRUSTED_SIDE) for id, image in images(dataset_path, trusted)
             },
         },
     }
@@ -146,10 +144,9 @@ def thumbnails_beside(dataset_path, issues, in_page, file):
 
 def images(dataset_path, ids):
     """Pairs of id and encoded image."""
-    encoded = records.EncodedImages(dataset_path, "train", ids)
     for first in range(0, len(ids), AT_ONCE):
-        places = np.arange(first, min(first + AT_ONCE, len(ids)))
-        yield from zip(ids[places].tolist(), encoded[places])
+        some = ids[first : first + AT_ONCE]
+        yield from zip(some.tolist(), records.read_encoded(dataset_path, some))
 
 
 def picture(file, side):
@@ -162,6 +159,11 @@ def picture(file, side):
     output = io.BytesIO()
     image.convert("RGB").save(output, "JPEG", quality=80)
     return output.getvalue()
+
+
+def thumbnail(file, side=SIDE):
+    """A data: URL of an image, scaled down if it is large."""
+    return data_url(picture(file, side))
 
 
 def data_url(file):

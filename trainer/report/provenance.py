@@ -31,16 +31,17 @@ def command():
     return shlex.join(["python", "-m", program.parent.name, *sys.argv[1:]])
 
 
-def made(run, dataset, audited, checkpoints_path):
+def made(run, dataset, audited_ids, checkpoints_path):
     """A sentence on a run.
 
     Args:
       run: Manifest of its checkpoints.
       dataset: Manifest of the prepared dataset.
-      audited: Number of audited examples.
+      audited_ids: int64, of the audited examples; ids of test continue those of train.
       checkpoints_path: Their directory; the time of its manifest is that of the training's end.
     """
     config, counts = run["config"], dataset["num_examples"]
+    audited = int((audited_ids < counts["train"]).sum())
     trusted = counts["train"] - audited
     what = config["network_name"]
     if config["backbone"] != backbones.NONE:

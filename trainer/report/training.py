@@ -67,7 +67,7 @@ def write(
         made=provenance.made(
             made[artifacts.CHECKPOINTS],
             made[artifacts.PREPARED_DATASET],
-            len(issues),
+            issues.id,
             checkpoints_path,
         ),
         command=provenance.command(),
@@ -81,7 +81,8 @@ def write(
 
 def title(dataset, issues):
     """Name of the folder of the images, or of the dataset."""
-    folder = gallery.common_folder(issues.path).rstrip("/")
+    trained = issues.id < dataset["num_examples"]["train"]
+    folder = gallery.common_folder(issues.path[trained]).rstrip("/")
     return folder.rsplit("/", 1)[-1] or dataset["source"]
 
 
@@ -114,11 +115,15 @@ def issues_and_pictures(paths, made, issues, file):
     audit, audit_path = made[artifacts.LABEL_AUDIT], paths[artifacts.LABEL_AUDIT]
     names, index = dataset["class_names"], pd.Index(dataset["class_names"])
     given, suggested = map(index.get_indexer, (issues.given_label, issues.suggested_label))
-    clean = records.read_clean_labels(dataset_path)[issues.id]
+    trained = (issues.id < dataset["num_examples"]["train"]).to_numpy()
+    clean = np.full(len(issues), -1)
+    clean[trained] = records.read_clean_labels(dataset_path)[issues.id[trained]]
     csv = (audit_path / label_issues.ISSUES).read_bytes()
     confusion = np.load(paths[artifacts.METRICS] / "confusion.npy")
     curves = training_charts.learning_curves(paths[artifacts.CHECKPOINTS])
-    histograms = training_charts.histograms(issues, given, clean, audit["coefficients"])
+    histograms = training_charts.histograms(
+        issues[trained], given[trained], clean[trained], audit["coefficients"]
+    )
     kept = np.where(issues.corrected, suggested, given)
     rates = [audit[f"audit/noise_rate_{name}"] for name in ("estimated", "low", "high")]
     estimated = np.load(audit_path / "transition.npy")
@@ -129,7 +134,7 @@ def issues_and_pictures(paths, made, issues, file):
         "budget": budget.budget(issues, rates, kept == clean if (clean >= 0).all() else None),
         "classes": classes.rows(issues, given, suggested, confusion, names),
         "large": len(names) > charts.MANY,
-        "noise": training_charts.transitions(given, clean, names, estimated),
+        "noise": training_charts.transitions(given[trained], clean[trained], names, estimated),
         "confusion": training_charts.confusion_matrix(confusion, names),
         "reliability": training_charts.reliability_diagram(made[artifacts.EXPORTED_MODEL]),
         "training": curves | histograms,

@@ -126,17 +126,11 @@ def issues(hostile_run):
     return pd.read_parquet(hostile_run / "label_audit" / label_issues.TABLE)
 
 
-class RepeatedImages(records.EncodedImages):
-    """The images of a small dataset, as those of a large one."""
-
-    def __init__(self, path, split, ids):
-        super().__init__(path, split, ids % 1437)
-
-
 @pytest.fixture
 def made_report(digits, tmp_path, monkeypatch):
-    """A function that makes the page of many labels."""
-    monkeypatch.setattr(records, "EncodedImages", RepeatedImages)
+    """A function that makes the page of many labels, with the same few pictures."""
+    encoded = records.EncodedImages(digits, "train")
+    monkeypatch.setattr(records, "read_encoded", lambda _, ids: encoded[ids % len(encoded)])
 
     def make(N, names):
         C, rng = len(names), np.random.default_rng(0)

@@ -54,7 +54,7 @@ def test_the_page_says_what_was_run(hostile_run):
     assert '<h1>im,"ages<img src=x></h1>' in made
     assert "supervised, convnet, 2 steps of 4 images, seed 0." in made
     assert "20 training images: 16 with given labels, all audited, and 4 trusted" in made
-    assert "All 16 audited training labels" in made
+    assert "All 16 audited labels" in made
     rows = dict(re.findall(r'<th scope="row">(.*?)</th><td>(.*?)</td>', made))
     assert rows["batch_size"] == "4"
     unused = {"decay_steps", "max_epoch", "backbone_views", "audit_fold", "image_cache_gb"}
