@@ -243,6 +243,22 @@ def test_keys_alone_decide(opened, hostile_run, issues):
 
 
 @pytest.mark.slow
+def test_two_hundred_labels_by_the_keyboard(opened, made_report):
+    """Across several screens of cards, in the order that gains most."""
+    report = opened(made_report(300, ["cat", "dog", "owl"]))
+    report.page.focus("#by-gain")
+    report.press("Enter")
+    report.press(*["s", "k", "1", "u"] * 50)
+    assert report.current() == 200
+    assert len(report.saved()) == 200
+    assert report.page.locator("#progress-text").inner_text().startswith("200 decided; of 100")
+    assert "of 150 decisions" in report.page.inner_text("#so-far")
+    report.press("n", "z")
+    assert report.page.locator("#save-decisions").inner_text() == "Save decisions (199)"
+    assert report.complaints == []
+
+
+@pytest.mark.slow
 def test_another_class_by_a_part_of_its_name(opened, hostile_run, issues):
     report = opened(hostile_run / "report.html")
     report.begin()
@@ -272,7 +288,9 @@ def test_the_full_size_view(opened, hostile_run, issues, tmp_path):
     assert "2 of" in report.page.locator("#viewer").get_attribute("aria-label")
     report.press("ArrowLeft")
     assert report.page.locator("#viewed .decided").inner_text() == f"is {issues.suggested_label[0]}"
-    report.press("Escape")
+    report.page.click("#viewed >> text=Keep")
+    assert "kept" in report.page.locator("#said-in-viewer").inner_text()
+    report.press("ArrowLeft", "Escape")
     assert report.current() == 0
     images = hostile_run / 'im,"ages<img src=x>'
     images.rename(tmp_path / "elsewhere")

@@ -20,8 +20,9 @@ const [given, suggested, state, search, order, more, cards] =
 const drawn = new Map();  // cards by id
 let found = [], shown = 0, current = 0;
 
+// For people and screen readers; what is behind an open dialog is not read out.
 function say(text) {
-  byId("said").textContent = text;
+  byId("said").textContent = byId("said-in-viewer").textContent = text;
 }
 
 function probabilities(example) {
@@ -41,16 +42,25 @@ function labelsOf(example) {
   return labels;
 }
 
-function button(text, action) {
-  const made = element("button", text);
-  made.type = "button";
-  made.tabIndex = -1;  // keys do the same on the card
-  made.onclick = action;
-  return made;
+function buttons(example) {
+  const row = element("div", "", "buttons");
+  const actions = {
+    Suggestion: () => take(example, suggestion(example)),
+    Keep: () => take(example, keep),
+    "Other…": () => { focusOn(found.indexOf(example), !viewer.open); pick(example); },
+  };
+  for (const [text, action] of Object.entries(actions)) {
+    const button = element("button", text);
+    button.type = "button";
+    button.tabIndex = -1;  // keys do the same on the card
+    button.onclick = action;
+    row.append(button);
+  }
+  return row;
 }
 
 function card(example) {
-  const item = element("li"), inside = element("div"), picture = element("img"), row = element("div", "", "buttons");
+  const item = element("li"), inside = element("div"), picture = element("img");
   item.setAttribute("role", "row");
   inside.setAttribute("role", "gridcell");
   item.tabIndex = -1;
@@ -60,12 +70,8 @@ function card(example) {
   picture.onclick = () => { focusOn(found.indexOf(example)); view(example); };
   const where = element("p", fileName(example), "where");
   where.title = example.path;
-  row.append(
-    button("Suggestion", () => take(example, suggestion(example))),
-    button("Keep", () => take(example, keep)),
-    button("Other…", () => { focusOn(found.indexOf(example)); pick(example); }));
   inside.append(element("p", "", "decided"), picture, labelsOf(example), probabilities(example),
-    element("p", `label score ${example.score.toFixed(3)}`, "score"), where, row);
+    element("p", `label score ${example.score.toFixed(3)}`, "score"), where, buttons(example));
   item.append(inside);
   item.onfocus = () => focusOn(found.indexOf(example), false);
   drawn.set(example.id, item);

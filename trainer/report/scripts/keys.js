@@ -51,11 +51,14 @@ function columnsOfCards() {
   return Math.max(1, tops.filter((top) => top === tops[0]).length);
 }
 
+// Away from the cards only undo and the help work: no key decides on what is not in view.
 function onKey(event) {
   const onControl = event.target.closest("button, a") && ["Enter", " "].includes(event.key);
   if (onControl || event.target.closest("input, select") || picker.open || help.open) return;
   const example = viewer.open ? viewed : found[current];
-  const key = keyOf(event), undoing = key === "z" && (event.ctrlKey || event.metaKey);
+  const key = keyOf(event), away = !viewer.open && !cards.contains(event.target);
+  if (away && !["z", "?"].includes(key)) return;
+  const undoing = key === "z" && (event.ctrlKey || event.metaKey);
   if (!example || event.altKey || ((event.ctrlKey || event.metaKey) && !undoing)) return;
   const step = viewer.open ? 1 : columnsOfCards();
   const by = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: step, ArrowUp: -step }[key];

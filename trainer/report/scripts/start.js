@@ -10,7 +10,7 @@ byId("save-decisions").onclick = () => download("decisions.csv", new Blob([decis
 byId("load-decisions").onchange = ({ target }) => { load(target.files[0]); target.value = ""; };
 byId("save-issues").onclick = saveIssues;
 byId("by-gain").onclick = () => { order.value = "gain"; state.value = "undecided"; find(); byId("labels").scrollIntoView(); focusOn(0); };
-cards.onkeydown = viewer.onkeydown = onKey;
+document.onkeydown = onKey;
 viewer.onclose = () => focusOn(found.indexOf(viewed));
 for (const dialog of [viewer, picker, help]) dialog.querySelector(".close").onclick = () => dialog.close();
 for (const [, keys, text] of KEYS.filter(([, keys]) => keys)) byId("keys").append(element("dt", keys), element("dd", text));

@@ -11,7 +11,7 @@ function view(example) {
   const decision = decisions.get(example.id);
   beside.append(element("p", decision ? describe(decision, example) : "undecided", decision ? "decided" : "quiet"), labelsOf(example),
     probabilities(example), element("p", `label score ${example.score.toFixed(3)}`), element("p", example.path || `id ${example.id}`, "where"),
-    ...[example.given, example.suggested].map((label, side) => trustedImages(example, label, side)));
+    buttons(example), ...[example.given, example.suggested].map((label, side) => trustedImages(example, label, side)));
   byId("viewed").replaceChildren(picture, beside);
   viewer.setAttribute("aria-label", `${fileName(example)}, ${found.indexOf(example) + 1} of ${found.length}`);
   if (!viewer.open) viewer.showModal();
