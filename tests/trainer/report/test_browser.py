@@ -236,7 +236,7 @@ def test_keys_alone_decide(opened, hostile_run, issues):
     report.press("n")
     assert report.current() == 3
     text = report.page.locator("#progress-text").inner_text()
-    assert text.startswith("2 decided; of ")
+    assert " label issues decided, 2 labels in all; " in text
     assert "s a look" in text
     assert "1 of 2 decisions changed the given label (50%)" in report.page.inner_text("#so-far")
     assert report.complaints == []
@@ -251,7 +251,11 @@ def test_two_hundred_labels_by_the_keyboard(opened, made_report):
     report.press(*["s", "k", "1", "u"] * 50)
     assert report.current() == 200
     assert len(report.saved()) == 200
-    assert report.page.locator("#progress-text").inner_text().startswith("200 decided; of 100")
+    assert (
+        report.page.locator("#progress-text")
+        .inner_text()
+        .startswith("100 of 100 label issues decided, 200 labels in all")
+    )
     assert "of 150 decisions" in report.page.inner_text("#so-far")
     report.press("n", "z")
     assert report.page.locator("#save-decisions").inner_text() == "Save decisions (199)"

@@ -8,10 +8,10 @@ function duration(seconds) {
 function showProgress() {
   const decided = [...decisions], flagged = decided.filter(([id]) => exampleOf.get(id).flagged).length;
   const left = found.filter(({ id }) => !decisions.has(id)).length;
-  const parts = [`${number(decided.length)} decided; of ${number(facts.flagged)} label issues ${number(flagged)}`];
+  const parts = [`${number(flagged)} of ${number(facts.flagged)} label issues decided, ${number(decided.length)} labels in all`];
   if (looks) {
     const pace = seconds / looks;
-    parts.push(`${duration(seconds)}, ${pace.toFixed(1)} s a look; the ${number(left)} undecided here would take ${duration(pace * left)}`);
+    parts.push(`${duration(seconds)} so far, ${pace.toFixed(1)} s a look, ${duration(pace * left)} for the ${number(left)} undecided here`);
   }
   byId("progress-text").textContent = `${parts.join("; ")}.`;
   byId("progress-bar").max = Math.max(facts.flagged, 1);
