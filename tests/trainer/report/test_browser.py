@@ -251,11 +251,7 @@ def test_two_hundred_labels_by_the_keyboard(opened, made_report):
     report.press(*["s", "k", "1", "u"] * 50)
     assert report.current() == 200
     assert len(report.saved()) == 200
-    assert (
-        report.page.locator("#progress-text")
-        .inner_text()
-        .startswith("100 of 100 label issues decided, 200 labels in all")
-    )
+    assert ", 200 labels in all; " in report.page.inner_text("#progress-text")
     assert "of 150 decisions" in report.page.inner_text("#so-far")
     report.press("n", "z")
     assert report.page.locator("#save-decisions").inner_text() == "Save decisions (199)"
@@ -348,6 +344,19 @@ def test_decisions_survive_and_are_saved_and_loaded(opened, hostile_run, issues,
     assert other.load(tmp_path / "decisions.csv") == "4 decisions loaded from decisions.csv."
     assert other.saved() == rows
     assert report.complaints == other.complaints == []
+
+
+@pytest.mark.slow
+def test_two_windows_have_the_same_decisions(opened, hostile_run):
+    first = opened(hostile_run / "report.html")
+    second = opened(hostile_run / "report.html", beside=first)
+    for report, count in ((first, 1), (second, 2)):
+        report.cards().nth(count).focus()
+        report.press("k")
+        for other in (first, second):
+            other.until(f"decisions.size === {count}")
+    assert len(list(filter(None, second.decided()))) == 2
+    assert len(first.saved()) == 2
 
 
 @pytest.mark.parametrize(

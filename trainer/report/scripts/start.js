@@ -39,5 +39,15 @@ for (const figure of document.querySelectorAll("[data-matrix]")) {
 }
 for (const chosen of document.querySelectorAll("button[data-label]")) chosen.onclick = () => filterBy(Number(chosen.dataset.label));
 
+// Another window with the same page has decided.
+window.onstorage = ({ key }) => {
+  if (key !== PLACE) return;
+  const changed = [...decisions.keys()];
+  decisions.clear();
+  restore();
+  for (const id of [...changed, ...decisions.keys()]) refresh(id);
+  showProgress();
+};
+
 restore();
 find();
