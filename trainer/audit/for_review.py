@@ -13,32 +13,37 @@ N audited examples, C classes, D features, K = SHOWN.
 import numpy as np
 
 from trainer import artifacts
+from trainer.audit import noise_estimation
 from trainer.data import records
 
 FILE, SHOWN = "for_review.npz", 3
 ROWS_AT_ONCE = 4096
 
 
-def write(directory, Q, table, trusted, features):
-    """Writes for_review.npz.
+def gather(P, table, trusted, features):
+    """The arrays of for_review.npz, by name.
 
     Args:
-      directory: Directory of the label audit.
-      Q: (N, C), probability that each class is the true one.
+      P: (N, C), class probabilities by the image alone.
       table: Rows of the audit with id, given_label and suggested_label, classes as numbers.
       trusted: (ids, labels) of the trusted examples.
       features: float (number of training images, D), by id.
     """
+    Q, _ = noise_estimation.true_label_posterior(P, table.given_label.to_numpy())
     top = np.argsort(-Q, axis=1, kind="stable")[:, :SHOWN]
     both = table[["given_label", "suggested_label"]].to_numpy().T
     nearest = [nearest_of_class(features, table.id.to_numpy(), k, *trusted) for k in both]
-    np.savez(
-        directory / FILE,
-        id=table.id.to_numpy(np.int64),
-        top=top.astype(np.int32),
-        p_top=np.take_along_axis(Q, top, axis=1).astype(np.float32),
-        nearest=np.stack(nearest, axis=1),
-    )
+    return {
+        "id": table.id.to_numpy(np.int64),
+        "top": top.astype(np.int32),
+        "p_top": np.take_along_axis(Q, top, axis=1).astype(np.float32),
+        "nearest": np.stack(nearest, axis=1),
+    }
+
+
+def write(directory, seen):
+    """Writes what `gather` returned into the directory of the label audit."""
+    np.savez(directory / FILE, **seen)
 
 
 def read(audit_path, ids):

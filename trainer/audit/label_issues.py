@@ -80,11 +80,11 @@ def audit(
         dataset_path, probe_split_path, checkpoints_paths, labels, ids, embeddings_path
     )
     table, transition = audited_table(evidence, ids, labels[ids])
-    Q, _ = noise_estimation.true_label_posterior(evidence.P, labels[ids])
-    features = for_review.read_features(dataset_path, checkpoints_paths[-1], embeddings_path)
     clean = records.read_clean_labels(dataset_path)
     trusted_ids = np.setdiff1d(np.arange(len(labels)), ids)
     corrected = corrected_labels(labels, table, clean, trusted_ids)
+    features = for_review.read_features(dataset_path, checkpoints_paths[-1], embeddings_path)
+    seen = for_review.gather(evidence.P, table, (trusted_ids, clean[trusted_ids]), features)
     metrics = noise_rates(evidence.P, labels[ids])
     warnings = [*evidence.warnings, *contradictions(evidence, *list(metrics.values())[1:])]
     for warning in warnings:
@@ -103,7 +103,7 @@ def audit(
     }
     with artifacts.writing(output_path) as directory:
         write_issues(directory, table.assign(audit=facts["audit"]), dataset_path, evidence.captions)
-        for_review.write(directory, Q, table, (trusted_ids, clean[trusted_ids]), features)
+        for_review.write(directory, seen)
         write_labels(directory, dataset_path, corrected, trusted_ids)
         np.save(directory / "transition.npy", transition)
         artifacts.write_json(directory / "metrics.json", metrics)

@@ -10,18 +10,19 @@ import pandas as pd
 import pytest
 
 from tests.conftest import HOSTILE
-from trainer.audit import exports, for_review, label_issues
+from trainer.audit import exports, for_review, label_issues, noise_estimation
 
 
 def test_top_classes_and_nearest_trusted_by_hand(tmp_path):
     features = np.array([[1, 0], [0, 1], [0.9, 0.1], [0.1, 0.9], [1, 1], [-1, 0]])
     table = pd.DataFrame({"id": [1, 0], "given_label": [0, 0], "suggested_label": [1, 2]})
-    Q = np.array([[0.2, 0.7, 0.1], [0.6, 0.1, 0.3]])
+    P = np.array([[0.2, 0.7, 0.1], [0.6, 0.1, 0.3]])
+    Q, _ = noise_estimation.true_label_posterior(P, np.array([0, 0]))
     trusted = np.array([2, 3, 4, 5]), np.array([0, 0, 0, 1])
-    for_review.write(tmp_path, Q, table, trusted, features)
+    for_review.write(tmp_path, for_review.gather(P, table, trusted, features))
     seen = for_review.read(tmp_path, np.array([0, 1]))
-    assert seen["top"].tolist() == [[0, 2, 1], [1, 0, 2]]
-    np.testing.assert_allclose(seen["p_top"], [[0.6, 0.3, 0.1], [0.7, 0.2, 0.1]], rtol=1e-6)
+    assert seen["top"].tolist() == np.argsort(-Q[::-1], axis=1).tolist()
+    np.testing.assert_allclose(seen["p_top"], -np.sort(-Q[::-1], axis=1), rtol=1e-6)
     assert seen["nearest"].tolist() == [
         [[2, 4, 3], [-1, -1, -1]],  # no trusted image of class 2
         [[3, 4, 2], [5, -1, -1]],

@@ -140,8 +140,8 @@ def made_report(digits, tmp_path, monkeypatch):
         issues = pd.DataFrame({"id": ids, "given_label": given, "suggested_label": suggested})
         issues = issues.assign(label_score=score, p_suggested=0.9 * (1 - score))
         trusted = np.arange(10 * C), np.arange(10 * C) % C
-        Q, features = rng.dirichlet(np.full(C, 0.05), N), rng.normal(size=(max(N, 10 * C), 8))
-        for_review.write(tmp_path, Q, issues, trusted, features)
+        P, features = rng.dirichlet(np.full(C, 0.05), N), rng.normal(size=(max(N, 10 * C), 8))
+        for_review.write(tmp_path, for_review.gather(P, issues, trusted, features))
         issues = issues.assign(
             path=[f"/photos/{id:06d}.jpg" for id in ids],
             corrected=issues.p_suggested > score,
