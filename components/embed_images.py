@@ -16,7 +16,7 @@ def embed_images(
         prepared_dataset: TFDS directory.
         backbone: Network from images to embeddings.
         settings: Settings of the training by the name of their flag, of which backbone_views and
-            those of weak augmentation count here.
+            those of weak augmentation and of fine-tuning count here.
 
     Returns:
         embeddings: train.npy and test.npy, float16, by example id.
@@ -24,7 +24,7 @@ def embed_images(
     from trainer import artifacts
     from trainer.backbones import embed, fetch
     from trainer.data import records
-    from trainer.training import configuration
+    from trainer.training import configuration, finetuning
 
     config = configuration.resolve(
         records.read_manifest(prepared_dataset.path)["source"],
@@ -32,5 +32,7 @@ def embed_images(
         backbone=fetch.read(backbone.path)["name"],
         **configuration.those_of("supervised", settings),
     )
+    if config.finetune:
+        finetuning.check(backbone.path, config.finetune_image_size)
     written = embed.embed(prepared_dataset.path, backbone.path, embeddings.path, config)
     embeddings.metadata.update(artifacts.scalars(written))

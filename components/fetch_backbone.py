@@ -17,14 +17,16 @@ def fetch_backbone(
         weights: For keras:<Name> a .h5 file of weights without the classifier; downloaded unless
             given.
         settings: Settings of the training by the name of their flag, of which backbone_image_size
-            counts here.
+            and those of fine-tuning count here.
 
     Returns:
         backbone: backbone.keras, with source, licence and hash of its weights.
     """
     from trainer import artifacts
     from trainer.backbones import fetch
+    from trainer.training import configuration
 
-    side = int(settings.get("backbone_image_size", 0))
-    written = fetch.fetch(name, backbone.path, weights, side)
+    own = configuration.those_of("supervised", settings)
+    config = configuration.resolve("image_folder", method="supervised", backbone=name, **own)
+    written = fetch.fetch(name, backbone.path, weights, config.backbone_image_size)
     backbone.metadata.update(artifacts.scalars(written), framework="Keras")

@@ -20,6 +20,9 @@ def train(
     audit_folds: int = 0,
     audit_fold: int = -1,
     embeddings: dsl.Input[dsl.Dataset] = None,
+    backbone: dsl.Input[dsl.Model] = None,
+    head: dsl.Input[dsl.Artifact] = None,
+    finetuning: bool = False,
 ):
     """Trains a network on the noisy labels.
 
@@ -41,30 +44,44 @@ def train(
         audit_fold: The fold that is left out of training; -1 for none.
         embeddings: Embeddings of the images, to train a head on; without them a network sees the
             images.
+        backbone: Network from images to embeddings, to fine-tune.
+        head: Checkpoints of a head on the embeddings, from which fine-tuning starts.
+        finetuning: Whether the pipeline has a task that fine-tunes, as settings have to say too.
 
     Returns:
         checkpoints: Weights, history and settings, for evaluation and resuming.
         model: model.keras, with EMA weights.
     """
     from trainer import artifacts
+    from trainer.backbones import fetch
     from trainer.data import records
+    from trainer.errors import InputError
     from trainer.training import configuration, resume
+    from trainer.training import finetuning as fine_tuning
 
     dataset = records.read_manifest(prepared_dataset.path)["source"]
     fold = {"audit_folds": audit_folds, "audit_fold": audit_fold}
-    backbone = {}
+    name = {}
     if embeddings:
         made = artifacts.read(embeddings.path, artifacts.EMBEDDINGS)
-        backbone = {"backbone": made["backbone"]["name"]}
+        name = {"backbone": made["backbone"]["name"]}
+    if backbone:
+        name = {"backbone": fetch.read(backbone.path)["name"]}
+    config = configuration.resolve(
+        dataset,
+        method=method,
+        seed=seed,
+        **fold,
+        **name,
+        **configuration.those_of(method, settings),
+    )
+    if config.finetune != finetuning:
+        rule = "must be as in the command that compiled the pipeline"
+        raise InputError("--finetune", rule, config.finetune)
+    if config.finetune:
+        config = fine_tuning.of_finetuning(config) if head else fine_tuning.of_head(config)
     run = resume.train(
-        configuration.resolve(
-            dataset,
-            method=method,
-            seed=seed,
-            **fold,
-            **backbone,
-            **configuration.those_of(method, settings),
-        ),
+        config,
         (prepared_dataset.path, noisy_labels.path, probe_split.path),
         checkpoints_path=checkpoints.path,
         model_path=model.path,
@@ -73,6 +90,8 @@ def train(
         count=workers,
         patience=60 * worker_minutes,
         embeddings_path=embeddings.path if embeddings else None,
+        backbone_path=backbone.path if backbone else None,
+        head_path=head.path if head else None,
     )
     if run:
         checkpoints.metadata.update(artifacts.scalars(run))

@@ -37,6 +37,11 @@ def has_backbone(parameters):
     return parameters.get("backbone", backbones.NONE) != backbones.NONE
 
 
+def has_finetuning(parameters):
+    """Whether a pipeline with these parameters fine-tunes the backbone."""
+    return has_backbone(parameters) and bool(parameters.get("settings", {}).get("finetune"))
+
+
 def without(*names):
     """A decorator that takes parameters, the last ones, from a function: they keep their defaults.
 

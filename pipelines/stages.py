@@ -54,7 +54,7 @@ def train(profile, inputs, display_name="train", **recipe):
       inputs: prepared_dataset, noisy_labels and probe_split; with a backbone also embeddings.
       display_name: Display name of the task.
       **recipe: method, seed, settings and checkpoint_root; for a fold also audit_folds and
-        audit_fold.
+        audit_fold; finetuning.
     """
     arguments = inputs | recipe
     if profile.workspace:
@@ -75,6 +75,34 @@ def train(profile, inputs, display_name="train", **recipe):
         name = f"{display_name}, worker {worker}" if profile.workers > 1 else display_name
         placement.on_pool(task, profile, profile.accelerators, name)
     return artifact(tasks[0], "checkpoints")
+
+
+def train_run(profile, data, made, finetuned, display_name="train", **recipe):
+    """Trains on images, or on embeddings if there are any; fine-tunes after that if asked.
+
+    Args:
+      profile: `pipelines.launch.profiles.Profile`.
+      data: prepared_dataset, noisy_labels and probe_split.
+      made: backbone and embeddings; empty without a backbone.
+      finetuned: Whether to fine-tune the backbone.
+      display_name: Display name of the task, with the word "train".
+      **recipe: As for `train`.
+
+    Returns:
+      checkpoints.
+    """
+    inputs = data | embeddings_of(made)
+    if not finetuned:
+        return train(profile, inputs, display_name, **recipe)
+    recipe["finetuning"] = True
+    run = train(profile, inputs, display_name, **recipe)
+    start = {"backbone": made["backbone"], "head": run["checkpoints"]}
+    return train(profile, data | start, display_name.replace("train", "fine-tune"), **recipe)
+
+
+def embeddings_of(made):
+    """The embeddings among what `embed_images` returned, if there are any."""
+    return {name: made[name] for name in made if name == "embeddings"}
 
 
 def evaluate(profile, prepared_dataset, checkpoints, name="test", display_name="", **embedded):
@@ -142,13 +170,13 @@ def register_model(profile, saved_model):
     placement.retried(task, profile, profile.data_timeout_hours)
 
 
-def audit_and_report(profile, inputs, recipe, folds, run):
+def audit_and_report(profile, inputs, train, folds, run):
     """Audits the labels, by the run or, for `folds` above 1, out of sample; reports on the run.
 
     Args:
       profile: `pipelines.launch.profiles.Profile`.
-      inputs: As for `train`.
-      recipe: As for `train`.
+      inputs: What the run was trained on, as for `train`.
+      train: Function of a display name and of a fold, as `train_run` for the rest.
       folds: Pipeline parameter: number of runs that each leave out a part of the training examples.
       run: checkpoints, metrics and exported_model.
     """
@@ -157,7 +185,7 @@ def audit_and_report(profile, inputs, recipe, folds, run):
         numbers = placement.on_cpu(components.number_folds(count=folds), profile).output
         with dsl.ParallelFor(numbers, name="folds", parallelism=profile.parallelism) as number:
             fold = {"audit_folds": folds, "audit_fold": number}
-            trained = train(profile, inputs, "train without a fold", **recipe, **fold)
+            trained = train(display_name="train without a fold", **fold)
         fold_checkpoints = dsl.Collected(trained["checkpoints"])
         audit = components.audit_labels(
             **inputs, checkpoints=checkpoints, fold_checkpoints=fold_checkpoints

@@ -12,12 +12,13 @@ from pipelines.parameters import OF_BACKBONE, described, without
 from pipelines.placement import pipeline_config
 
 
-def pipeline(profile, embedded=False):
+def pipeline(profile, embedded=False, finetuned=False):
     """The pipeline that compares several runs, for the machines of a profile.
 
     Args:
       profile: `pipelines.launch.profiles.Profile`.
       embedded: Whether they train on the embeddings of a backbone.
+      finetuned: False: no run of a sweep is fine-tuned.
     """
 
     @dsl.pipeline(name="sweep", pipeline_config=pipeline_config(profile))

@@ -1,7 +1,10 @@
 """prepare -> embed, inject noise, split probe -> train -> evaluate, export, audit -> report.
 
-Images are embedded where the pipeline has a backbone.
+Images are embedded where the pipeline has a backbone. To fine-tune it, `train` is there twice: for
+the head on embeddings, then for both on images.
 """
+
+from functools import partial
 
 from kfp import dsl
 
@@ -10,12 +13,13 @@ from pipelines.parameters import OF_BACKBONE, described, without
 from pipelines.placement import pipeline_config
 
 
-def pipeline(profile, embedded=False):
+def pipeline(profile, embedded=False, finetuned=False):
     """The pipeline that trains one method, for the machines of a profile.
 
     Args:
       profile: `pipelines.launch.profiles.Profile`.
       embedded: Whether it trains on the embeddings of a backbone.
+      finetuned: Whether it fine-tunes the backbone after that.
     """
 
     @dsl.pipeline(name="training", pipeline_config=pipeline_config(profile))
@@ -79,15 +83,18 @@ def pipeline(profile, embedded=False):
                     backbone=backbone,
                     backbone_weights=backbone_weights,
                 )
-            embeddings = {"embeddings": made["embeddings"]} if embedded else {}
-            inputs = prepared | noisy | probe | embeddings
+            images = prepared | noisy | probe
+            seen = stages.embeddings_of(made) if embedded and not finetuned else {}
             recipe = dict(
                 method=method, seed=seed, settings=settings, checkpoint_root=checkpoint_root
             )
-            run = stages.train(profile, inputs, **recipe)
-            metrics = stages.evaluate(profile, **prepared, **run, **embeddings)
-            model = stages.export_model(profile, inputs, **run, **made)
-            stages.audit_and_report(profile, inputs, recipe, audit_folds, run | metrics | model)
+            train = partial(stages.train_run, profile, images, made, finetuned, **recipe)
+            run = train()
+            metrics = stages.evaluate(profile, **prepared, **run, **seen)
+            model = stages.export_model(profile, images, **run, **(made if seen else {}))
+            stages.audit_and_report(
+                profile, images | seen, train, audit_folds, run | metrics | model
+            )
             with dsl.If(use_imagenet_as_eval == True, name="ImageNet"):  # noqa: E712, for kfp
                 stages.evaluate_on_imagenet(profile, data, imagenet_val, **run)
 

@@ -100,7 +100,7 @@ def main(arguments):
         configuration.check_probe(settings.method, files)
         backbones.check(settings.backbone, settings.backbone_weights)
         if dataset_flags.USE_IMAGENET_AS_EVAL.value:
-            local_run.check_imagenet(settings.backbone)
+            local_run.check_imagenet(settings)
     if mode == "train" and not worker:
         seen = check_before(place, dataset, noise, files, settings)
     if worker:

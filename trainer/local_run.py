@@ -1,7 +1,8 @@
 """The steps of the pipelines in one process, on the directory of one run.
 
 <root>/prepared_dataset, noisy_labels, probe_split, backbone, embeddings, checkpoints, model,
-       metrics, label_audit, ...
+       metrics, label_audit, ...; with fine-tuning <root>/head/checkpoints and model, of the head
+       that it starts from
 """
 
 import contextlib
@@ -11,7 +12,7 @@ import json
 from trainer import artifacts, backbones
 from trainer.errors import InputError
 
-REPORT, INPUTS = "report.html", "inputs.json"
+REPORT, INPUTS, HEAD = "report.html", "inputs.json", "head/"
 DATA = (artifacts.PREPARED_DATASET, artifacts.NOISY_LABELS, artifacts.PROBE_SPLIT)
 
 
@@ -48,19 +49,42 @@ def train(root, dataset, noise_kind, noise_ratio, files, settings, worker, send,
         artifacts.write_json(root / INPUTS, seen)
     if not worker and settings.backbone != backbones.NONE:
         embed(root, settings)
-    fit.train(
-        settings,
-        **data_paths(root),
-        checkpoints_path=root / artifacts.CHECKPOINTS,
-        model_path=root / artifacts.MODEL,
-        after_save=lambda: send(artifacts.CHECKPOINTS),
-        **embeddings_path(root, settings.backbone),
-    )
+    train_run(root, root, settings, lambda place: send(place))
+
+
+def train_run(root, place, settings, send=lambda place: None):
+    """Trains a run in `place` on the data in `root`; to fine-tune, the head alone before.
+
+    `send` gets the name of a directory in `place` after each of its checkpoints.
+    """
+    from trainer.training import finetuning, fit
+
+    def train(name, settings, **paths):
+        checkpoints = f"{name}{artifacts.CHECKPOINTS}"
+        fit.train(
+            settings,
+            **data_paths(root),
+            checkpoints_path=place / checkpoints,
+            model_path=place / f"{name}{artifacts.MODEL}",
+            after_save=lambda: send(checkpoints),
+            **paths,
+        )
+
+    if not settings.finetune:
+        return train("", settings, **embeddings_path(root, settings))
+    head = finetuning.of_head(settings)
+    train(HEAD, head, **embeddings_path(root, head))
+    starts = {
+        "backbone_path": root / artifacts.BACKBONE,
+        "head_path": place / HEAD / artifacts.CHECKPOINTS,
+    }
+    train("", finetuning.of_finetuning(settings), **starts)
 
 
 def embed(root, settings):
     """Fetches the backbone and embeds the images, as far as that has not been done."""
     from trainer.backbones import embed, fetch
+    from trainer.training import finetuning
 
     fetch.fetch(
         settings.backbone,
@@ -68,6 +92,8 @@ def embed(root, settings):
         settings.backbone_weights,
         settings.backbone_image_size,
     )
+    if settings.finetune:
+        finetuning.check(root / artifacts.BACKBONE, settings.finetune_image_size)
     embed.embed(
         root / artifacts.PREPARED_DATASET,
         root / artifacts.BACKBONE,
@@ -76,9 +102,16 @@ def embed(root, settings):
     )
 
 
-def embeddings_path(root, backbone):
-    """Directory of the embeddings of a run with a backbone, by the name of the argument."""
-    return {} if backbone == backbones.NONE else {"embeddings_path": root / artifacts.EMBEDDINGS}
+def embeddings_path(root, config):
+    """Directory of the embeddings that a run sees, if it does, by the name of the argument."""
+    return {"embeddings_path": root / artifacts.EMBEDDINGS} if config.on_embeddings else {}
+
+
+def config_of(run):
+    """The settings of a run, from its manifest."""
+    from trainer.training import configuration
+
+    return configuration.restored(run["config"])
 
 
 def data_paths(root):
@@ -103,9 +136,9 @@ def evaluate(root, files, on_imagenet=False):
     """Tests the run, on request also on the ImageNet validation set. Returns the metrics."""
     checkpoints = root / artifacts.CHECKPOINTS
     run = artifacts.read(checkpoints, artifacts.CHECKPOINTS)  # before the slow import
-    backbone = run["config"]["backbone"]
+    config = config_of(run)
     if on_imagenet:
-        check_imagenet(backbone)
+        check_imagenet(config)
     from trainer.data import records
     from trainer.evaluation import evaluate
 
@@ -113,7 +146,7 @@ def evaluate(root, files, on_imagenet=False):
         root / artifacts.PREPARED_DATASET,
         checkpoints,
         root / artifacts.METRICS,
-        **embeddings_path(root, backbone),
+        **embeddings_path(root, config),
     )
     if on_imagenet:
         imagenet = root / "imagenet"
@@ -127,10 +160,10 @@ def evaluate(root, files, on_imagenet=False):
     return metrics
 
 
-def check_imagenet(backbone):
+def check_imagenet(config):
     """Raises InputError for a run that sees embeddings: there are none of ImageNet's images."""
-    if backbone != backbones.NONE:
-        rule = f"is for networks that see images; --backbone is {backbone}"
+    if config.on_embeddings:
+        rule = f"is for networks that see images; --backbone is {config.backbone}"
         raise InputError("--use_imagenet_as_eval", rule, True)
 
 
@@ -142,27 +175,24 @@ def audit(root, count):
     """
     run = artifacts.read(root / artifacts.CHECKPOINTS, artifacts.CHECKPOINTS)
     from trainer.audit import label_issues
-    from trainer.training import configuration, fit
+    from trainer.training import finetuning
 
-    checkpoints_paths = [root / artifacts.CHECKPOINTS]
-    embedded = embeddings_path(root, run["config"]["backbone"])
+    checkpoints_paths, config = [root / artifacts.CHECKPOINTS], config_of(run)
     if count:
-        config = configuration.restored(run["config"])
+        both = config
+        if config.finetune:
+            head = artifacts.read(root / HEAD / artifacts.CHECKPOINTS, artifacts.CHECKPOINTS)
+            both = finetuning.of_both(config_of(head), config)
         folds = [root / "folds" / str(fold) for fold in range(count)]
         checkpoints_paths = [fold / artifacts.CHECKPOINTS for fold in folds]
         for number, fold in enumerate(folds):
-            fit.train(
-                dataclasses.replace(config, audit_folds=count, audit_fold=number),
-                **data_paths(root),
-                checkpoints_path=fold / artifacts.CHECKPOINTS,
-                model_path=fold / artifacts.MODEL,
-                **embedded,
-            )
+            left_out = {"audit_folds": count, "audit_fold": number}
+            train_run(root, fold, dataclasses.replace(both, **left_out))
     return label_issues.audit(
         **data_paths(root),
         checkpoints_paths=checkpoints_paths,
         output_path=root / artifacts.LABEL_AUDIT,
-        **embedded,
+        **embeddings_path(root, config),
     )
 
 
@@ -170,7 +200,7 @@ def export(root):
     """Writes a model to serve. Returns the facts of its manifest, without class names."""
     checkpoints = root / artifacts.CHECKPOINTS
     run = artifacts.read(checkpoints, artifacts.CHECKPOINTS)  # before the slow import
-    embedded = embeddings_path(root, run["config"]["backbone"])
+    embedded = embeddings_path(root, config_of(run))
     from trainer.serving import export
 
     written = export.export(

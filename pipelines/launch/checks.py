@@ -30,7 +30,10 @@ def checked(parameters, forbidden):
     check_names("dataset_settings", parameters["dataset_settings"], OF_DATA, forbidden)
     files = data_config(parameters)
     request.check(dataset, parameters["noise"], parameters.get("noise_ratio", 0.0), files)
-    if has_backbone(parameters) and parameters.get("use_imagenet_as_eval"):
+    if settings.get("finetune") and "runs" in parameters:
+        raise InputError("--finetune", "is for --pipeline=training", True)
+    frozen = has_backbone(parameters) and not settings.get("finetune")
+    if frozen and parameters.get("use_imagenet_as_eval"):
         rule = f"is for networks that see images; --backbone is {parameters['backbone']}"
         raise InputError("--use_imagenet_as_eval", rule, True)
     if "runs" not in parameters:

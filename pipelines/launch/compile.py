@@ -9,7 +9,7 @@ from kfp import compiler
 from components import images
 from pipelines import sweep, training
 from pipelines.launch.profiles import Profile
-from pipelines.parameters import has_backbone
+from pipelines.parameters import has_backbone, has_finetuning
 from trainer.errors import InputError
 
 ANY_BACKBONE = {"backbone": ""}
@@ -21,7 +21,8 @@ PIPELINES = {
 
 def built(name, profile, parameters):
     """A pipeline for the machines of a profile, with the tasks that its parameters ask for."""
-    return PIPELINES[name](profile, has_backbone(parameters or {}))
+    parameters = parameters or {}
+    return PIPELINES[name](profile, has_backbone(parameters), has_finetuning(parameters))
 
 
 def compile_pipeline(name, profile, path, defaults=None, parameters=None):

@@ -272,6 +272,35 @@ def test_what_follows_a_run_on_embeddings(
     assert "own file own.keras" in (tmp_path / "m.md").read_text()
 
 
+def test_a_fine_tuned_run(tmp_path, digits, noisy_labels, probe_split, own_backbone):
+    """As plain functions; kfp gives whole numbers as floats."""
+    data, labels, split = (plain(dsl.Dataset, p) for p in (digits, noisy_labels, probe_split))
+    backbone, model, tuned_model = (plain(dsl.Model, tmp_path / name) for name in "abc")
+    embeddings, head, checkpoints = (plain(dsl.Dataset, tmp_path / name) for name in "def")
+    settings = FEW_STEPS | {"finetune": True, "finetune_image_size": 16.0, "finetune_epochs": 1.0}
+    settings |= {"val_batch_size": 360.0, "finetune_batch_size": 400.0}
+    components.fetch_backbone.python_func(str(own_backbone), backbone, settings=settings)
+    components.embed_images.python_func(data, backbone, settings, embeddings)
+    arguments = data, labels, split, "robust", 1, settings
+    with pytest.raises(InputError, match="--finetune: must be as in the command that compiled"):
+        components.train.python_func(*arguments, head, model, embeddings=embeddings)
+    components.train.python_func(*arguments, head, model, embeddings=embeddings, finetuning=True)
+    components.train.python_func(
+        *(*arguments, checkpoints, tuned_model),
+        checkpoint_root=str(tmp_path / "root"),
+        backbone=backbone,
+        head=head,
+        finetuning=True,
+    )
+    made = artifacts.read(tmp_path / "f", "checkpoints")
+    assert made["parents"]["checkpoints"] == artifacts.read(tmp_path / "e", "checkpoints")["id"]
+    assert (made["config"]["max_iteration"], made["image_shape"]) == (3, [8, 8, 1])
+    metrics, markdown = plain(dsl.Metrics, tmp_path / "m"), plain(dsl.Markdown, tmp_path / "m.md")
+    confusion = plain(dsl.ClassificationMetrics, tmp_path / "confusion")
+    components.evaluate.python_func(data, checkpoints, metrics, confusion, markdown)
+    assert 0 <= metrics.metadata["test/top1"] <= 1
+
+
 def final_status(path, state, error=None):
     """The recorded final status of a run whose backend reports this."""
     status = dsl.PipelineTaskFinalStatus(state, "runs/1", "exit-handler-1", 9, error)

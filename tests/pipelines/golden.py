@@ -11,6 +11,7 @@ from pipelines.launch.compile import PIPELINES, compile_pipeline
 
 DIRECTORY = Path(__file__).parents[1] / "golden" / "pipelines"
 EMBEDDED = {"backbone": "efficientnet_lite0"}
+FINETUNED = EMBEDDED | {"settings": {"finetune": True}}
 CASES = [(name, target) for name in PIPELINES for target in profiles.TARGETS]
 
 
@@ -34,5 +35,7 @@ if __name__ == "__main__":
     for name in PIPELINES:
         file = DIRECTORY / f"{name}-kubeflow-backbone.yaml"
         file.write_text(of_default_profile(name, "kubeflow", EMBEDDED))
+    file = DIRECTORY / "training-kubeflow-finetune.yaml"
+    file.write_text(of_default_profile("training", "kubeflow", FINETUNED))
     for name, target in CASES:
         (DIRECTORY / f"{name}-{target}.yaml").write_text(of_default_profile(name, target))

@@ -50,7 +50,7 @@ def predict_probabilities(dataset_path, method, split="train"):
     """Class probabilities of all images of a split, with EMA weights.
 
     They are means over shifted images and, if training mirrors images, over mirror images; for
-    embeddings means over the views.
+    embeddings means over the views; for fine-tuned networks over the image and its mirror image.
 
     Args:
       dataset_path: Directory of a prepared dataset.
@@ -66,7 +66,9 @@ def predict_probabilities(dataset_path, method, split="train"):
         if method.embeddings_path:
             seen = tf.unstack(batch["views"], axis=1)
         else:
-            seen = shifted_views(batch["image"], config.crop_padding)
+            # A pass through a backbone is slow, and shifts change its answers little.
+            padding = 0 if config.finetune else config.crop_padding
+            seen = shifted_views(batch["image"], padding)
             if config.horizontal_flip:
                 seen += [tf.reverse(image, [2]) for image in seen]
         return tf.add_n([keras.ops.softmax(network(i, training=False)) for i in seen]) / len(seen)

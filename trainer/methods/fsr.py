@@ -124,7 +124,7 @@ class FSR(Method):
         with tf.GradientTape(persistent=True) as tape:
             z = self.network(images, training=True)
             ce, R = cross_entropy(q, z), self.regulariser()
-            z_A = self.in_full_precision(z, images)
+            z_A = self.in_meta_precision(z, images)
             ce_A = cross_entropy(q, z_A)
             A = tf.reduce_mean(ce_A) + R
             with tape.stop_recording():

@@ -82,8 +82,8 @@ class IEG(Method):
         with tf.GradientTape(persistent=True) as tape:
             z = self.network(batch["image"], training=True)  # only this pass updates moving means
             z_strong = self.side_pass(batch["strong_image"])
-            z_A = self.in_full_precision(z, batch["image"])
-            z_strong_A = self.in_full_precision(z_strong, batch["strong_image"])
+            z_A = self.in_meta_precision(z, batch["image"])
+            z_strong_A = self.in_meta_precision(z_strong, batch["strong_image"])
             g = guess_labels(z_A, z_strong_A)
             if self.config.stop_guess:
                 g = tf.stop_gradient(g)

@@ -28,7 +28,7 @@ class L2R(Method):
         y = self.one_hot(batch["label"])
         with tf.GradientTape(persistent=True) as tape:
             z = self.network(batch["image"], training=True)
-            z_A, R = self.in_full_precision(z, batch["image"]), self.regulariser()
+            z_A, R = self.in_meta_precision(z, batch["image"]), self.regulariser()
             with tape.stop_recording():
                 M, dM_dw = self.meta_step(batch, tape, z_A, R)
                 w = example_weights(dM_dw)

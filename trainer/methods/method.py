@@ -62,6 +62,7 @@ class Method:
     Attributes:
       Settings: Dataclass of its settings, including those of every training.
       recipe: Defaults of this method that replace the general ones, by name.
+      finetuning: Settings of this method in fine-tuning, by name.
       needs_probe: Whether it cannot be trained without trusted examples.
       uses_probe: Whether it learns from trusted examples if there are any.
       advice: What to do if predictions collapse onto few classes.
@@ -72,6 +73,7 @@ class Method:
 
     Settings = TrainSettings
     recipe = {}
+    finetuning = {}
     needs_probe = False
     uses_probe = False
     advice = "a lower --learning_rate or --method=supervised may help"
@@ -138,6 +140,9 @@ class Method:
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
         """Does nothing: all is built, and Keras fails on dictionary batches in several workers."""
 
+    def continue_from(self, earlier):
+        """Takes over what a finished run of the same method has estimated beside its network."""
+
     def callbacks(self, data, epoch_steps):
         """Keras callbacks of the method, a list, for work between steps."""
         return []
@@ -184,19 +189,25 @@ class Method:
         """The variables of the last dense layer, which are the last ones of theta."""
         return [variable.value for variable in self.network.layers[-1].trainable_variables]
 
-    def forward(self, images, theta, training=True):
-        """Logits (B, C) under the weights `theta` in full precision; changes nothing."""
-        statistics = self.network.non_trainable_variables
-        return self.full_network.stateless_call(theta, statistics, images, training=training)[0]
+    @property
+    def meta_network(self):
+        """The network of the meta step: in full precision, unless the settings say otherwise."""
+        in_half = getattr(self.config, "meta_precision", "float32") == "network"
+        return self.network if in_half else self.full_network
+
+    def forward(self, images, theta, training=True, network=None):
+        """Logits (B, C) under the weights `theta`, in full precision or by `network`."""
+        network, statistics = network or self.full_network, self.network.non_trainable_variables
+        return network.stateless_call(theta, statistics, images, training=training)[0]
 
     def side_pass(self, images):
         """Logits (B, C) of the network in training mode; changes nothing."""
         statistics = self.network.non_trainable_variables
         return self.network.stateless_call(self.theta, statistics, images, training=True)[0]
 
-    def in_full_precision(self, z, images):
-        """The logits z of the images, computed again if the network has half precision."""
-        return z if self.network is self.full_network else self.forward(images, self.theta)
+    def in_meta_precision(self, z, images):
+        """The logits z of the images, computed again if the meta step has another precision."""
+        return z if self.network is self.meta_network else self.forward(images, self.theta)
 
     def probe_loss(self, batch, theta, frozen=()):
         """M(theta'): mean cross-entropy of the probe batch plus the decay of theta'.
@@ -206,7 +217,7 @@ class Method:
           theta: The variables after the lookahead, the last ones of the network.
           frozen: The variables before them, which the lookahead does not change.
         """
-        z = self.forward(batch["probe_image"], [*frozen, *theta])
+        z = self.forward(batch["probe_image"], [*frozen, *theta], network=self.meta_network)
         decay = tf.add_n([tf.nn.l2_loss(t) for t in theta])
         ce = cross_entropy(self.one_hot(batch["probe_label"]), z)
         return tf.reduce_mean(ce) + self.weight_decay * decay

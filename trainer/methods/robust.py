@@ -79,6 +79,8 @@ class Robust(Method):
         "ema_decay": 0.95,
         "optimizer": "muon",
     }
+    # A teacher's pass over a strong view costs more time than it gains there.
+    finetuning = {"strong_fraction": 0.0, "pseudo_label_weight": 0.0}
     uses_probe = True
     scalars = (
         *("loss", "loss_given", "loss_trusted", "loss_rotation", "loss_pseudo_label"),
@@ -105,6 +107,9 @@ class Robust(Method):
             self.heads["rotation_head"] = rotation.ClassRotationHead(self.num_classes)
             self.heads["rotation_head"].build(self.head.input.shape)
         super().build(input_shape)
+
+    def continue_from(self, earlier):
+        self.noise.J.assign(earlier.noise.J)
 
     @classmethod
     def probe_size(cls, config):

@@ -33,10 +33,16 @@ class LookaheadMomentumSettings(LookaheadSettings):
 
 @dataclass(frozen=True)
 class LookaheadVariablesSettings(LookaheadSettings):
-    """Variables of the lookahead."""
+    """Variables and precision of the lookahead."""
 
     meta_gradient: str = setting(
         "exact",
         "variables in the lookahead: all (exact) or the last layer's",
         choices=("exact", "last_layer"),
+    )
+    meta_precision: str = setting(
+        "float32",
+        "precision of the meta step with --mixed_precision: float32, or that of the network, which"
+        " is faster",
+        choices=("float32", "network"),
     )

@@ -5,8 +5,8 @@
                    float32 (B, C), class string (B,) and confidence (B,), its probability; JPEG is
                    made upright as its EXIF says, transparent PNG laid on white
   model.keras      the network with EMA weights, of Keras's own layers: from images in [-1, 1]
-                   to logits, without preprocessing and calibration; with a backbone the backbone
-                   and the head, from images with values of 0 to 255
+                   to logits, without preprocessing and calibration; with a frozen backbone the
+                   backbone and the head, from images with values of 0 to 255
   model_card.md    data, training, test results and limits, for people
   manifest.json    class_names, temperature, accuracy, calibration before and after
 """
@@ -26,6 +26,7 @@ from trainer.data import orientation, probe, records, views
 from trainer.errors import InputError
 from trainer.evaluation import calibration, predictions
 from trainer.networks.batch_norm import FusedBatchNorm
+from trainer.networks.fine_tuned import FrozenStatistics
 from trainer.training import fit
 
 CARD = Path(__file__).with_name("model_card.md.jinja")
@@ -99,6 +100,8 @@ def export(
     else:
         side = views.crop_side(dataset, method.config)
         seen = partial(views.as_tested, shape=run["image_shape"], side=side)
+        if "backbone" in run:
+            facts["backbone"] = run["backbone"]
     with artifacts.writing(output_path) as directory:
         served = Served(network, names, seen, facts["temperature"])
         tf.saved_model.save(served, str(directory / "saved_model"), signatures=served.__call__)
@@ -170,6 +173,8 @@ def of_keras_alone(network):
         if isinstance(layer, FusedBatchNorm):
             kept = {name: config[name] for name in ("name", "momentum", "epsilon")}
             return keras.layers.BatchNormalization(**kept, dtype="float32")
+        if isinstance(layer, FrozenStatistics):
+            return keras.layers.BatchNormalization.from_config(config)
         free = {name: None for name in config if name.endswith("_regularizer")}
         return layer.__class__.from_config(config | free)
 

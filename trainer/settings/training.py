@@ -1,6 +1,7 @@
 """Settings of every training. Settings of one method are in its file in `trainer.methods`."""
 
 import dataclasses
+import math
 from dataclasses import dataclass
 
 from trainer.settings.fields import setting
@@ -14,6 +15,10 @@ def folds_rule(value):
 
 def crop_rule(value):
     return f"must be 0, or {SMALLEST_CROP} or more pixels" * (0 < value < SMALLEST_CROP)
+
+
+def above_zero(value):
+    return "" if 0 < value < math.inf else "must be above 0"
 
 
 def steps_rule(value):
@@ -86,6 +91,9 @@ class OptimizerSettings:
     cos_t_mul: float = setting(1.5, "cosine: growth of a cycle's length", low=1)
     cos_m_mul: float = setting(0.9, "cosine: growth of a cycle's peak", low=0)
     warmup_epochs: int = setting(0, "epochs over which the learning rate rises from 0", low=0)
+    clip_norm: float = setting(
+        0.0, "global norm to which gradients are clipped; 0: no clipping", low=0
+    )
     ema_decay: float = setting(0.999, "highest decay of the EMA weights, in [0, 1]", low=0, high=1)
 
 
@@ -141,6 +149,33 @@ class BackboneSettings:
 
 
 @dataclass(frozen=True)
+class FinetuningSettings:
+    """Fine-tuning."""
+
+    finetune: bool = setting(
+        False,
+        "train the backbone and the head from images, after the head alone on embeddings",
+    )
+    finetune_image_size: int = setting(
+        96,
+        "side in pixels of the images in fine-tuning, and of those that are embedded before unless"
+        " backbone_image_size is given",
+        low=SMALLEST_CROP,
+        high=4096,
+    )
+    finetune_epochs: int = setting(4, "epochs of fine-tuning", low=1)
+    finetune_batch_size: int = setting(
+        64, "training examples per step and replica in fine-tuning", low=1
+    )
+    finetune_learning_rate: float = setting(
+        0.1, "learning rate of the head in fine-tuning, at the start", rule=above_zero
+    )
+    backbone_learning_rate: float = setting(
+        0.001, "learning rate of the backbone in fine-tuning, at the start", low=0
+    )
+
+
+@dataclass(frozen=True)
 class AuditSettings:
     """Audit and calibration."""
 
@@ -160,11 +195,23 @@ class AuditSettings:
 
 
 @dataclass(frozen=True)
-class TrainSettings(AuditSettings, BackboneSettings, ViewSettings, OptimizerSettings, RunSettings):
+class TrainSettings(
+    AuditSettings,
+    FinetuningSettings,
+    BackboneSettings,
+    ViewSettings,
+    OptimizerSettings,
+    RunSettings,
+):
     """Settings of one training; the defaults are those of the first IEG release.
 
     The settings of a method are a subclass, so that all settings of a run are in one flat object.
     """
+
+    @property
+    def on_embeddings(self):
+        """Whether the network sees embeddings in place of images."""
+        return self.backbone != "none" and not self.finetune
 
 
 def groups(settings_class):

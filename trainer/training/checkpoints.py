@@ -2,6 +2,7 @@
 
 <checkpoints>/
   config.json      settings, ids of the data, versions
+  network.json     fine-tuning: the layers of the network
   history.json     a row per test: step, means of the losses since the last test, accuracies, and
                    how well the coefficients separate true from wrong labels
   last/ckpt-*      TensorFlow checkpoints, the last two: weights, moving statistics, momentum,

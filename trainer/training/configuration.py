@@ -9,7 +9,7 @@ from trainer.methods import METHODS
 from trainer.networks import NETWORKS
 from trainer.settings.fields import changed, check_choice
 from trainer.settings.recipes import OF_IMAGES, ON_EMBEDDINGS, RECIPES
-from trainer.settings.training import TrainSettings
+from trainer.settings.training import FinetuningSettings, TrainSettings
 
 CHOICES = {"method": tuple(METHODS), "network_name": tuple(NETWORKS)}
 
@@ -59,9 +59,11 @@ def resolve(dataset, **given):
             raise InputError(f"--{foreign}", rule, given[foreign])
     backbone = given.get("backbone", TrainSettings.backbone)
     check_backbone(backbone, given)
+    check_finetuning(backbone, given)
     if backbone != backbones.NONE:
         recipe |= ON_EMBEDDINGS
     config = changed(METHODS[name].Settings(**those_of(name, recipe)), given)
+    config = dataclasses.replace(config, backbone_image_size=backbone_side(config))
     if backbone == backbones.NONE:
         check_choice("network_name", config.network_name, tuple(NETWORKS))
     if config.audit_fold >= 0 and config.audit_fold >= config.audit_folds:
@@ -83,6 +85,27 @@ def check_backbone(name, given):
             if setting == "image_size":
                 rule += ", and --backbone_image_size is the side of the images that it takes"
             raise InputError(f"--{setting}", rule, value)
+
+
+def check_finetuning(backbone, given):
+    """Raises InputError for fine-tuning without a backbone, or a setting of it without it."""
+    if given.get("finetune") and backbone == backbones.NONE:
+        raise InputError("--finetune", "needs a --backbone, which is none", True)
+    own = {field.name: field.default for field in dataclasses.fields(FinetuningSettings)}
+    for setting, value in given.items():
+        if setting in own and value != own[setting] and not given.get("finetune"):
+            raise InputError(f"--{setting}", "is for --finetune", value)
+
+
+def backbone_side(config):
+    """Side of the images that are embedded, in pixels; 0: that of the backbone.
+
+    Before fine-tuning they are as large as in it, so that the head fits the backbone there.
+    """
+    own = config.backbone.endswith(backbones.OWN)
+    if config.backbone_image_size or not config.finetune or own:
+        return config.backbone_image_size
+    return config.finetune_image_size
 
 
 def names_of(method):
@@ -121,9 +144,10 @@ def in_steps(config, epoch_steps):
     if not config.max_epoch:
         return config
     decay = ",".join(str(int(epochs) * epoch_steps) for epochs in config.decay_epochs.split(","))
-    return dataclasses.replace(
+    config = dataclasses.replace(
         config, max_iteration=config.max_epoch * epoch_steps, decay_steps=decay
     )
+    return dataclasses.replace(config, eval_freq=epoch_steps) if config.finetune else config
 
 
 def check_probe(method, settings):

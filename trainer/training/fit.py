@@ -19,7 +19,7 @@ from trainer import artifacts, backbones, networks
 from trainer.data import input_pipeline, records, views
 from trainer.errors import InputError, WorkerLost
 from trainer.methods import METHODS
-from trainer.training import configuration, workers
+from trainer.training import configuration, finetuning, workers
 from trainer.training.callbacks import FiniteLosses, Progress, TensorBoardScalars
 from trainer.training.checkpoints import Checkpoints, open_directory
 from trainer.training.optimizer import OPTIMIZERS, LossScale
@@ -51,6 +51,8 @@ def train(
     after_save=lambda: None,
     callbacks=(),
     embeddings_path=None,
+    backbone_path=None,
+    head_path=None,
 ):
     """Trains, or resumes where an earlier call with the same settings was cut off.
 
@@ -66,7 +68,9 @@ def train(
       model_path: Directory to write the network with EMA weights to.
       after_save: Called after each checkpoint.
       callbacks: Further Keras callbacks, called before a step is checked, tested and saved.
-      embeddings_path: Directory of the embeddings, where `config` has a backbone.
+      embeddings_path: Directory of the embeddings, where a head is trained on them.
+      backbone_path: Directory of the backbone, where it is fine-tuned.
+      head_path: Directory of the checkpoints of a head on its embeddings, which it starts from.
 
     Returns:
       The manifest of the checkpoints; None in a worker that is not the chief.
@@ -81,6 +85,10 @@ def train(
     workers.mean_over_workers(strategy, 0)  # others wait here while the chief prepares the data
     chief, model_path = workers.this_worker()[0] == 0, Path(model_path)
     data = load_checked(config, dataset_path, noisy_labels_path, probe_split_path, embeddings_path)
+    if config.finetune:
+        starts = finetuning.read_start(config, data.manifests, backbone_path, head_path)
+        finetuning.check(backbone_path, config.image_size)
+        data.manifests.update(starts)
     config, epoch_steps = settled(config, data, strategy)
     directory = open_directory(checkpoints_path, config, data.manifests, chief)
     finished = (directory / artifacts.MANIFEST).is_file()
@@ -90,9 +98,15 @@ def train(
         artifacts.start(model_path)
     facts = run_facts(config, data)
     make_repeatable(config)
+    earlier = restored(head_path)[0] if config.finetune else None
     with strategy.scope():
-        method = build_method(config, facts, epoch_steps, data)
+        if config.finetune:
+            method = start_finetuning(config, facts, epoch_steps, backbone_path, earlier)
+        else:
+            method = build_method(config, facts, epoch_steps, new_network(config, facts, data))
     method.embeddings_path = embeddings_path
+    if chief and config.finetune:
+        finetuning.write_network(method.full_network, directory)
     checkpoints = Checkpoints(method, directory, chief, after_save)
     checkpoints.restore()
     check_same_step(strategy, checkpoints)
@@ -130,7 +144,7 @@ def write_model(method, directory, data, facts):
 def load_checked(config, dataset_path, noisy_labels_path, probe_split_path, embeddings_path):
     """The training data; InputError if they are not whole, or the method cannot use them."""
     dataset, method = records.read_manifest(dataset_path), METHODS[config.method]
-    if config.backbone == backbones.NONE:
+    if not config.on_embeddings:
         views.check_augmentation(dataset, config, method)
     check_embeddings(config, embeddings_path)
     data = input_pipeline.load_training_data(
@@ -146,8 +160,9 @@ def check_embeddings(config, embeddings_path):
     if embeddings_path:
         made = artifacts.read(embeddings_path, artifacts.EMBEDDINGS)
         found = made["backbone"]["name"]
-    if found != config.backbone:
-        rule = f"must be of the backbone of the run, which is {config.backbone}"
+    expected = config.backbone if config.on_embeddings else backbones.NONE
+    if found != expected:
+        rule = f"must be of the backbone of the run, which is {expected}"
         raise InputError(artifacts.EMBEDDINGS, rule, found)
 
 
@@ -221,7 +236,12 @@ def run_facts(config, data):
         data.manifests[kind]
         for kind in (artifacts.PREPARED_DATASET, artifacts.NOISY_LABELS, artifacts.PROBE_SPLIT)
     )
-    return {
+    facts = {}
+    if made := data.manifests.get(artifacts.EMBEDDINGS):
+        facts["backbone"] = made["backbone"] | {"embedding_size": made["embedding_size"]}
+    if backbone := data.manifests.get(artifacts.BACKBONE):
+        facts["backbone"] = finetuning.facts(backbone)
+    return facts | {
         "config": dataclasses.asdict(config),
         "method": config.method,
         "seed": config.seed,
@@ -243,28 +263,65 @@ def input_shape(config, data):
     return views.input_shape(data.manifests[artifacts.PREPARED_DATASET], config)
 
 
-def build_method(config, facts, steps_per_epoch=1, data=None):
-    """The compiled method with a new network, ready for `fit`, `evaluate` or a checkpoint.
+def new_network(config, facts, data=None):
+    """A network with its first weights.
 
     Args:
       config: `trainer.settings.training.TrainSettings`.
       facts: `run_facts`, or the manifest that has them.
-      steps_per_epoch: For the warm-up of the learning rate, and for fsr.
       data: `trainer.data.input_pipeline.TrainingData`, by which a new head standardises.
     """
     module = networks.named(config.network_name)
     network = module.build(facts["image_shape"], len(facts["class_names"]))
     if data and config.network_name == networks.HEAD:
         module.standardise(network, *data.images.statistics())
+    return network
+
+
+def start_finetuning(config, facts, steps_per_epoch, backbone_path, earlier):
+    """The method with backbone and head as they are, and with what the run of the head found.
+
+    Args:
+      config: `trainer.settings.training.TrainSettings`.
+      facts: `run_facts`.
+      steps_per_epoch: As for `build_method`.
+      backbone_path: Directory of the backbone.
+      earlier: Method of the run of the head.
+    """
+    network = finetuning.composed(
+        config, backbone_path, averaged_network(earlier), facts["image_shape"]
+    )
+    method = build_method(config, facts, steps_per_epoch, network)
+    method.continue_from(earlier)
+    return method
+
+
+def build_method(config, facts, steps_per_epoch=1, network=None):
+    """The compiled method, ready for `fit`, `evaluate` or a checkpoint.
+
+    Args:
+      config: `trainer.settings.training.TrainSettings`.
+      facts: `run_facts`, or the manifest that has them.
+      steps_per_epoch: For the warm-up of the learning rate, and for fsr.
+      network: What it trains; `new_network` unless given.
+    """
+    network = network or new_network(config, facts)
     method = METHODS[config.method](
         network,
         config,
-        module.WEIGHT_DECAY,
+        networks.named(config.network_name).WEIGHT_DECAY,
         facts["num_examples"],
         steps_per_epoch,
     )
     rate = learning_rate(config, steps_per_epoch)
-    optimizer = OPTIMIZERS[config.optimizer](rate, config.momentum, config.ema_decay)
+    optimizer = OPTIMIZERS[config.optimizer](
+        rate,
+        config.momentum,
+        config.ema_decay,
+        # Each replica clips its part of the gradients, of which the optimiser takes the sum.
+        config.clip_norm / method.distribute_strategy.num_replicas_in_sync,
+        finetuning.factors(config, method),
+    )
     if config.mixed_precision == "float16":
         optimizer = LossScale(optimizer)
     optimizer.build(method.trained)
@@ -287,8 +344,17 @@ def restore(checkpoints_path, embeddings_path=None):
     check_embeddings(config, embeddings_path)
     if embeddings_path:
         artifacts.check_parent(run, artifacts.read(embeddings_path, artifacts.EMBEDDINGS))
-    method = build_method(config, run)
+    method, run = restored(checkpoints_path)
     method.embeddings_path = embeddings_path
+    return method, run
+
+
+def restored(checkpoints_path):
+    """As `restore`, to look at the weights and the state only: without a look at embeddings."""
+    run = artifacts.read(checkpoints_path, artifacts.CHECKPOINTS)
+    config = configuration.restored(run["config"])
+    network = finetuning.saved_network(checkpoints_path) if config.finetune else None
+    method = build_method(config, run, network=network)
     Checkpoints(method, checkpoints_path).restore()
     return method, run
 

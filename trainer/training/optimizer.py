@@ -17,12 +17,23 @@ class AveragedMomentum(keras.optimizers.Optimizer):
       learning_rate: Float or schedule.
       momentum: mu, in [0, 1).
       ema_decay: Largest d, in [0, 1).
+      clip_norm: Global norm to which the gradients of a replica are clipped; 0 for none.
+      factors: Of the learning rate, one per variable; 1 for those beyond the list.
     """
 
-    def __init__(self, learning_rate, momentum=0.9, ema_decay=0.999, name="averaged_momentum"):
-        super().__init__(learning_rate, name=name)
+    def __init__(
+        self,
+        learning_rate,
+        momentum=0.9,
+        ema_decay=0.999,
+        clip_norm=0.0,
+        factors=(),
+        name="averaged_momentum",
+    ):
+        super().__init__(learning_rate, name=name, global_clipnorm=clip_norm or None)
         self.momentum = momentum
         self.ema_decay = ema_decay
+        self.factors = list(factors)
 
     def build(self, variables):
         if self.built:
@@ -41,7 +52,10 @@ class AveragedMomentum(keras.optimizers.Optimizer):
     def update_step(self, gradient, variable, learning_rate):
         index = self._get_variable_index(variable)
         m, average = self.momentums[index], self.averages[index]
-        self.move(variable, gradient, m, tf.cast(learning_rate, variable.dtype))
+        rate = tf.cast(learning_rate, variable.dtype)
+        if index < len(self.factors):
+            rate *= self.factors[index]
+        self.move(variable, gradient, m, rate)
         new_share = tf.cast(self.new_share, variable.dtype)
         self.assign_add(average, new_share * (variable - average))
 

@@ -27,6 +27,8 @@ def train(
     patience=workers.PATIENCE,
     callbacks=(),
     embeddings_path=None,
+    backbone_path=None,
+    head_path=None,
 ):
     """Trains as `trainer.training.fit.train`, from checkpoints of earlier tries if there are any.
 
@@ -44,6 +46,8 @@ def train(
       patience: Seconds to wait for the other tasks.
       callbacks: As for `trainer.training.fit.train`.
       embeddings_path: As for `trainer.training.fit.train`.
+      backbone_path: As for `trainer.training.fit.train`.
+      head_path: As for `trainer.training.fit.train`.
 
     Returns:
       The manifest of the checkpoints; None in a worker that is not the chief.
@@ -54,7 +58,7 @@ def train(
     check_writable(root)
     dataset_path, noisy_labels_path, probe_split_path = data_paths
     place = (
-        f"{root.rstrip('/')}/{run_name(config, data_paths, embeddings_path)}"
+        f"{root.rstrip('/')}/{run_name(config, data_paths, embeddings_path, head_path)}"
         if root
         else checkpoints_path
     )
@@ -78,6 +82,8 @@ def train(
                 after_save=lambda: send(""),
                 callbacks=callbacks,
                 embeddings_path=embeddings_path,
+                backbone_path=backbone_path,
+                head_path=head_path,
             )
     if run and root:
         shutil.copytree(directory, checkpoints_path, dirs_exist_ok=True)
@@ -91,10 +97,12 @@ def check_writable(root):
         raise InputError("checkpoint_root", rule, root)
 
 
-def run_name(config, data_paths, embeddings_path=None):
+def run_name(config, data_paths, embeddings_path=None, head_path=None):
     """A name that every try of the same training has, and no other training."""
     ids = [artifacts.read(path, kind)["id"] for path, kind in zip(data_paths, DATA)]
     if embeddings_path:
         ids.append(artifacts.read(embeddings_path, artifacts.EMBEDDINGS)["id"])
+    if head_path:
+        ids.append(artifacts.read(head_path, artifacts.CHECKPOINTS)["id"])
     content = json.dumps([dataclasses.asdict(config), ids])
     return f"{config.method}-{hashlib.sha256(content.encode()).hexdigest()[:16]}"

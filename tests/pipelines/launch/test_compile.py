@@ -52,6 +52,28 @@ def test_as_committed_with_a_backbone(name):
     assert golden.of_default_profile(name, "kubeflow", golden.EMBEDDED) == committed
 
 
+def test_as_committed_with_fine_tuning():
+    committed = (golden.DIRECTORY / "training-kubeflow-finetune.yaml").read_text()
+    assert golden.of_default_profile("training", "kubeflow", golden.FINETUNED) == committed
+
+
+def test_fine_tuning_starts_from_the_head_and_sees_images():
+    spec, _ = golden.compiled("training", profile("gke-a100x8"), golden.FINETUNED)
+    named = {task["taskInfo"]["name"]: (name, task) for name, task in tasks(spec).items()}
+    (head, train), (tune, fine_tune) = named["train"], named["fine-tune"]
+    given = fine_tune["inputs"]["artifacts"]
+    assert given["head"]["taskOutputArtifact"]["producerTask"] == head
+    assert given["backbone"]["taskOutputArtifact"]["producerTask"] == "fetch-backbone"
+    assert ("embeddings" in given, "embeddings" in train["inputs"]["artifacts"]) == (False, True)
+    for name in ("evaluate", "export-model"):
+        seen = tasks(spec)[name]["inputs"]["artifacts"]
+        assert seen["checkpoints"]["taskOutputArtifact"]["producerTask"] == tune
+        assert "embeddings" not in seen
+    fold = named["fine-tune without a fold"][1]["inputs"]["artifacts"]["head"]
+    assert fold["taskOutputArtifact"]["producerTask"] == named["train without a fold"][0]
+    assert executors(spec)[tune]["resources"]["accelerator"]["resourceCount"] == "8"
+
+
 @pytest.mark.parametrize("name", golden.PIPELINES)
 def test_images_are_embedded_once_and_on_a_gpu(name):
     spec, platform = golden.compiled(name, profile("gke-a100x8"), golden.EMBEDDED)

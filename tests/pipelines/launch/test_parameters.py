@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from pipelines.launch import compile, parameters, training_flags
-from pipelines.parameters import OF_BACKBONE, SETTINGS
+from pipelines.parameters import OF_BACKBONE, SETTINGS, has_finetuning
 from trainer import dataset_flags
 from trainer.errors import InputError
 
@@ -73,6 +73,17 @@ def test_a_backbone_is_a_parameter_where_there_is_one(pipeline, resolved):
     ):
         with pytest.raises(InputError, match=rule):
             resolved(*given, pipeline=pipeline)
+
+
+def test_a_training_is_fine_tuned_and_a_sweep_is_not(resolved):
+    given = ("--backbone=efficientnet_lite0", "--finetune", "--finetune_epochs=2")
+    found = resolved(*given)
+    assert found["settings"] == {"finetune": True, "finetune_epochs": 2}
+    assert has_finetuning(found)
+    with pytest.raises(InputError, match="--finetune: is for --pipeline=training"):
+        resolved(*given, pipeline="sweep")
+    with pytest.raises(InputError, match="--finetune: needs a --backbone"):
+        resolved("--finetune")
 
 
 def test_imagenet_is_for_networks_that_see_images(resolved):

@@ -36,3 +36,16 @@ def test_coefficients_are_those_of_full_precision(file, dtype):
     assert_close(means["weight"], arrays["weights"])
     np.testing.assert_array_equal(means.get("lam", 0), arrays.get("eps_star", 0))
     assert 1e-7 < abs(loss / arrays["total_loss"] - 1) < 1e-2  # in half precision, really
+
+
+@pytest.mark.parametrize("file", CASES)
+def test_meta_step_in_the_precision_of_the_network(file):
+    arrays, seen = read_golden(file), []
+    settings = {"mixed_precision": "bfloat16", "meta_precision": "network"}
+    method = golden_method(arrays=arrays, **settings, **CASES[file])
+    meta_step = method.meta_step
+    method.meta_step = lambda *args: seen.extend(meta_step(*args)) or seen
+    method.train_step(golden_batch(arrays))
+    M, dM_dw = seen[0], seen[1].numpy()
+    assert 1e-7 < abs(M / arrays["meta_loss"] - 1) < 1e-2  # in half precision, really
+    assert np.corrcoef(dM_dw, arrays["dM_dw"])[0, 1] > 0.99

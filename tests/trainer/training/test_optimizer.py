@@ -33,6 +33,14 @@ def test_the_decay_is_bounded():
     np.testing.assert_allclose(optimizer.averages[0], 0.5)
 
 
+def test_gradients_are_clipped_together_and_some_variables_move_less():
+    optimizer = AveragedMomentum(1.0, momentum=0.0, clip_norm=1.0, factors=[0.1])
+    first, second = tf.Variable([0.0]), tf.Variable([0.0])
+    optimizer.build([first, second])
+    optimizer.apply([tf.constant([3.0]), tf.constant([4.0])], [first, second])
+    np.testing.assert_allclose([*first.numpy(), *second.numpy()], [-0.06, -0.8], rtol=1e-6)
+
+
 @pytest.mark.parametrize("shape", [(18, 8), (3, 16), (4, 4)])
 def test_a_matrix_is_made_orthogonal_nearly(shape):
     matrix = np.random.default_rng(0).normal(size=shape).astype(np.float32)
