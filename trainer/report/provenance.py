@@ -45,7 +45,7 @@ def made(run, dataset, audited_ids, checkpoints_path):
     trusted = counts["train"] - audited
     what = config["network_name"]
     if config["backbone"] != backbones.NONE:
-        what = f"a head on {config['backbone']}"
+        what = f"{'fine-tuned' if config.get('finetune') else 'a head on'} {config['backbone']}"
     ended = datetime.fromtimestamp(
         (Path(checkpoints_path) / artifacts.MANIFEST).stat().st_mtime, UTC
     )
@@ -69,6 +69,8 @@ def settings_that_counted(config):
         unused |= {name for name in config if name.startswith("backbone")}
     else:
         unused |= set(OF_IMAGES) | {"network_name"}
+    if not config.get("finetune"):
+        unused |= {name for name in config if name.startswith("finetune")}
     unused |= {name for name, kinds in OF_SCHEDULE.items() if config["lr_schedule"] not in kinds}
     for switch, names in {
         "max_epoch": ("max_epoch", "decay_epochs"),

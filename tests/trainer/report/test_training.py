@@ -57,7 +57,14 @@ def test_the_page_says_what_was_run(hostile_run):
     assert "All 16 audited labels" in made
     rows = dict(re.findall(r'<th scope="row">(.*?)</th><td>(.*?)</td>', made))
     assert rows["batch_size"] == "4"
-    unused = {"decay_steps", "max_epoch", "backbone_views", "audit_fold", "image_cache_gb"}
+    unused = {
+        "decay_steps",
+        "max_epoch",
+        "backbone_views",
+        "finetune_epochs",
+        "audit_fold",
+        "image_cache_gb",
+    }
     assert not unused & set(rows)
 
 
