@@ -37,12 +37,14 @@ from pipelines.launch.progress import number_of_tasks
 from pipelines.parameters import has_backbone
 from trainer import artifacts, backbones
 from trainer.data import inputs
+from trainer.report import provenance
 
 RESULTS = {"training": "**/metrics.json", "sweep": "**/summary.json"}
 # Further results that are copied to the output directory.
 KEPT = {
     "pipeline.yaml": "pipeline.yaml",
     "report.html": "**/report",
+    "report_pictures": "**/report_pictures",
     "label_issues.csv": "**/label_issues.csv",
     "clean_manifest.csv": "**/clean_manifest.csv",
     "exported_model": "**/exported_model",
@@ -127,6 +129,7 @@ def execute(pipeline, spec, parameters, directory, profile):
     """Runs the tasks; SystemExit if one fails."""
     total, names = number_of_tasks(spec, parameters), display_names(spec)
     os.environ.setdefault("TQDM_MININTERVAL", "3")  # of the tasks: each change is a line here
+    os.environ[provenance.COMMAND] = provenance.command()  # for the report
     os.environ["PYTHONIOENCODING"] = "utf-8:backslashreplace"  # kfp ends at a line it cannot decode
     with (
         open(directory.root / "log.txt", "a", 1, "utf-8", "backslashreplace") as log,

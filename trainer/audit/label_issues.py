@@ -6,6 +6,8 @@
   clean_manifest.csv     path, label, split, trusted, label_status: `--dataset=csv` trains on it;
                          only if the images were files
   transition.npy         float64 (C, C), the estimated T[i, j] = P(given j | true i)
+  for_review.npz         what a reviewer sees beside an image; see `trainer.audit.for_review`
+  label_studio.json, label_studio.xml, fiftyone.csv   for other tools; see `trainer.audit.exports`
   metrics.json           flat: the estimated noise rate, and the quality of the audit, if known
   manifest.json          has the id of the audit, which the rows of label_issues.csv have as well,
                          and {name: (caption, axis label)} of the coefficients among its columns
@@ -19,7 +21,7 @@ import pandas as pd
 from tabulate import tabulate
 
 from trainer import artifacts
-from trainer.audit import noise_estimation, out_of_sample
+from trainer.audit import exports, for_review, noise_estimation, out_of_sample
 from trainer.audit.corrected import write_labels
 from trainer.audit.evidence import contradictions
 from trainer.data import probe, records
@@ -81,6 +83,8 @@ def audit(
     clean = records.read_clean_labels(dataset_path)
     trusted_ids = np.setdiff1d(np.arange(len(labels)), ids)
     corrected = corrected_labels(labels, table, clean, trusted_ids)
+    features = for_review.read_features(dataset_path, checkpoints_paths[-1], embeddings_path)
+    seen = for_review.gather(evidence.P, table, (trusted_ids, clean[trusted_ids]), features)
     metrics = noise_rates(evidence.P, labels[ids])
     warnings = [*evidence.warnings, *contradictions(evidence, *list(metrics.values())[1:])]
     for warning in warnings:
@@ -99,6 +103,7 @@ def audit(
     }
     with artifacts.writing(output_path) as directory:
         write_issues(directory, table.assign(audit=facts["audit"]), dataset_path, evidence.captions)
+        for_review.write(directory, seen)
         write_labels(directory, dataset_path, corrected, trusted_ids)
         np.save(directory / "transition.npy", transition)
         artifacts.write_json(directory / "metrics.json", metrics)
@@ -187,6 +192,7 @@ def write_issues(directory, table, dataset_path, coefficients):
     table = table.sort_values("label_score", kind="stable").reindex(columns=columns(coefficients))
     table.to_csv(directory / ISSUES, index=False, float_format="%.6f")
     table.to_parquet(directory / TABLE, index=False)
+    exports.write(directory, table, names)
 
 
 def columns(coefficients):
