@@ -1,26 +1,28 @@
 """prepare -> embed, inject noise, split probe -> train -> evaluate, export, audit -> report.
 
-Images are embedded where the pipeline has a backbone.
+Images are embedded where the pipeline has a backbone. A review changes labels and probe before the
+training.
 """
 
 from kfp import dsl
 
 from pipelines import stages
-from pipelines.parameters import OF_BACKBONE, described, without
+from pipelines.parameters import OF_BACKBONE, OF_REVIEW, described, without
 from pipelines.placement import pipeline_config
 
 
-def pipeline(profile, embedded=False):
+def pipeline(profile, embedded=False, reviewed=False):
     """The pipeline that trains one method, for the machines of a profile.
 
     Args:
       profile: `pipelines.launch.profiles.Profile`.
       embedded: Whether it trains on the embeddings of a backbone.
+      reviewed: Whether it applies a reviewer's decisions.
     """
 
     @dsl.pipeline(name="training", pipeline_config=pipeline_config(profile))
     @described
-    @without(*(() if embedded else OF_BACKBONE))
+    @without(*(() if embedded else OF_BACKBONE), *(() if reviewed else OF_REVIEW))
     def training(
         dataset: str = "digits",
         noise: str = "uniform",
@@ -42,6 +44,7 @@ def pipeline(profile, embedded=False):
         checkpoint_root: str = "",
         backbone: str = "none",
         backbone_weights: str = "",
+        decisions: str = "",
     ):
         """Trains one method on noisy labels; tests and exports it, audits the labels, reports."""
         with stages.record_status(profile):
@@ -80,7 +83,10 @@ def pipeline(profile, embedded=False):
                     backbone_weights=backbone_weights,
                 )
             embeddings = {"embeddings": made["embeddings"]} if embedded else {}
-            inputs = prepared | noisy | probe | embeddings
+            inputs = prepared | noisy | probe
+            if reviewed:
+                inputs |= stages.apply_review(profile, inputs, decisions)
+            inputs |= embeddings
             recipe = dict(
                 method=method, seed=seed, settings=settings, checkpoint_root=checkpoint_root
             )

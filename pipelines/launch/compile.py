@@ -21,7 +21,9 @@ PIPELINES = {
 
 def built(name, profile, parameters):
     """A pipeline for the machines of a profile, with the tasks that its parameters ask for."""
-    return PIPELINES[name](profile, has_backbone(parameters or {}))
+    parameters = parameters or {}
+    reviewed = {"reviewed": True} if parameters.get("decisions") else {}
+    return PIPELINES[name](profile, has_backbone(parameters), **reviewed)
 
 
 def compile_pipeline(name, profile, path, defaults=None, parameters=None):

@@ -86,8 +86,12 @@ async function saveIssues() {
 
 function saveDecisions() {
   const cell = (value) => `"${String(value).replaceAll('"', '""')}"`;
-  const rows = [...decisions].map((row) => [...row, content.audit].map(cell).join(","));
-  const lines = ["id,true_label,audit", ...rows];
+  const rows = examples.filter((e) => decisions.has(e.id)).map((e) => {
+    const label = decisions.get(e.id), kept = label === e.given_label;
+    const row = [e.id, e.path, e.given_label, kept ? "keep" : "relabel", kept ? "" : label, content.run, content.dataset];
+    return row.map(cell).join(",");
+  });
+  const lines = ["id,path,given_label,decision,label,run,dataset", ...rows];
   download("decisions.csv", new Blob([lines.join("\n") + "\n"], { type: "text/csv" }));
 }
 

@@ -37,7 +37,8 @@ def page_data(dataset_path, issues, csv):
         "columns": columns,
         "rows": shown[columns].round(4).to_numpy(object).tolist(),
         "pictures": [thumbnail(file) for file in encoded[np.arange(len(encoded))]],
-        "audit": issues.audit.iloc[0] if len(issues) else "",
+        "run": issues.run.iloc[0] if len(issues) else "",
+        "dataset": issues.dataset.iloc[0] if len(issues) else "",
         "csv": base64.b64encode(gzip.compress(csv, mtime=0)).decode(),
     }
 

@@ -11,8 +11,7 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 from tests.conftest import HOSTILE
-from trainer import artifacts
-from trainer.audit import label_issues, review
+from trainer.audit import decisions, label_issues, rounds
 from trainer.report import gallery, page
 
 pytestmark = pytest.mark.browser
@@ -151,13 +150,12 @@ def test_the_table_and_decisions_are_a_click_away(opened, hostile_run, tmp_path)
     with report.page.expect_download() as download:
         report.page.click("#save-decisions")
     download.value.save_as(tmp_path / "decisions.csv")
-    audit, data = hostile_run / "label_audit", hostile_run / "prepared_dataset"
-    assert review.review(audit, tmp_path / "decisions.csv", data, tmp_path / "review") == 2
-    issues = pd.read_csv(table)
-    corrected = np.load(tmp_path / "review" / "corrected_labels.npy")
-    names = artifacts.read(data, artifacts.PREPARED_DATASET)["class_names"]
-    decided = [names[corrected[id]] for id in issues.id[:2]]
-    assert decided == [issues.suggested_label[0], HOSTILE[0]]
+    rows, issues = decisions.read(tmp_path / "decisions.csv"), pd.read_csv(table)
+    rounds.find(rows, hostile_run, "--checkpoint_path")
+    _, rows, _ = rounds.start(hostile_run, rows)
+    decided = rows.label.where(rows.decision == "relabel", rows.given_label)
+    expected = {issues.id[0]: issues.suggested_label[0], issues.id[1]: HOSTILE[0]}
+    assert dict(zip(rows.id, decided)) == expected
     assert report.complaints == []
 
 
