@@ -222,8 +222,7 @@ def review(root, file):
 
         return f"{place} has these decisions\n\n{comparison.text(content)}"
     outputs.hold(root, "--checkpoint_path")
-    print(f"review of {root}, round {place.name}: {len(rows)} decisions", flush=True)
-    print(rounds.replaced_text(rows, replaced), end="\n" if len(replaced) else "", flush=True)
+    print(rounds.opening(root, place, rows, replaced), flush=True)
     for kind in (artifacts.PREPARED_DATASET, artifacts.BACKBONE, artifacts.EMBEDDINGS):
         if (root / kind).is_dir() and not (place / kind).exists():
             place.mkdir(parents=True, exist_ok=True)

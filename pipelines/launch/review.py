@@ -6,6 +6,7 @@ embedded, once.
 
 import hashlib
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -42,8 +43,7 @@ def review(file, profile, output_dir=None, runner=None, gpus=None):
         content = json.loads((place / rounds.COMPARISON).read_text())
         print(f"{place} has these decisions\n\n{comparison.text(content)}")
         return
-    print(f"review of {root}, round {place.name}: {len(everything)} decisions", flush=True)
-    print(rounds.replaced_text(everything, replaced), end="\n" if len(replaced) else "", flush=True)
+    print(rounds.opening(root, place, everything, replaced), flush=True)
     carry_out(root, place, record, everything, profile, runner or record["runner"], gpus)
 
 
@@ -71,8 +71,8 @@ def carry_out(root, place, record, rows, profile, runner, gpus):
         PIPELINE, parameters, [spec, seen, record["version"], runner], place, resume=profile.cache
     )
     decisions.write(rows, file)
-    cache_root = root / record["tasks"] / run.FINISHED
-    run.place(kfp_runner, directory, profile.cache, cache_root)
+    reuse(root / record["tasks"], directory.tasks)
+    run.place(kfp_runner, directory, profile.cache)
     run.carry_out(pipeline, spec, parameters, directory, profile, runner)
     first = rounds.artifact_directory(root, artifacts.PREPARED_DATASET)
     content, places = run.conclude(
@@ -80,3 +80,9 @@ def carry_out(root, place, record, rows, profile, runner, gpus):
     )
     gained = f"{comparison.write(root, place)}\ncomparison: {place / rounds.PAGE}"
     sys.stdout.write(ending.say(PIPELINE, place, content, places, gained))
+
+
+def reuse(first, tasks):
+    """Lets a round find what the first run has finished, beside what it has finished itself."""
+    if (first / run.FINISHED).is_dir():
+        shutil.copytree(first / run.FINISHED, tasks / run.FINISHED, dirs_exist_ok=True)

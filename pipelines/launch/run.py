@@ -77,7 +77,7 @@ def run(name, profile, parameters, output_dir=None, runner="subprocess", gpus=No
     kfp_runner = choose(runner, spec, paths, gpus, profile)
     directory = claim(name, parameters, [spec, seen, runner], output_dir, resume=profile.cache)
     directory.write(parameters=parameters, runner=runner)  # a review runs them again
-    place(kfp_runner, directory, profile.cache, directory.tasks / FINISHED)
+    place(kfp_runner, directory, profile.cache)
     carry_out(pipeline, spec, parameters, directory, profile, runner)
     content, places = conclude(name, directory)
     sys.stdout.write(ending.say(name, directory.root, content, places))
@@ -122,15 +122,8 @@ def claim(name, parameters, made_of, output_dir, resume):
     return directory
 
 
-def place(kfp_runner, directory, cache, cache_root):
-    """Tells kfp where tasks run and write: in the same place as in earlier tries.
-
-    Args:
-      kfp_runner: Kfp's runner.
-      directory: The `OutputDirectory`.
-      cache: Whether kfp reuses what is finished.
-      cache_root: Where kfp writes down what is finished.
-    """
+def place(kfp_runner, directory, cache):
+    """Tells kfp where tasks run and write: in the same place as in earlier tries."""
     workspace = directory.tasks / "workspace"
     workspace.mkdir(exist_ok=True)
     executor_input_utils.get_local_pipeline_resource_name = lambda _: directory.tasks.name
@@ -139,7 +132,7 @@ def place(kfp_runner, directory, cache, cache_root):
         pipeline_root=str(directory.root.resolve()),
         workspace_root=str(workspace.resolve()),
         enable_caching=cache,
-        cache_root=str(cache_root.resolve()),
+        cache_root=str(directory.tasks / FINISHED),
     )
 
 

@@ -40,7 +40,7 @@ def decided(table, name, start, count):
     rows[decisions.COLUMNS].to_csv(name, index=False)
 
 
-def test_two_rounds_one_of_them_killed(place):
+def test_a_round_that_was_killed_resumes(place):
     first = place / "runs" / "training"
     decided(first / "label_issues.csv", place / "one.csv", 0, 30)
     command = [sys.executable, "-m", "pipelines", "review", "--decisions=one.csv"]
@@ -60,6 +60,9 @@ def test_two_rounds_one_of_them_killed(place):
     assert "before review    round 1" in done.stdout
     assert {file: file.stat().st_mtime_ns for file in before} == before
 
+
+def test_a_second_round(place):
+    first = place / "runs" / "training"
     decided(first / "rounds/1/label_issues.csv", place / "two.csv", 0, 20)
     decided(first / "label_issues.csv", place / "older.csv", 29, 3)
     rows = pd.concat(pd.read_csv(place / name, dtype="str") for name in ("two.csv", "older.csv"))

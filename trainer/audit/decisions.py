@@ -42,18 +42,24 @@ def read(file):
         rule = "must have a decision: keep, relabel or drop in column decision"
         received = f"{file}, with {len(rows)} unsure and no other decision"
         raise InputError(FLAG, rule, received)
-    numbers = pd.to_numeric(rows.id, errors="coerce")
-    no_ids = rows.id[~((numbers >= 0) & (numbers < 2**53) & (numbers % 1 == 0))]
-    if len(no_ids):
-        rule = "must have whole numbers in column id"
-        raise InputError(FLAG, rule, f"{no_ids.iloc[0]} in {file}")
-    rows = rows.assign(id=numbers.astype("int64"))
-    rows = rows.assign(label=rows.label.where(rows.decision == RELABEL, ""))
+    rows = rows.assign(
+        id=numbers(rows.id, file), label=rows.label.where(rows.decision == RELABEL, "")
+    )
     rows = rows.drop_duplicates(["id", "decision", "label"], keep="last")
     twice = rows.id[rows.id.duplicated()]
     if len(twice):
         raise InputError(FLAG, "must have one decision for each id", f"two for id {twice.iloc[0]}")
     return rows.reset_index(drop=True)
+
+
+def numbers(ids, file):
+    """The column id as int64."""
+    found = pd.to_numeric(ids, errors="coerce")
+    wrong = ids[~((found >= 0) & (found < 2**53) & (found % 1 == 0))]
+    if len(wrong):
+        rule = "must have whole numbers in column id"
+        raise InputError(FLAG, rule, f"{wrong.iloc[0]} in {file}")
+    return found.astype("int64")
 
 
 def table(file):
@@ -62,9 +68,8 @@ def table(file):
         with open(file, encoding="utf-8-sig", newline="") as lines:
             header = lines.readline()
         delimiter = max(DELIMITERS, key=header.count)
-        rows = pd.read_csv(
-            file, sep=delimiter, dtype="str", keep_default_na=False, encoding="utf-8-sig"
-        )
+        as_text = {"dtype": "str", "keep_default_na": False, "encoding": "utf-8-sig"}
+        rows = pd.read_csv(file, sep=delimiter, index_col=False, **as_text)
     except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
         rule = f"must be the CSV file that a report saves ({reason})"

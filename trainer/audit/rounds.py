@@ -133,10 +133,16 @@ def same(place, rows):
     return False
 
 
+def opening(root, place, rows, replaced):
+    """What a round is about to do: its decisions, and earlier ones that new ones replace."""
+    lines = [f"review of {root}, round {place.name}: {len(rows)} decisions"]
+    if len(replaced):
+        lines.append(replaced_text(rows, replaced))
+    return "\n".join(lines)
+
+
 def replaced_text(rows, replaced):
-    """A note on earlier decisions that new ones replace; "" if there are none."""
-    if not len(replaced):
-        return ""
+    """A note on earlier decisions that new ones replace."""
     new = rows.set_index("id")
     said = [
         f"id {row.id} {spoken(row)} → {spoken(new.loc[row.id])}" for row in replaced.itertuples()
