@@ -45,7 +45,7 @@ def test_a_round_that_was_killed_resumes(place):
     decided(first / "label_issues.csv", place / "one.csv", 0, 30)
     command = [sys.executable, "-m", "pipelines", "review", "--decisions=one.csv"]
     killed = subprocess.Popen(command, cwd=place, stdout=subprocess.PIPE, text=True)
-    while "apply review: done" not in (line := killed.stdout.readline()):
+    while "] train" not in (line := killed.stdout.readline()):
         assert line, "it ended"
     os.kill(killed.pid, signal.SIGKILL)
     killed.communicate()

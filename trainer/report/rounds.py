@@ -33,7 +33,7 @@ def write(root, place):
         title=f"{root.resolve().name}: rounds of review",
         sentence=sentence(content),
         rows=rows,
-        changes=[(each["round"], changes(each)) for each in content["rounds"][1:]],
+        changes=change_rows(content),
         pairs=[(each["round"], pairs(each)) for each in content["rounds"][1:]],
     )
     artifacts.write_json(place / rounds.COMPARISON, content)
@@ -68,6 +68,15 @@ def changes(measured):
     """Numbers of new decisions of a round by kind, and of corrected labels that have changed."""
     counts = {name: measured["changes"][name] for name in decisions.DECISIONS}
     return counts | {"corrected labels changed": measured["changes"]["corrected"]}
+
+
+def change_rows(content):
+    """A row for each kind of change, a column for each round: dictionaries of text."""
+    reviews = {f"round {each['round']}": changes(each) for each in content["rounds"][1:]}
+    kinds = next(iter(reviews.values()))
+    return [
+        {"": kind} | {name: f"{found[kind]:,}" for name, found in reviews.items()} for kind in kinds
+    ]
 
 
 def pairs(measured):
