@@ -1,4 +1,4 @@
-"""Files of corrected labels, by an audit or by a reviewer."""
+"""Files of corrected labels."""
 
 import numpy as np
 import pandas as pd
@@ -8,7 +8,10 @@ from trainer.data.sources.tables import NOISY
 
 
 def write_labels(directory, dataset_path, corrected, trusted_ids):
-    """Writes corrected labels, and the table that `--dataset=csv` trains on."""
+    """Writes corrected labels, and the table that `--dataset=csv` trains on.
+
+    An example with label -1, which a reviewer dropped, is not in the table.
+    """
     np.save(directory / "corrected_labels.npy", corrected)
     paths = records.read_paths(dataset_path, "train")
     if paths is None:
@@ -19,6 +22,7 @@ def write_labels(directory, dataset_path, corrected, trusted_ids):
     trusted[trusted_ids] = 1
     train = pd.DataFrame({"path": paths, "label": names[corrected], "split": "train"})
     train = train.assign(trusted=trusted, label_status=np.where(trusted, "trusted", "audited"))
+    train = train[corrected >= 0]
     test = pd.DataFrame(
         {
             "path": records.read_paths(dataset_path, "test"),

@@ -2,14 +2,14 @@
 
 <label_audit>/
   label_issues.csv, label_issues.parquet   a row per example; see COLUMNS
-  corrected_labels.npy   int32 (N,), by id of the prepared dataset
+  corrected_labels.npy   int32 (N,), by id of the prepared dataset; -1: a reviewer dropped it
   clean_manifest.csv     path, label, split, trusted, label_status: `--dataset=csv` trains on it;
                          only if the images were files
   transition.npy         float64 (C, C), the estimated T[i, j] = P(given j | true i)
   for_review.npz         what a reviewer sees beside an image; see `trainer.audit.for_review`
   label_studio.json, label_studio.xml, fiftyone.csv   for other tools; see `trainer.audit.exports`
   metrics.json           flat: the estimated noise rate, and the quality of the audit, if known
-  manifest.json          has the id of the audit, which the rows of label_issues.csv have as well,
+  manifest.json          has the id of the audit, the run of the rows of label_issues.csv,
                          and {name: (caption, axis label)} of the coefficients among its columns
 """
 
@@ -42,9 +42,10 @@ COLUMNS = {
     "cleanlab_score": "label quality score of cleanlab, from the image alone; low if wrong",
     "is_label_issue": "1 for the first n rows, n the estimated number of wrong labels",
     "corrected": "1 if the suggested label is more likely true; corrected_labels.npy has it",
-    "decision": "for a reviewer: accept (the suggestion) or reject (it), or the true label",
-    "true_label": "for a reviewer: the true label; it replaces a decision",
-    "audit": "id of the audit; a review refuses another",
+    "decision": "for a reviewer: keep, relabel, drop or unsure, see `trainer.audit.decisions`",
+    "label": "for a reviewer: the true label, for relabel",
+    "run": "identity of the run; a review refuses another",
+    "dataset": "id of the prepared dataset",
 }
 
 
@@ -82,9 +83,11 @@ def audit(
     table, transition = audited_table(evidence, ids, labels[ids])
     clean = records.read_clean_labels(dataset_path)
     trusted_ids = np.setdiff1d(np.arange(len(labels)), ids)
-    corrected = corrected_labels(labels, table, clean, trusted_ids)
+    true = probe.trusted_labels(probe_split_path, dataset_path, labels)
+    corrected = corrected_labels(labels, table, true, trusted_ids)
+    kept = trusted_ids[true[trusted_ids] >= 0]  # a reviewer dropped the others
     features = for_review.read_features(dataset_path, checkpoints_paths[-1], embeddings_path)
-    seen = for_review.gather(evidence.P, table, (trusted_ids, clean[trusted_ids]), features)
+    seen = for_review.gather(evidence.P, table, (kept, true[kept]), features)
     metrics = noise_rates(evidence.P, labels[ids])
     warnings = [*evidence.warnings, *contradictions(evidence, *list(metrics.values())[1:])]
     for warning in warnings:
@@ -102,7 +105,8 @@ def audit(
         "class_names": dataset["class_names"],
     }
     with artifacts.writing(output_path) as directory:
-        write_issues(directory, table.assign(audit=facts["audit"]), dataset_path, evidence.captions)
+        table = table.assign(run=facts["audit"], dataset=dataset["id"])
+        write_issues(directory, table, dataset_path, evidence.captions)
         for_review.write(directory, seen)
         write_labels(directory, dataset_path, corrected, trusted_ids)
         np.save(directory / "transition.npy", transition)
@@ -121,11 +125,11 @@ def audited_table(evidence, ids, given):
     return table, transition
 
 
-def corrected_labels(labels, table, clean, trusted_ids):
-    """Corrected labels by id, int32; trusted examples have their true labels."""
+def corrected_labels(labels, table, true, trusted_ids):
+    """Corrected labels by id, int32; trusted examples have their true labels, dropped ones -1."""
     corrected = labels.copy()
     corrected[table.id] = np.where(table.corrected, table.suggested_label, table.given_label)
-    corrected[trusted_ids] = clean[trusted_ids]
+    corrected[trusted_ids] = true[trusted_ids]
     return corrected
 
 
@@ -187,7 +191,7 @@ def write_issues(directory, table, dataset_path, coefficients):
         is_label_issue=table.is_label_issue.astype(np.int8),
         corrected=table.corrected.astype(np.int8),
         decision="",
-        true_label="",
+        label="",
     )
     table = table.sort_values("label_score", kind="stable").reindex(columns=columns(coefficients))
     table.to_csv(directory / ISSUES, index=False, float_format="%.6f")

@@ -54,7 +54,8 @@ def evidence_from_runs(
         times_predicted[predicted] += 1
         means, _ = method.record.means()
         for name, values in means.items():
-            sums.setdefault(name, np.zeros(len(ids)))[~left_out] += values
+            of_audited = values[: np.sum(~left_out)]  # reviewed examples come after them
+            sums.setdefault(name, np.zeros(len(ids)))[~left_out] += of_audited
         runs.append(run)
     if not times_predicted.all():
         rule = "must be the runs of all folds: no run left out some of the examples"
