@@ -1,14 +1,20 @@
-"""Label issues: all training examples, the one whose given label is most likely wrong first.
+"""Label issues: all examples, the one whose given label is most likely wrong first.
+
+Test examples are among them where their labels may be wrong. The run has not seen them.
 
 <label_audit>/
   label_issues.csv, label_issues.parquet   a row per example; see COLUMNS
   corrected_labels.npy   int32 (N,), by id of the prepared dataset
   clean_manifest.csv     path, label, split, trusted, label_status: `--dataset=csv` trains on it;
                          only if the images were files
+  data_issues.csv, data_issues.parquet, noise_rates.csv   see `trainer.audit.data_issues`
   transition.npy         float64 (C, C), the estimated T[i, j] = P(given j | true i)
   metrics.json           flat: the estimated noise rate, and the quality of the audit, if known
   manifest.json          has the id of the audit, which the rows of label_issues.csv have as well,
-                         and {name: (caption, axis label)} of the coefficients among its columns
+                         {name: (caption, axis label)} of the coefficients among its columns, and
+                         facts about the data issues
+
+N audited training examples, C classes, T test examples.
 """
 
 import hashlib
@@ -21,6 +27,7 @@ from tabulate import tabulate
 from trainer import artifacts
 from trainer.audit import noise_estimation, out_of_sample
 from trainer.audit.corrected import write_labels
+from trainer.audit.data_issues import find, noise_table
 from trainer.audit.evidence import contradictions
 from trainer.data import probe, records
 from trainer.data.noise import injection
@@ -28,10 +35,12 @@ from trainer.data.noise.transition import realised_transition
 from trainer.evaluation import detection
 
 ISSUES, TABLE = "label_issues.csv", "label_issues.parquet"
+RATE_METRICS = [f"audit/noise_rate_{name}" for name in ("estimated", "low", "high")]
 # Names as in cleanlab where it has the column. The coefficients that the method records, each the
 # mean over training, come before `is_label_issue`.
 COLUMNS = {
-    "id": "of the example in the prepared dataset",
+    "id": "of the example in the prepared dataset; ids of test continue those of train",
+    "split": "train or test",
     "path": "of its file; empty where there was none",
     "given_label": "the given, perhaps noisy, label",
     "suggested_label": "the most likely other class",
@@ -39,7 +48,7 @@ COLUMNS = {
     "p_suggested": "probability that the suggested label is true",
     "cleanlab_score": "label quality score of cleanlab, from the image alone; low if wrong",
     "is_label_issue": "1 for the first n rows, n the estimated number of wrong labels",
-    "corrected": "1 if the suggested label is more likely true; corrected_labels.npy has it",
+    "corrected": "1 if the suggested label is more likely true, 0 for a test image",
     "decision": "for a reviewer: accept (the suggestion) or reject (it), or the true label",
     "true_label": "for a reviewer: the true label; it replaces a decision",
     "audit": "id of the audit; a review refuses another",
@@ -81,12 +90,15 @@ def audit(
     clean = records.read_clean_labels(dataset_path)
     trusted_ids = np.setdiff1d(np.arange(len(labels)), ids)
     corrected = corrected_labels(labels, table, clean, trusted_ids)
-    metrics = noise_rates(evidence.P, labels[ids])
-    warnings = [*evidence.warnings, *contradictions(evidence, *list(metrics.values())[1:])]
+    rates = noise_estimation.noise_rates(evidence.P, labels[ids])
+    metrics = dict(zip(RATE_METRICS, rates.overall.tolist()))
+    warnings = [*evidence.warnings, *contradictions(evidence, *rates.overall[1:])]
     for warning in warnings:
         print(f"warning: {warning}", file=sys.stderr)
     if np.all(clean[ids] >= 0):  # the known ones alone would not speak for all
         metrics |= audit_quality(table, corrected[ids], clean[ids], transition)
+    table = with_test_images(table, dataset_path, evidence.tested, transition)
+    images, found = find.find(dataset_path, labels, ids, evidence, embeddings_path)
     parents = {m["kind"]: m for m in (dataset, noisy_labels, split)}
     parents |= {f"checkpoints_{i}": run for i, run in enumerate(evidence.runs)}
     facts = {
@@ -95,11 +107,14 @@ def audit(
         "coefficients": evidence.captions,
         "warnings": warnings,
         "num_issues": int(table.is_label_issue.sum()),
+        "data_issues": found,
         "class_names": dataset["class_names"],
     }
     with artifacts.writing(output_path) as directory:
         write_issues(directory, table.assign(audit=facts["audit"]), dataset_path, evidence.captions)
         write_labels(directory, dataset_path, corrected, trusted_ids)
+        find.write(directory, images, dataset["class_names"])
+        noise_table.write(directory, rates, labels[ids], dataset["class_names"])
         np.save(directory / "transition.npy", transition)
         artifacts.write_json(directory / "metrics.json", metrics)
         artifacts.finish(directory, artifacts.LABEL_AUDIT, parents, **facts, **metrics)
@@ -124,10 +139,31 @@ def corrected_labels(labels, table, clean, trusted_ids):
     return corrected
 
 
-def noise_rates(P, given):
-    """The estimated noise rate with the ends of its range, by the name of the metric, in order."""
-    rates = zip(("estimated", "low", "high"), noise_estimation.noise_rate_range(P, given))
-    return {f"audit/noise_rate_{name}": rate for name, rate in rates}
+def with_test_images(table, dataset_path, P, transition):
+    """The table with rows of test images, unless their labels are true.
+
+    Their labels are never corrected here: the model would correct what it is measured by.
+
+    Args:
+      table: Of `audited_table`.
+      dataset_path: Directory of the prepared dataset.
+      P: (T, C) probabilities of the test images.
+      transition: (C, C), the estimated T.
+    """
+    from cleanlab.rank import get_label_quality_scores  # takes seconds
+
+    dataset = records.read_manifest(dataset_path)
+    if dataset["test_labels_are_clean"]:
+        return table
+    given = records.read_labels(dataset_path, "test")
+    tested = rank_labels(given, noise_estimation.given_label_too(P, given, transition))
+    tested = tested.assign(
+        id=dataset["num_examples"]["train"] + np.arange(len(given)),
+        cleanlab_score=get_label_quality_scores(given, P),
+        corrected=False,
+    )
+    table = pd.concat([table, tested], ignore_index=True)
+    return table.assign(is_label_issue=most_suspicious(1 - table.label_score.to_numpy()))
 
 
 def audit_name(parents):
@@ -142,18 +178,23 @@ def rank_labels(given, Q):
     others[rows, given] = -1
     suggested = others.argmax(axis=1)
     suspicion = 1 - Q[rows, given]
-    issue = np.zeros(len(given), bool)
-    issue[np.argsort(-suspicion, kind="stable")[: round(suspicion.sum())]] = True
     return pd.DataFrame(
         {
             "given_label": given,
             "suggested_label": suggested,
             "label_score": Q[rows, given],
             "p_suggested": Q[rows, suggested],
-            "is_label_issue": issue,
+            "is_label_issue": most_suspicious(suspicion),
             "corrected": Q[rows, suggested] > Q[rows, given],
         }
     )
+
+
+def most_suspicious(suspicion):
+    """Which labels are issues, bool (N,): the first n, n the expected number of wrong ones."""
+    issue = np.zeros(len(suspicion), bool)
+    issue[np.argsort(-suspicion, kind="stable")[: round(suspicion.sum())]] = True
+    return issue
 
 
 def audit_quality(table, corrected, clean, transition):
@@ -173,9 +214,12 @@ def audit_quality(table, corrected, clean, transition):
 
 def write_issues(directory, table, dataset_path, coefficients):
     """Writes the table for people: most suspicious first, with class names for class numbers."""
-    names = np.array(records.read_manifest(dataset_path)["class_names"], object)
-    paths = records.read_paths(dataset_path, "train")
+    dataset = records.read_manifest(dataset_path)
+    names = np.array(dataset["class_names"], object)
+    paths = [records.read_paths(dataset_path, split) for split in ("train", "test")]
+    paths = paths[0] + paths[1] if paths[0] else None
     table = table.assign(
+        split=np.where(table.id < dataset["num_examples"]["train"], "train", "test"),
         path=[paths[id] for id in table.id] if paths else "",
         given_label=names[table.given_label],
         suggested_label=names[table.suggested_label],

@@ -57,6 +57,7 @@ def evidence_from_others(dataset_path, labels, ids, run):
         agreement=hits[~trusted].mean(),
         accuracy=hits[trusted].mean() if trusted.sum() >= TRUSTED else None,
         warnings=warnings,
+        tested=softmax(tested / temperature, axis=1),
     )
     return evidence, tested
 

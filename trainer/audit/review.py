@@ -41,10 +41,11 @@ def review(audit_path, reviewed_file, dataset_path, output_path):
     rows = read_reviewed(reviewed_file, audit, audited)
     numbers = {name: i for i, name in enumerate(dataset["class_names"])}
     corrected = np.load(f"{audit_path}/corrected_labels.npy")
+    trusted_ids = np.setdiff1d(np.arange(len(corrected)), audited.index)
+    corrected = np.concatenate([corrected, records.read_labels(dataset_path, "test")])
     for row in rows.itertuples():
         corrected[row.id] = numbers[decided_label(row, audited.loc[row.id], numbers)]
     with artifacts.writing(output_path) as directory:
-        trusted_ids = np.setdiff1d(np.arange(len(corrected)), audited.index)
         write_labels(directory, dataset_path, corrected, trusted_ids)
         parents = {artifacts.LABEL_AUDIT: audit}
         artifacts.finish(directory, artifacts.REVIEW, parents, decisions=len(rows))

@@ -199,6 +199,17 @@ class EncodedImages:
         return np.array(self.examples.data_source.__getitems__(ids) if ids else [], object)
 
 
+def read_encoded(path, ids):
+    """Encoded images, bytes in an array of objects; ids of test continue those of train."""
+    ids, count = np.asarray(ids), read_manifest(path)["num_examples"]["train"]
+    found = np.empty(len(ids), object)
+    for split, rows, first in (("train", ids < count, 0), ("test", ids >= count, count)):
+        if rows.any():
+            encoded = EncodedImages(path, split, ids[rows] - first)
+            found[rows] = encoded[np.arange(len(encoded))]
+    return found
+
+
 def read_features(path, split, side):
     """Each image at side x side pixels, float32 (N, side * side * channels) in [0, 1], by id."""
     from PIL import Image

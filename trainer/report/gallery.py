@@ -30,13 +30,13 @@ def page_data(dataset_path, issues, csv):
       A dictionary for JSON.
     """
     shown = issues[shown_examples(issues)]
-    encoded = records.EncodedImages(dataset_path, "train", shown.id.to_numpy())
+    encoded = records.read_encoded(dataset_path, shown.id)
     columns = ["id", "path", "given_label", "suggested_label", "label_score"]
     return {
         "classes": sorted(set(issues.given_label) | set(issues.suggested_label)),
         "columns": columns,
         "rows": shown[columns].round(4).to_numpy(object).tolist(),
-        "pictures": [thumbnail(file) for file in encoded[np.arange(len(encoded))]],
+        "pictures": [thumbnail(file) for file in encoded],
         "audit": issues.audit.iloc[0] if len(issues) else "",
         "csv": base64.b64encode(gzip.compress(csv, mtime=0)).decode(),
     }

@@ -9,7 +9,7 @@ import pandas as pd
 from trainer import artifacts
 from trainer.audit import label_issues
 from trainer.data import records, summary
-from trainer.report import charts, gallery, page, training_charts, training_results
+from trainer.report import charts, data_issues, gallery, page, training_charts, training_results
 from trainer.report.published import published_result
 
 OF_ARTIFACTS = ("schema_version", "kind", "made_by", "id")
@@ -87,18 +87,22 @@ def issues_and_pictures(paths, made):
     names = made[artifacts.PREPARED_DATASET]["class_names"]
     audit, audit_path = made[artifacts.LABEL_AUDIT], paths[artifacts.LABEL_AUDIT]
     issues = pd.read_parquet(audit_path / label_issues.TABLE)
-    clean = records.read_clean_labels(paths[artifacts.PREPARED_DATASET])[issues.id]
+    trained = issues[issues.split == "train"]
+    clean = records.read_clean_labels(paths[artifacts.PREPARED_DATASET])[trained.id]
     pictures = gallery.page_data(
         paths[artifacts.PREPARED_DATASET], issues, (audit_path / label_issues.ISSUES).read_bytes()
     )
-    given, estimated = pd.Index(names).get_indexer(issues.given_label), "transition.npy"
+    given, estimated = pd.Index(names).get_indexer(trained.given_label), "transition.npy"
     confusion = np.load(paths[artifacts.METRICS] / "confusion.npy")
     curves = training_charts.learning_curves(paths[artifacts.CHECKPOINTS])
-    histograms = training_charts.histograms(issues, given, clean, audit["coefficients"])
+    histograms = training_charts.histograms(trained, given, clean, audit["coefficients"])
     return {
         "gallery": pictures,
         "shown": len(pictures["rows"]),
         "audited": len(issues),
+        "data_issues": data_issues.section(
+            paths[artifacts.PREPARED_DATASET], audit_path, audit["data_issues"]
+        ),
         "large": len(names) > charts.MANY,
         "noise": training_charts.transitions(given, clean, names, np.load(audit_path / estimated)),
         "confusion": training_charts.confusion_matrix(confusion, names),
