@@ -8,6 +8,7 @@ Test examples are among them where their labels may be wrong. The run has not se
   clean_manifest.csv     path, label, split, trusted, label_status: `--dataset=csv` trains on it;
                          only if the images were files
   data_issues.csv, data_issues.parquet, noise_rates.csv   see `trainer.audit.data_issues`
+  annotators.csv, consensus_labels.csv   see `trainer.audit.annotators`
   transition.npy         float64 (C, C), the estimated T[i, j] = P(given j | true i)
   metrics.json           flat: the estimated noise rate, and the quality of the audit, if known
   manifest.json          has the id of the audit, which the rows of label_issues.csv have as well,
@@ -25,10 +26,11 @@ import pandas as pd
 from tabulate import tabulate
 
 from trainer import artifacts
-from trainer.audit import noise_estimation, out_of_sample
+from trainer.audit import annotators, noise_estimation, out_of_sample, test_images
 from trainer.audit.corrected import write_labels
 from trainer.audit.data_issues import find, noise_table
 from trainer.audit.evidence import contradictions
+from trainer.audit.ranking import rank_labels
 from trainer.data import probe, records
 from trainer.data.noise import injection
 from trainer.data.noise.transition import realised_transition
@@ -90,15 +92,17 @@ def audit(
     clean = records.read_clean_labels(dataset_path)
     trusted_ids = np.setdiff1d(np.arange(len(labels)), ids)
     corrected = corrected_labels(labels, table, clean, trusted_ids)
-    rates = noise_estimation.noise_rates(evidence.P, labels[ids])
+    rates, estimated_from, rate_notes = test_images.noise_rates(dataset_path, evidence, labels[ids])
+    table = test_images.with_issues(table, rates.overall[0])
     metrics = dict(zip(RATE_METRICS, rates.overall.tolist()))
     warnings = [*evidence.warnings, *contradictions(evidence, *rates.overall[1:])]
     for warning in warnings:
         print(f"warning: {warning}", file=sys.stderr)
     if np.all(clean[ids] >= 0):  # the known ones alone would not speak for all
         metrics |= audit_quality(table, corrected[ids], clean[ids], transition)
-    table = with_test_images(table, dataset_path, evidence.tested, transition)
+    table = test_images.with_test_images(table, dataset_path, evidence.tested)
     images, found = find.find(dataset_path, labels, ids, evidence, embeddings_path)
+    found["notes"] += rate_notes
     parents = {m["kind"]: m for m in (dataset, noisy_labels, split)}
     parents |= {f"checkpoints_{i}": run for i, run in enumerate(evidence.runs)}
     facts = {
@@ -114,7 +118,10 @@ def audit(
         write_issues(directory, table.assign(audit=facts["audit"]), dataset_path, evidence.captions)
         write_labels(directory, dataset_path, corrected, trusted_ids)
         find.write(directory, images, dataset["class_names"])
-        noise_table.write(directory, rates, labels[ids], dataset["class_names"])
+        found["notes"] += annotators.write(
+            directory, dataset_path, ids, labels[ids], evidence.P, dataset["class_names"]
+        )
+        noise_table.write(directory, rates, estimated_from, dataset["class_names"])
         np.save(directory / "transition.npy", transition)
         artifacts.write_json(directory / "metrics.json", metrics)
         artifacts.finish(directory, artifacts.LABEL_AUDIT, parents, **facts, **metrics)
@@ -139,62 +146,10 @@ def corrected_labels(labels, table, clean, trusted_ids):
     return corrected
 
 
-def with_test_images(table, dataset_path, P, transition):
-    """The table with rows of test images, unless their labels are true.
-
-    Their labels are never corrected here: the model would correct what it is measured by.
-
-    Args:
-      table: Of `audited_table`.
-      dataset_path: Directory of the prepared dataset.
-      P: (T, C) probabilities of the test images.
-      transition: (C, C), the estimated T.
-    """
-    from cleanlab.rank import get_label_quality_scores  # takes seconds
-
-    dataset = records.read_manifest(dataset_path)
-    if dataset["test_labels_are_clean"]:
-        return table
-    given = records.read_labels(dataset_path, "test")
-    tested = rank_labels(given, noise_estimation.given_label_too(P, given, transition))
-    tested = tested.assign(
-        id=dataset["num_examples"]["train"] + np.arange(len(given)),
-        cleanlab_score=get_label_quality_scores(given, P),
-        corrected=False,
-    )
-    table = pd.concat([table, tested], ignore_index=True)
-    return table.assign(is_label_issue=most_suspicious(1 - table.label_score.to_numpy()))
-
-
 def audit_name(parents):
     """An id of the audit and its artifacts, which no spreadsheet reads as a number."""
     ids = " ".join(parent["id"] for parent in parents.values())
     return f"a{hashlib.sha256(ids.encode()).hexdigest()[:11]}"
-
-
-def rank_labels(given, Q):
-    """Scores and suggestions, a row per example, from P(true | image, given) (N, C)."""
-    rows, others = np.arange(len(given)), Q.copy()
-    others[rows, given] = -1
-    suggested = others.argmax(axis=1)
-    suspicion = 1 - Q[rows, given]
-    return pd.DataFrame(
-        {
-            "given_label": given,
-            "suggested_label": suggested,
-            "label_score": Q[rows, given],
-            "p_suggested": Q[rows, suggested],
-            "is_label_issue": most_suspicious(suspicion),
-            "corrected": Q[rows, suggested] > Q[rows, given],
-        }
-    )
-
-
-def most_suspicious(suspicion):
-    """Which labels are issues, bool (N,): the first n, n the expected number of wrong ones."""
-    issue = np.zeros(len(suspicion), bool)
-    issue[np.argsort(-suspicion, kind="stable")[: round(suspicion.sum())]] = True
-    return issue
 
 
 def audit_quality(table, corrected, clean, transition):
@@ -228,7 +183,10 @@ def write_issues(directory, table, dataset_path, coefficients):
         decision="",
         true_label="",
     )
-    table = table.sort_values("label_score", kind="stable").reindex(columns=columns(coefficients))
+    order = ["is_label_issue", "label_score"]
+    table = table.sort_values(order, ascending=[False, True], kind="stable").reindex(
+        columns=columns(coefficients)
+    )
     table.to_csv(directory / ISSUES, index=False, float_format="%.6f")
     table.to_parquet(directory / TABLE, index=False)
 

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from trainer.audit import data_issues
+from trainer.audit.annotators import ANNOTATORS
 from trainer.audit.data_issues import noise_table
 from trainer.data import records
 from trainer.report import gallery
@@ -13,7 +14,7 @@ from trainer.report import gallery
 PICTURES, SETS, COPIES = 12, 6, 4  # images of an issue; sets of copies, and images of each
 OF_COPIES = ("label_conflict", "leakage", "exact_duplicates", "near_duplicate")
 COMMON = 0.1  # of all images: above, Datalab takes an issue as the nature of the data
-PAIRS = 10  # of classes
+PAIRS, PEOPLE = 10, 20  # of classes; annotators
 
 
 def section(dataset_path, label_audit_path, found):
@@ -44,6 +45,7 @@ def section(dataset_path, label_audit_path, found):
         "confused": found["confused_classes"],
         "noise": of_class.to_dict("records"),
         "pairs": of_pair.head(PAIRS).to_dict("records"),
+        "annotators": annotators(Path(label_audit_path) / ANNOTATORS),
         "thin": of_class.given_label[of_class.thin_evidence == 1].tolist(),
     }
 
@@ -67,6 +69,16 @@ def one_issue(dataset_path, table, issue, count):
         "rows": [cards(dataset_path, part) for part in parts],
         "sets": int(rows.duplicate_set.nunique()) if issue in OF_COPIES else 0,
     }
+
+
+def annotators(file):
+    """The least reliable annotators; none if there are not several."""
+    if not file.is_file():
+        return []
+    rows = pd.read_csv(
+        file, dtype={"annotator": "str", "worst_class": "str"}, keep_default_na=False
+    )
+    return rows.head(PEOPLE).to_dict("records")
 
 
 def in_words(issue):

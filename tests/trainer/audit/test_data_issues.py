@@ -112,7 +112,10 @@ def files(table, issue):
 @pytest.mark.parametrize(
     ("issue", "names"),
     [
-        ("exact_duplicates", {"exact.jpg", "apple photos 0.jpg", "again.jpg", "apple photos 1.jpg"}),
+        (
+            "exact_duplicates",
+            {"exact.jpg", "apple photos 0.jpg", "again.jpg", "apple photos 1.jpg"},
+        ),
         (
             "label_conflict",
             {"exact.jpg", "apple photos 0.jpg", "relabelled.jpg", "pear photos 2.jpg"},
@@ -178,7 +181,7 @@ def test_a_run_from_scratch_finds_the_same_copies_and_says_what_is_missing(found
 
 def test_tables_of_files(found, tmp_path):
     table, _ = found
-    find.write(tmp_path, table, HOSTILE + ["=1"])
+    find.write(tmp_path, table, [*HOSTILE, "=1"])
     rows = pd.read_csv(tmp_path / data_issues.ISSUES)
     every = pd.read_parquet(tmp_path / data_issues.TABLE)
     assert list(rows) == list(every)

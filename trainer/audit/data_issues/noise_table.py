@@ -10,7 +10,7 @@ LEAST = 1.0  # labels that a class pair is expected to have
 COLUMNS = {
     "given_label": "the class as it was given",
     "true_label": "the true class; empty for all others together",
-    "labels": "number of labels given as this class, without trusted and test images",
+    "labels": "number of labels given as this class that the estimate is from",
     "noise_rate": "fraction of them whose true class is this one",
     "low": "lower end of its 90% range",
     "high": "upper end",
