@@ -95,16 +95,13 @@ def audit(
     rates, estimated_from, rate_notes = test_images.noise_rates(dataset_path, evidence, labels[ids])
     table = test_images.with_issues(table, rates.overall[0])
     metrics = dict(zip(RATE_METRICS, rates.overall.tolist()))
-    warnings = [*evidence.warnings, *contradictions(evidence, *rates.overall[1:])]
-    for warning in warnings:
-        print(f"warning: {warning}", file=sys.stderr)
+    warnings = said_warnings(evidence, rates)
     if np.all(clean[ids] >= 0):  # the known ones alone would not speak for all
         metrics |= audit_quality(table, corrected[ids], clean[ids], transition)
     table = test_images.with_test_images(table, dataset_path, evidence.tested)
     images, found = find.find(dataset_path, labels, ids, evidence, embeddings_path)
     found["notes"] += rate_notes
-    parents = {m["kind"]: m for m in (dataset, noisy_labels, split)}
-    parents |= {f"checkpoints_{i}": run for i, run in enumerate(evidence.runs)}
+    parents = parents_of(dataset, noisy_labels, split, evidence.runs)
     facts = {
         "audit": audit_name(parents),
         "predicted_by": evidence.predicted_by,
@@ -126,6 +123,20 @@ def audit(
         artifacts.write_json(directory / "metrics.json", metrics)
         artifacts.finish(directory, artifacts.LABEL_AUDIT, parents, **facts, **metrics)
     return metrics
+
+
+def said_warnings(evidence, rates):
+    """The warnings, which are printed."""
+    warnings = [*evidence.warnings, *contradictions(evidence, *rates.overall[1:])]
+    for warning in warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    return warnings
+
+
+def parents_of(dataset, noisy_labels, split, runs):
+    """Manifests of what the audit is made from, by role."""
+    parents = {manifest["kind"]: manifest for manifest in (dataset, noisy_labels, split)}
+    return parents | {f"checkpoints_{i}": run for i, run in enumerate(runs)}
 
 
 def audited_table(evidence, ids, given):

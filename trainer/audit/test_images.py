@@ -36,10 +36,8 @@ def noise_rates(dataset_path, evidence, given):
         note = "The noise rates come from predictions of a run for labels that it was trained on,"
         note += " and may be too low; --audit_folds=3 makes out-of-sample predictions"
         return noise_estimation.noise_rates(evidence.P, given), given, [note]
-    note = (
-        f"The noise rates come from the {len(tested):,} labels held out for the test: the run was"
-    )
-    note += " trained on the others and may have memorised them"
+    note = f"The noise rates come from the {len(tested):,} labels held out for the test, because"
+    note += " the run was trained on the others and may have memorised them"
     return noise_estimation.noise_rates(evidence.tested, tested), tested, [note]
 
 
