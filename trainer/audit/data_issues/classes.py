@@ -2,10 +2,12 @@
 
 import numpy as np
 from sklearn.cluster import MiniBatchKMeans
+from sklearn.decomposition import PCA
 
 from trainer.audit.data_issues.neighbours import Lab, unit_length
 
 GROUP, MOST_GROUPS = 50, 200  # images of a group on average; number of groups
+COMPONENTS = 50  # of the features that groups are made from
 SMALLEST_GROUP = 10
 WEAK = 0.5  # times the mean probability of a given label
 STANDS_OUT = 2.0  # times the mean over pairs
@@ -39,8 +41,10 @@ def weak_groups(X, labels, P):
     from cleanlab.datalab.internal.issue_manager import underperforming_group
 
     count = int(np.clip(len(X) // GROUP, 1, MOST_GROUPS))
-    clusters = MiniBatchKMeans(count, random_state=0, n_init=1, batch_size=4096)
-    groups = clusters.fit_predict(unit_length(X))
+    X = unit_length(X)
+    if min(X.shape) > COMPONENTS:
+        X = PCA(COMPONENTS, svd_solver="randomized", random_state=0).fit_transform(X)
+    groups = MiniBatchKMeans(count, random_state=0, n_init=1).fit_predict(X)
     manager = underperforming_group.UnderperformingGroupIssueManager(
         Lab(labels, []), min_cluster_samples=min(SMALLEST_GROUP, np.bincount(groups).max())
     )
