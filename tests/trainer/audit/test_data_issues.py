@@ -13,6 +13,8 @@ from trainer.audit import data_issues, noise_estimation
 from trainer.audit.data_issues import classes, duplicates, find, neighbours, noise_table
 from trainer.audit.evidence import Evidence
 from trainer.data import records
+from trainer.report import data_issues as report
+from trainer.report import page
 from trainer.settings.data import DataSettings
 
 CLASSES = ("apple", "pear", "quince")
@@ -294,3 +296,38 @@ def test_the_tables_of_a_run_and_its_page(hostile_run):
     assert "<script>" not in section
     assert "<strong>The evidence is thin</strong>" in section
     assert find.NO_BACKBONE.replace("'", "&#39;") in section
+
+
+def section_of(prepared, directory, table, facts):
+    labels = records.read_labels(prepared, "train")
+    rates = noise_estimation.noise_rates((0.9 * np.eye(3) + 0.1 / 3)[labels], labels)
+    find.write(directory, table, list(CLASSES))
+    noise_table.write(directory, rates, labels, list(CLASSES))
+    return report.section(prepared, directory, facts)
+
+
+def test_the_page_shows_what_is_found_and_says_what_is_not(found, prepared, tmp_path):
+    table, facts = found
+    content = section_of(prepared, tmp_path, table, facts)
+    shown = {issue["name"]: issue for issue in content["found"]}
+    assert content["nothing"] == ["underperforming group", "class imbalance"]
+    assert len(shown) + 2 == len(data_issues.ISSUE_TYPES)
+    assert (shown["leakage"]["count"], shown["leakage"]["sets"]) == (4, 2)
+    pairs = [sorted(card["part"] for card in row) for row in shown["leakage"]["rows"]]
+    assert sorted(pairs) == [["test", "train"], ["train", "trusted"]]
+    (row,) = shown["dark"]["rows"]
+    assert [card["file"] for card in row] == ["dark.png"]
+    template = page.TEMPLATES.get_template("data_issues.html.jinja").module
+    made = template.data_issues(content)
+    assert made.count("<details") == len(shown) + 1
+    assert "<summary>label conflict: 4 images" in made
+    assert "Nothing is found of: class imbalance." in made
+
+
+def test_the_page_says_where_nothing_is_found(found, prepared, tmp_path):
+    table, facts = found
+    flags = list(table.filter(regex="^is_.*_issue$"))
+    content = section_of(prepared, tmp_path, table.assign(**dict.fromkeys(flags, 0)), facts)
+    made = page.TEMPLATES.get_template("data_issues.html.jinja").module.data_issues(content)
+    assert f"No issue is found in {len(table)} images" in " ".join(made.split())
+    assert "No two classes stand out as confused" in made
