@@ -321,7 +321,7 @@ def test_the_page_shows_what_is_found_and_says_what_is_not(found, prepared, tmp_
     made = template.data_issues(content)
     assert made.count("<details") == len(shown) + 1
     assert "<summary>label conflict: 4 images" in made
-    assert "Nothing is found of: class imbalance." in made
+    assert "Nothing is found of: underperforming group, class imbalance." in made
 
 
 def test_the_page_says_where_nothing_is_found(found, prepared, tmp_path):
