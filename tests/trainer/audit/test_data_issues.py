@@ -237,6 +237,19 @@ def test_neighbours_as_datalab_has_them(rng):
     np.testing.assert_allclose(ours.data, theirs.data, atol=1e-6)
 
 
+def test_the_features_of_many_images_are_reduced(rng, monkeypatch):
+    X = rng.normal(size=(200, 12)) @ rng.normal(size=(12, 40))
+    X[150:] = X[:50]
+    whole = neighbours.neighbour_graph(X)
+    monkeypatch.setattr(neighbours, "LARGE", 100)
+    monkeypatch.setattr(neighbours, "COMPONENTS", 12)
+    reduced = neighbours.neighbour_graph(X)
+    np.testing.assert_allclose(reduced.data, whole.data, atol=1e-3)
+    _, pairs = neighbours.near_duplicates(reduced, find.ALIKE)
+    expected = {(i, i + 150) for i in range(50)} | {(i + 150, i) for i in range(50)}
+    assert {tuple(pair) for pair in pairs.tolist()} == expected
+
+
 def test_a_group_with_wrong_labels_and_a_rare_class(rng):
     centres = rng.normal(size=(4, D))
     group = np.repeat(np.arange(4), 60)

@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 from scipy.sparse import csr_matrix
+from sklearn.decomposition import TruncatedSVD
 from sklearn.neighbors import NearestNeighbors
 
 NEIGHBOURS = 10  # as in Datalab
+LARGE, COMPONENTS = 20_000, 256  # images above which features are reduced to so many numbers
 
 
 @dataclass
@@ -33,6 +35,8 @@ class Lab:
 def neighbour_graph(X):
     """Cosine distances to the nearest neighbours of each row of X (N, D), as Datalab has them."""
     X = unit_length(X)
+    if len(X) > LARGE and X.shape[1] > COMPONENTS:
+        X = unit_length(TruncatedSVD(COMPONENTS, random_state=0).fit_transform(X))
     count = min(NEIGHBOURS, len(X) - 1)
     # Of unit vectors; the library has a fast search in little memory for this distance only.
     nearest = NearestNeighbors(n_neighbors=count, algorithm="brute").fit(X)
