@@ -124,6 +124,17 @@ def config_of(run):
     return configuration.restored(run["config"])
 
 
+def whole_config(root, run):
+    """The settings of a run, to train it again: of a fine-tuned one with those of its head."""
+    from trainer.training import finetuning
+
+    config = config_of(run)
+    if not config.finetune:
+        return config
+    head = artifacts.read(root / HEAD / artifacts.CHECKPOINTS, artifacts.CHECKPOINTS)
+    return finetuning.of_both(config_of(head), config)
+
+
 def data_paths(root):
     """Directories of dataset, noisy labels and probe split, by the name of the argument."""
     return {
@@ -185,14 +196,10 @@ def audit(root, count):
     """
     run = artifacts.read(root / artifacts.CHECKPOINTS, artifacts.CHECKPOINTS)
     from trainer.audit import label_issues
-    from trainer.training import finetuning
 
     checkpoints_paths, config = [root / artifacts.CHECKPOINTS], config_of(run)
     if count:
-        both = config
-        if config.finetune:
-            head = artifacts.read(root / HEAD / artifacts.CHECKPOINTS, artifacts.CHECKPOINTS)
-            both = finetuning.of_both(config_of(head), config)
+        both = whole_config(root, run)
         folds = [root / "folds" / str(fold) for fold in range(count)]
         checkpoints_paths = [fold / artifacts.CHECKPOINTS for fold in folds]
         for number, fold in enumerate(folds):
@@ -276,25 +283,17 @@ def review(root, file):
 def train_again(root, place):
     """The steps of a run on the data of another one, after the decisions in `place`."""
     from trainer.audit import review, rounds
-    from trainer.training import configuration, fit
 
     run = artifacts.read(root / artifacts.CHECKPOINTS, artifacts.CHECKPOINTS)
     audited = artifacts.read(root / artifacts.LABEL_AUDIT, artifacts.LABEL_AUDIT)
     folds = sum(parent.startswith("checkpoints_") for parent in audited["parents"])
-    settings = configuration.restored(run["config"])
     review.apply(
         *data_paths(root).values(),
         place / rounds.DECISIONS,
         place / artifacts.NOISY_LABELS,
         place / artifacts.PROBE_SPLIT,
     )
-    fit.train(
-        settings,
-        **data_paths(place),
-        checkpoints_path=place / artifacts.CHECKPOINTS,
-        model_path=place / artifacts.MODEL,
-        **embeddings_path(place, settings.backbone),
-    )
+    train_run(place, place, whole_config(root, run))
     evaluate(place, None)
     audit(place, folds if folds > 1 else 0)
     export(place)

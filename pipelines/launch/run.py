@@ -6,6 +6,7 @@
   metrics.json or summary.json     the result of a training or a sweep
   report.html                      the result as a page; of a training with label issues
   label_issues.csv                 of a training, the label issues as a table
+  data_issues.csv                  of a training, the data issues as a table
   clean_manifest.csv               of a training, corrected labels, a table to train on
   exported_model/                  of a training, the model to serve
   run.json, <pipeline>-<time>/     see `pipelines.launch.output_directory`
@@ -46,6 +47,7 @@ KEPT = {
     "report.html": "**/report",
     "report_pictures": "**/report_pictures",
     "label_issues.csv": "**/label_issues.csv",
+    "data_issues.csv": "**/data_issues.csv",
     "clean_manifest.csv": "**/clean_manifest.csv",
     "exported_model": "**/exported_model",
 }

@@ -12,6 +12,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from trainer import local_run
+from trainer.audit import review
+
 ROOT = Path(__file__).parents[2]
 FEW = ("--batch_size=8", "--max_iteration=12", "--eval_freq=12")
 
@@ -60,7 +63,7 @@ def test_the_end_prints_results_and_the_next_commands(out, shapes):
     assert re.fullmatch(
         r"test accuracy: [\d.]+% of 16 images, by labels that may be wrong", accuracy
     )
-    assert re.fullmatch(r"label issues: \d+ of 64 labels", wrong)
+    assert re.fullmatch(r"label issues: \d+ of 80 labels", wrong)
     assert (listed, report) == (
         f"list of labels: {out}/label_issues.csv",
         f"report: {out}/report.html",
@@ -78,7 +81,7 @@ def test_a_table_without_trusted_images(shapes, tmp_path):
     table = f"--data={tmp_path}/photos.csv"
     arguments = ("run", "--dataset=csv", table, "--probe_per_class=0", *FEW)
     python("pipelines", *arguments, f"--output_dir={tmp_path}/out", cwd=tmp_path)
-    assert len(pd.read_csv(tmp_path / "out" / "label_issues.csv")) == 64
+    assert len(pd.read_csv(tmp_path / "out" / "label_issues.csv")) == 80
     assert (tmp_path / "out" / "report.html").is_file()
 
 
@@ -94,6 +97,23 @@ def test_labels_are_audited_as_they_came(out):
     report = (out / "report.html").read_text()
     assert "labels may be as noisy as those of training" in report
     assert "accuracy on 8 trusted images" in report
+
+
+def test_images_held_out_for_the_test_are_audited_and_can_be_reviewed(out, tmp_path):
+    issues = pd.read_csv(out / "label_issues.csv", dtype="str", keep_default_na=False)
+    assert issues.split.value_counts().to_dict() == {"train": 64, "test": 16}
+    tested = issues[issues.split == "test"]
+    assert (tested.corrected == "0").all()
+    before = pd.read_csv(out / "clean_manifest.csv").set_index("path")
+    assert list(before.label[tested.path]) == list(tested.given_label)
+    first = tested.iloc[[0]].assign(decision="accept")
+    first.to_csv(tmp_path / "decisions.csv", index=False)
+    paths = [local_run.artifact_directory(out, k) for k in ("label_audit", "prepared_dataset")]
+    review.review(paths[0], tmp_path / "decisions.csv", paths[1], tmp_path / "review")
+    after = pd.read_csv(tmp_path / "review" / "clean_manifest.csv").set_index("path")
+    changed = after.index[after.label != before.label[after.index]]
+    assert list(changed) == list(first.path)
+    assert after.label[changed[0]] == first.suggested_label.item()
 
 
 def test_the_model_serves(out, shapes):

@@ -11,7 +11,15 @@ def write_labels(directory, dataset_path, corrected, trusted_ids):
     """Writes corrected labels, and the table that `--dataset=csv` trains on.
 
     An example with label -1, which a reviewer dropped, is not in the table.
+
+    Args:
+      directory: Where to write.
+      dataset_path: Directory of the prepared dataset.
+      corrected: int32, by id, of train, or of train and then test.
+      trusted_ids: int64, of train.
     """
+    count = len(records.read_labels(dataset_path, "train"))
+    corrected, tested = corrected[:count], corrected[count:]
     np.save(directory / "corrected_labels.npy", corrected)
     paths = records.read_paths(dataset_path, "train")
     if paths is None:
@@ -23,10 +31,11 @@ def write_labels(directory, dataset_path, corrected, trusted_ids):
     train = pd.DataFrame({"path": paths, "label": names[corrected], "split": "train"})
     train = train.assign(trusted=trusted, label_status=np.where(trusted, "trusted", "audited"))
     train = train[corrected >= 0]
+    tested = tested if len(tested) else records.read_labels(dataset_path, "test")
     test = pd.DataFrame(
         {
             "path": records.read_paths(dataset_path, "test"),
-            "label": names[records.read_labels(dataset_path, "test")],
+            "label": names[tested],
             "split": "test",
             "trusted": 0,
             "label_status": "clean" if dataset["test_labels_are_clean"] else NOISY,

@@ -26,8 +26,8 @@ def gather(P, table, trusted, features):
     Args:
       P: (N, C), class probabilities by the image alone.
       table: Rows of the audit with id, given_label and suggested_label, classes as numbers.
-      trusted: (ids, labels) of the trusted examples.
-      features: float (number of training images, D), by id.
+      trusted: (ids, labels) of the trusted examples; label -1: of no class.
+      features: float (number of images, D), by id.
     """
     Q, _ = noise_estimation.true_label_posterior(P, table.given_label.to_numpy())
     top = np.argsort(-Q, axis=1, kind="stable")[:, :SHOWN]
@@ -39,6 +39,21 @@ def gather(P, table, trusted, features):
         "p_top": np.take_along_axis(Q, top, axis=1).astype(np.float32),
         "nearest": np.stack(nearest, axis=1),
     }
+
+
+def gather_both(evidence, table, trusted, features):
+    """As `gather`, of training images and of test images, whose noise is estimated on its own.
+
+    Args:
+      evidence: `trainer.audit.evidence.Evidence` of the training images, with `tested`.
+      table: Rows of the audit: the training images, then all test images or none.
+      trusted: As for `gather`.
+      features: float, by id; ids of test continue those of train.
+    """
+    first = len(evidence.P)
+    parts = [(evidence.P, table[:first]), (evidence.tested, table[first:])]
+    found = [gather(P, rows, trusted, features) for P, rows in parts if len(rows)]
+    return {name: np.concatenate([part[name] for part in found]) for name in found[0]}
 
 
 def write(directory, seen):
@@ -64,7 +79,7 @@ def nearest_of_class(features, ids, classes, trusted_ids, trusted_labels):
     """Ids of the SHOWN trusted examples of a class that are nearest to each example.
 
     Args:
-      features: (number of training images, D), by id.
+      features: (number of images, D), by id.
       ids: int64 (N,).
       classes: int (N,), the class of each example whose trusted images are asked for.
       trusted_ids: int64 (M,).
@@ -93,15 +108,20 @@ def unit_rows(features):
 
 
 def read_features(dataset_path, checkpoints_path, embeddings_path=None):
-    """Features of the training images, float (N, D), by id: embeddings, or the network's own."""
+    """Features of the images by id, float (number of images, D): embeddings, or the network's own.
+
+    Test images are among them, after the training images, where they are audited.
+    """
+    dataset = records.read_manifest(dataset_path)
+    splits = ("train",) if dataset["test_labels_are_clean"] else ("train", "test")
     if embeddings_path:
-        artifacts.check_parent(
-            artifacts.read(embeddings_path, artifacts.EMBEDDINGS),
-            records.read_manifest(dataset_path),
-        )
-        return np.load(f"{embeddings_path}/train.npy", mmap_mode="r")[:, 0]
+        artifacts.check_parent(artifacts.read(embeddings_path, artifacts.EMBEDDINGS), dataset)
+        found = [np.load(f"{embeddings_path}/{split}.npy", mmap_mode="r")[:, 0] for split in splits]
+        return np.concatenate(found)
     from trainer.evaluation import predictions  # imports TensorFlow
     from trainer.training import fit  # imports TensorFlow
 
     method, _ = fit.restore(checkpoints_path)
-    return predictions.last_features(dataset_path, method, "train")
+    return np.concatenate(
+        [predictions.last_features(dataset_path, method, split) for split in splits]
+    )

@@ -60,6 +60,7 @@ def evidence_from_others(dataset_path, labels, ids, run, true=None):
         agreement=hits[~trusted].mean(),
         accuracy=hits[trusted].mean() if trusted.sum() >= TRUSTED else None,
         warnings=warnings,
+        tested=softmax(tested / temperature, axis=1),
     )
     return evidence, tested
 

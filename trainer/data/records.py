@@ -11,6 +11,7 @@
       left_out.csv       path and reason of files that are not in it, if there are any
       converted.csv      path and original format of images that were converted, if any
       duplicates.csv     image (a number), path, label and part of files of the same content
+      annotators.csv     path, label and annotator, the label of each of several annotators
       manifest.json      source, class_names, image_shape, num_examples, labels_are_clean,
                          test_labels_are_clean, and the counts of `trainer.data.summary.count_data`
 
@@ -32,7 +33,7 @@ from trainer.settings.data import DataSettings
 EXAMPLES_PER_READ = 1_000
 CLEAN_LABELS, TRUSTED_IDS = "train_clean_labels.npy", "trusted_ids.npy"
 PUBLISHED_ORDER = "published_order.npy"
-FILES = "{}_files.csv"
+FILES, VOTES = "{}_files.csv", "annotators.csv"
 
 
 def prepare(source_name, output_path, settings=None):
@@ -76,6 +77,9 @@ def write_dataset(directory, source_name, source, settings):
     for split, paths in source.paths.items():
         with open(directory / FILES.format(split), "w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows([("path",), *((storage.origin(path),) for path in paths)])
+    if source.votes is not None:
+        votes = source.votes.assign(path=source.votes.path.map(storage.origin))
+        votes.to_csv(directory / VOTES, index=False)
     write_rows(directory / "left_out.csv", ("path", "reason"), source.left_out)
     write_rows(directory / "converted.csv", ("path", "from"), source.converted)
     found = summary.count_data(source, {split: labels for split, (labels, _) in written.items()})
@@ -165,6 +169,14 @@ def read_paths(path, split):
         return None
     with open(file, newline="", encoding="utf-8") as rows:
         return [row["path"] for row in csv.DictReader(rows)]
+
+
+def read_votes(path):
+    """Table of path, label and annotator, strings; None without several annotators."""
+    import pandas as pd
+
+    file = Path(path) / VOTES
+    return pd.read_csv(file, dtype="str", keep_default_na=False) if file.is_file() else None
 
 
 class EncodedImages:
