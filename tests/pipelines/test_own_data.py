@@ -12,9 +12,6 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from trainer import local_run
-from trainer.audit import review
-
 ROOT = Path(__file__).parents[2]
 FEW = ("--batch_size=8", "--max_iteration=12", "--eval_freq=12")
 
@@ -106,14 +103,21 @@ def test_images_held_out_for_the_test_are_audited_and_can_be_reviewed(out, tmp_p
     assert (tested.corrected == "0").all()
     before = pd.read_csv(out / "clean_manifest.csv").set_index("path")
     assert list(before.label[tested.path]) == list(tested.given_label)
-    first = tested.iloc[[0]].assign(decision="accept")
-    first.to_csv(tmp_path / "decisions.csv", index=False)
-    paths = [local_run.artifact_directory(out, k) for k in ("label_audit", "prepared_dataset")]
-    review.review(paths[0], tmp_path / "decisions.csv", paths[1], tmp_path / "review")
-    after = pd.read_csv(tmp_path / "review" / "clean_manifest.csv").set_index("path")
-    changed = after.index[after.label != before.label[after.index]]
-    assert list(changed) == list(first.path)
-    assert after.label[changed[0]] == first.suggested_label.item()
+    first = tested.iloc[[0]].assign(decision="relabel", label=tested.suggested_label)
+    second = tested.iloc[[1]].assign(decision="drop")
+    pd.concat([first, second]).to_csv(tmp_path / "decisions.csv", index=False)
+    arguments = ("--decisions=decisions.csv", f"--output_dir={out}")
+    said = python("pipelines", "review", *arguments, cwd=tmp_path)
+    assert "2 of the decisions are on test images" in said
+    place = out / "rounds" / "1"
+    after = pd.read_csv(place / "clean_manifest.csv").set_index("path")
+    tests = tested.path.drop(second.index)
+    expected = before.label[tests].where(tests.to_numpy() != first.path.item())
+    expected = expected.fillna(first.suggested_label.item())
+    assert after.label[after.split == "test"].to_dict() == expected.to_dict()
+    assert after.label_status[first.path.item()] == "clean"
+    again = pd.read_csv(place / "label_issues.csv")
+    assert set(again.id[again.split == "test"]) == set(tested.id.astype(int)[2:])
 
 
 def test_the_model_serves(out, shapes):

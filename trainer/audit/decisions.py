@@ -111,8 +111,9 @@ def check(rows, dataset, audited, labels):
     Args:
       rows: As from `read`.
       dataset: Manifest of the prepared dataset.
-      audited: int64, ids of the examples that the run has audited.
-      labels: int32 (N,), given labels by id.
+      audited: int64, ids of the examples that the run has audited; ids of test continue those of
+        train.
+      labels: int32 (N,), given labels of the training examples by id.
     """
     unknown = rows[~rows.id.isin(audited)]
     if len(unknown):
@@ -126,15 +127,20 @@ def check(rows, dataset, audited, labels):
         rule = f"must have one of the classes in column label of a relabel: {listed(names)}"
         raise InputError(FLAG, rule, f"{row.label} for id {row.id}")
     reviewed, dropped = applied(rows, names, labels)
-    left = set(reviewed[np.setdiff1d(audited, dropped)])
-    gone = [names[c] for c in sorted(set(labels[audited]) - left)]
+    trained = audited[audited < len(labels)]
+    left = set(reviewed[np.setdiff1d(trained, dropped)])
+    gone = [names[c] for c in sorted(set(labels[trained]) - left)]
     if gone:
         rule = "must leave an image to each class; keep one, or train without the class"
         raise InputError(FLAG, rule, f"none left of {listed(gone)}")
 
 
 def applied(rows, class_names, labels):
-    """The labels after the decisions, int32 (N,) by id, and the ids that are dropped, int64."""
+    """The training labels after the decisions, int32 (N,) by id, and the dropped ids, int64.
+
+    Decisions on test examples, whose ids are N or above, are left out.
+    """
+    rows = rows[rows.id < len(labels)]
     numbers = {name: number for number, name in enumerate(class_names)}
     relabelled = rows[rows.decision == RELABEL]
     labels = labels.copy()

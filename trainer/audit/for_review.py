@@ -41,17 +41,18 @@ def gather(P, table, trusted, features):
     }
 
 
-def gather_both(evidence, table, trusted, features):
+def gather_both(evidence, table, trusted, features, count):
     """As `gather`, of training images and of test images, whose noise is estimated on its own.
 
     Args:
       evidence: `trainer.audit.evidence.Evidence` of the training images, with `tested`.
-      table: Rows of the audit: the training images, then all test images or none.
+      table: Rows of the audit: the training images, then test images.
       trusted: As for `gather`.
       features: float, by id; ids of test continue those of train.
+      count: Number of training images, audited or not.
     """
-    first = len(evidence.P)
-    parts = [(evidence.P, table[:first]), (evidence.tested, table[first:])]
+    trained, tested = table[table.id < count], table[table.id >= count]
+    parts = [(evidence.P, trained), (evidence.tested[tested.id - count], tested)]
     found = [gather(P, rows, trusted, features) for P, rows in parts if len(rows)]
     return {name: np.concatenate([part[name] for part in found]) for name in found[0]}
 

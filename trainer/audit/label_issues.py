@@ -75,7 +75,7 @@ def audit(
     output_path,
     embeddings_path=None,
 ):
-    """Writes a label audit.
+    """Writes a label audit. Returns its metrics by name.
 
     Args:
       dataset_path: Directory of the prepared dataset.
@@ -86,9 +86,6 @@ def audit(
       output_path: Directory to write.
       embeddings_path: Directory of the embeddings, where the runs were trained on such.
 
-    Returns:
-      The metrics, by name.
-
     Raises:
       InputError: Artifacts that are not whole or do not fit, or a missing fold.
     """
@@ -98,30 +95,31 @@ def audit(
     evidence = out_of_sample.gather_evidence(
         dataset_path, probe_split_path, checkpoints_paths, labels, ids, embeddings_path
     )
-    table, transition = audited_table(evidence, ids, labels[ids])
+    given, names = labels[ids], dataset["class_names"]
+    table, transition = audited_table(evidence, ids, given)
     true = probe.trusted_labels(probe_split_path, dataset_path, labels)
     trusted_ids = np.setdiff1d(np.arange(len(labels)), ids)
     corrected = corrected_labels(labels, table, true, trusted_ids)
-    rates, estimated_from, notes = test_images.noise_rates(dataset_path, evidence, labels[ids])
+    tested, decided = probe.test_labels(probe_split_path, dataset_path)
+    rates, estimated_from, notes = test_images.noise_rates(dataset_path, evidence, given, decided)
     table = test_images.with_issues(table, rates.overall[0])
     metrics = dict(zip(RATE_METRICS, rates.overall.tolist()))
     metrics |= audit_quality(table, corrected[ids], dataset_path, transition)
-    table = test_images.with_test_images(table, dataset_path, evidence.tested)
+    table = test_images.with_test_images(table, dataset_path, evidence.tested, decided)
     features = for_review.read_features(dataset_path, checkpoints_paths[-1], embeddings_path)
-    seen = for_review.gather_both(evidence, table, (trusted_ids, true[trusted_ids]), features)
-    images, found = find.find(dataset_path, labels, ids, evidence, embeddings_path)
+    trusted = trusted_ids, true[trusted_ids]
+    seen = for_review.gather_both(evidence, table, trusted, features, len(labels))
+    images, found = find.find(dataset_path, labels, ids, evidence, embeddings_path, true)
     parents = parents_of(dataset, noisy_labels, split, evidence.runs)
     facts = facts_of(dataset, parents, evidence, rates, table)
     with artifacts.writing(output_path) as directory:
         table = table.assign(run=facts["audit"], dataset=dataset["id"])
         write_issues(directory, table, dataset_path, evidence.captions)
         for_review.write(directory, seen)
-        write_labels(directory, dataset_path, corrected, trusted_ids)
-        find.write(directory, images, dataset["class_names"])
-        notes += annotators.write(
-            directory, dataset_path, ids, labels[ids], evidence.P, dataset["class_names"]
-        )
-        noise_table.write(directory, rates, estimated_from, dataset["class_names"])
+        write_labels(directory, dataset_path, np.append(corrected, tested), trusted_ids, decided)
+        find.write(directory, images, names)
+        notes += annotators.write(directory, dataset_path, ids, given, evidence.P, names)
+        noise_table.write(directory, rates, estimated_from, names)
         np.save(directory / "transition.npy", transition)
         artifacts.write_json(directory / "metrics.json", metrics)
         facts["data_issues"] = found | {"notes": [*found["notes"], *notes]}

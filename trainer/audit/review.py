@@ -4,6 +4,9 @@
 <probe_split>/    as `trainer.data.probe` writes it, and
   reviewed_ids.npy   int64, examples whose label a reviewer decided on: trusted
   dropped_ids.npy    int64, examples of no class: neither trained on nor audited
+  decided_test.npy   int64 (R, 2), if there are decisions on test images: id in test, and the
+                     decided label or -1 (dropped). Not audited again; clean_manifest.csv has them.
+                     Test accuracy stays that by the labels as they came: rounds are compared by it
 """
 
 import shutil
@@ -44,19 +47,36 @@ def apply(dataset_path, noisy_labels_path, probe_split_path, file, labels_path, 
     dataset = records.read_manifest(dataset_path)
     given, noisy = injection.read_noisy_labels(noisy_labels_path, dataset)
     _, audited, split = probe.read_split(probe_split_path, dataset)
+    if not dataset["test_labels_are_clean"]:
+        audited = np.concatenate([audited, len(given) + np.arange(dataset["num_examples"]["test"])])
     decisions.check(rows, dataset, audited, given)
     labels, dropped = decisions.applied(rows, dataset["class_names"], given)
-    reviewed = rows.id[rows.decision.isin((decisions.KEEP, decisions.RELABEL))].to_numpy()
+    known = rows.decision.isin((decisions.KEEP, decisions.RELABEL))
+    reviewed = rows.id[known & (rows.id < len(given))].to_numpy()
+    tested = decided_test(rows, dataset, records.read_labels(dataset_path, "test"))
     write_labels(labels_path, dataset_path, noisy_labels_path, labels, dropped, dataset, noisy)
     counts = {f"num_{name}": int((rows.decision == name).sum()) for name in decisions.DECISIONS}
+    counts["num_test_decisions"] = len(tested)
     facts = {name: split[name] for name in probe.FACTS if name in split}
     with artifacts.writing(split_path) as directory:
         for name in split["files"]:
             shutil.copy(Path(probe_split_path) / name, directory)
         np.save(directory / probe.REVIEWED, reviewed)
         np.save(directory / probe.DROPPED, dropped)
+        if len(tested):
+            np.save(directory / probe.DECIDED_TEST, tested)
         parents = {artifacts.PREPARED_DATASET: dataset, "first_probe_split": split}
         return artifacts.finish(directory, artifacts.PROBE_SPLIT, parents, **facts, **counts)
+
+
+def decided_test(rows, dataset, given):
+    """Ids in test of decided test images, and their labels or -1 (dropped), int64 (R, 2)."""
+    first = dataset["num_examples"]["train"]
+    rows = rows[(rows.id >= first) & (rows.decision != decisions.UNSURE)]
+    of_test = rows.assign(id=rows.id - first)
+    labels, dropped = decisions.applied(of_test, dataset["class_names"], given)
+    labels[dropped] = -1
+    return np.stack([of_test.id, labels[of_test.id]], axis=1).astype(np.int64)
 
 
 def write_labels(path, dataset_path, noisy_labels_path, labels, dropped, dataset, noisy):

@@ -111,7 +111,8 @@ def start(root, rows):
     dataset = read(root, artifacts.PREPARED_DATASET)
     issues = audited_table(root)
     given = np.full(dataset["num_examples"]["train"], -1, np.int32)
-    given[issues.id] = pd.Index(dataset["class_names"]).get_indexer(issues.given_label)
+    trained = issues[issues.id < len(given)]
+    given[trained.id] = pd.Index(dataset["class_names"]).get_indexer(trained.given_label)
     decisions.check(everything, dataset, issues.id.to_numpy(), given)
     if done and same(done[-1], everything):
         return done[-1], everything, replaced
@@ -167,18 +168,20 @@ def compare(root, places):
     dataset_path = artifact_directory(root, artifacts.PREPARED_DATASET)
     dataset, clean = records.read_manifest(dataset_path), records.read_clean_labels(dataset_path)
     given = audited_table(root).set_index("id").given_label
-    ids = given.index.to_numpy()
+    ids = given.index[given.index < dataset["num_examples"]["train"]].to_numpy()
     clean = clean if np.all(clean[ids] >= 0) else None
     before, numbers = measures(root, ids, clean)
-    rounds, earlier = [{"round": 0, "decisions": 0, **numbers}], None
+    rounds, earlier = [{"round": 0, "decisions": 0, "test_decisions": 0, **numbers}], None
     for place in places:
         rows = decisions.read(place / DECISIONS)
         corrected, numbers = measures(place, ids, clean)
         new = rows if earlier is None else difference(rows, earlier)
         changed = changes(new, given) | {"corrected": int(np.sum(corrected != before))}
-        rounds.append(
-            {"round": int(place.name), "decisions": len(rows), **numbers, "changes": changed}
-        )
+        counts = {
+            "decisions": len(rows),
+            "test_decisions": int((rows.id >= dataset["num_examples"]["train"]).sum()),
+        }
+        rounds.append({"round": int(place.name), **counts, **numbers, "changes": changed})
         before, earlier = corrected, rows
     return {
         "run": run_identity(read(root, artifacts.LABEL_AUDIT)),
@@ -199,13 +202,14 @@ def measures(place, ids, clean):
 
     Args:
       place: Its directory.
-      ids: int64, examples that the first run has audited: the labels that are counted, except of
-        those that a reviewer dropped.
+      ids: int64, training examples that the first run has audited: the labels that are counted,
+        except of those that a reviewer dropped.
       clean: int32 (N,), true labels by id, or None if they are not known.
     """
     audit, issues = read(place, artifacts.LABEL_AUDIT), audited_table(place)
     path = artifact_directory(place, artifacts.LABEL_AUDIT)
     corrected = np.load(path / "corrected_labels.npy")
+    issues = issues[issues.id < len(corrected)]
     kept, given = ids[corrected[ids] >= 0], corrected.copy()
     given[issues.id] = pd.Index(audit["class_names"]).get_indexer(issues.given_label)
     right, after = np.ones(len(corrected)), np.ones(len(corrected))  # of reviewed labels

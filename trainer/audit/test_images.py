@@ -14,7 +14,7 @@ from trainer.data import records
 FEWEST = 50  # test images that tell the noise rate
 
 
-def noise_rates(dataset_path, evidence, given):
+def noise_rates(dataset_path, evidence, given, decided=False):
     """Estimated noise rates, from labels that the run was not trained on if there are enough.
 
     A run remembers labels that it was trained on, wrong ones too, so its own predictions of these
@@ -24,12 +24,15 @@ def noise_rates(dataset_path, evidence, given):
       dataset_path: Directory of the prepared dataset.
       evidence: `trainer.audit.evidence.Evidence` of N audited training images.
       given: int (N,), their given labels.
+      decided: Test images whose label a reviewer decided on, bool (T,), if there are some.
 
     Returns:
       `trainer.audit.noise_estimation.NoiseRates`, the labels that they are estimated from, int, and
       notes: sentences without a full stop.
     """
     tested = records.read_labels(dataset_path, "test")
+    undecided = np.broadcast_to(~np.asarray(decided), len(tested))
+    P, tested = evidence.tested[undecided], tested[undecided]
     if evidence.predicted_by != THE_RUN:
         return noise_estimation.noise_rates(evidence.P, given), given, []
     if len(tested) < FEWEST or records.read_manifest(dataset_path)["test_labels_are_clean"]:
@@ -38,10 +41,10 @@ def noise_rates(dataset_path, evidence, given):
         return noise_estimation.noise_rates(evidence.P, given), given, [note]
     note = f"The noise rates come from the {len(tested):,} labels held out for the test, because"
     note += " the run was trained on the others and may have memorised them"
-    return noise_estimation.noise_rates(evidence.tested, tested), tested, [note]
+    return noise_estimation.noise_rates(P, tested), tested, [note]
 
 
-def with_test_images(table, dataset_path, P):
+def with_test_images(table, dataset_path, P, decided=False):
     """The table of label issues with rows of test images, unless their labels are true.
 
     Their labels are never corrected here: the model would correct what it is measured by.
@@ -50,16 +53,19 @@ def with_test_images(table, dataset_path, P):
       table: Of the training images.
       dataset_path: Directory of the prepared dataset.
       P: (T, C) probabilities of the test images.
+      decided: Which of them a reviewer decided on, bool (T,), if some: they have no row.
     """
     from cleanlab.rank import get_label_quality_scores  # takes seconds
 
     dataset = records.read_manifest(dataset_path)
-    if dataset["test_labels_are_clean"]:
-        return table
     given = records.read_labels(dataset_path, "test")
+    ids = np.flatnonzero(np.broadcast_to(~np.asarray(decided), len(given)))
+    if dataset["test_labels_are_clean"] or not len(ids):
+        return table
+    P, given = P[ids], given[ids]
     Q, _ = noise_estimation.true_label_posterior(P, given)
     tested = rank_labels(given, Q).assign(
-        id=dataset["num_examples"]["train"] + np.arange(len(given)),
+        id=dataset["num_examples"]["train"] + ids,
         cleanlab_score=get_label_quality_scores(given, P),
         corrected=False,
     )

@@ -5,7 +5,7 @@
                    is a multiple of C is balanced
   spare_ids.npy    int64, trusted examples beyond the probe, where the data name them: neither
                    trained on nor audited; the first spare_per_class * C are in class order
-  reviewed_ids.npy, dropped_ids.npy   after a review, see `trainer.audit.review`
+  reviewed_ids.npy, dropped_ids.npy, decided_test.npy   after a review, see `trainer.audit.review`
   manifest.json    per_class, hold_ratio, seed, spare_per_class
 """
 
@@ -20,6 +20,7 @@ from trainer.errors import InputError, listed
 from trainer.settings.fields import check_range
 
 SPARE, REVIEWED, DROPPED = "spare_ids.npy", "reviewed_ids.npy", "dropped_ids.npy"
+DECIDED_TEST = "decided_test.npy"
 FACTS = ("per_class", "hold_ratio", "seed", "spare_per_class")
 
 
@@ -184,6 +185,24 @@ def trusted_labels(path, dataset_path, labels):
     known[reviewed] = labels[reviewed]
     known[read_ids(path, probe, DROPPED)] = -1
     return known
+
+
+def test_labels(path, dataset_path):
+    """Labels of the test images after a review, int32 (T,), -1 for dropped ones.
+
+    Args:
+      path: Directory of the probe split.
+      dataset_path: Directory of the prepared dataset.
+
+    Returns:
+      These labels, and which of them a reviewer decided on, bool (T,).
+    """
+    labels = records.read_labels(dataset_path, "test").astype(np.int32)
+    decided = np.zeros(len(labels), bool)
+    if DECIDED_TEST in artifacts.read(path, artifacts.PROBE_SPLIT)["files"]:
+        ids, found = np.load(Path(path) / DECIDED_TEST).T
+        labels[ids], decided[ids] = found, True
+    return labels, decided
 
 
 def balanced_order(labels):

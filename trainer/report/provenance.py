@@ -31,18 +31,20 @@ def command():
     return shlex.join(["python", "-m", program.parent.name, *sys.argv[1:]])
 
 
-def made(run, dataset, audited_ids, checkpoints_path):
+def made(run, dataset, audited_ids, dropped, checkpoints_path):
     """A sentence on a run.
 
     Args:
       run: Manifest of its checkpoints.
       dataset: Manifest of the prepared dataset.
       audited_ids: int64, of the audited examples; ids of test continue those of train.
+      dropped: Number of training images that reviewers dropped.
       checkpoints_path: Their directory; the time of its manifest is that of the training's end.
     """
     config, counts = run["config"], dataset["num_examples"]
     audited = int((audited_ids < counts["train"]).sum())
-    trusted = counts["train"] - audited
+    trusted = counts["train"] - audited - dropped
+    gone = f", {dropped:,} dropped in a review" if dropped else ""
     what = config["network_name"]
     if config["backbone"] != backbones.NONE:
         what = f"{'fine-tuned' if config.get('finetune') else 'a head on'} {config['backbone']}"
@@ -52,8 +54,8 @@ def made(run, dataset, audited_ids, checkpoints_path):
     return (
         f"{run['method']}, {what}, {config['max_iteration']:,} steps of {config['batch_size']:,}"
         f" images, seed {run['seed']}. {counts['train']:,} training images: {audited:,} with given"
-        f" labels, all audited, and {trusted:,} trusted; {counts['test']:,} test images. Training"
-        f" took {duration(run['seconds'])} and ended on {ended:%d %B %Y at %H:%M} UTC;"
+        f" labels, all audited, and {trusted:,} trusted{gone}; {counts['test']:,} test images."
+        f" Training took {duration(run['seconds'])} and ended on {ended:%d %B %Y at %H:%M} UTC;"
         f" this page was written on {platform.machine()}, {os.cpu_count()} CPU cores."
     )
 

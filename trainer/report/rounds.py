@@ -33,6 +33,7 @@ def write(root, place):
         title=f"{root.resolve().name}: rounds of review",
         sentence=sentence(content),
         rows=rows,
+        note=note_on_tests(content),
         changes=change_rows(content),
         pairs=[(each["round"], pairs(each)) for each in content["rounds"][1:]],
     )
@@ -44,7 +45,20 @@ def text(content):
     """The table of a comparison for the terminal, and what has changed in the last round."""
     table = tabulate(table_rows(content), headers="keys", disable_numparse=True)
     said = ", ".join(f"{count} {name}" for name, count in changes(content["rounds"][-1]).items())
-    return f"{table}\n\nround {content['rounds'][-1]['round']}: {said}\n"
+    lines = [f"round {content['rounds'][-1]['round']}: {said}", note_on_tests(content)]
+    return f"{table}\n\n" + "".join(f"{line}\n" for line in lines if line)
+
+
+def note_on_tests(content):
+    """What decisions on test images do; "" if there are none."""
+    count = content["rounds"][-1]["test_decisions"]
+    if not count:
+        return ""
+    return (
+        f"{count:,} of the decisions are on test images: these labels are corrected in"
+        " clean_manifest.csv. Agreement with test labels is by the labels as they came, so that"
+        " rounds can be compared."
+    )
 
 
 def table_rows(content):
@@ -92,6 +106,6 @@ def sentence(content):
     name = f"{'true' if known else 'estimated'}/labels_right_corrected"
     by = "" if known else ", by estimate"
     return (
-        f"{last['decisions']:,} decisions on {content['audited']:,} labels: after correction"
-        f" {first[name]:.1%} → {last[name]:.1%} of the labels are right{by}."
+        f"{last['decisions']:,} decisions: after correction {first[name]:.1%} → {last[name]:.1%} of"
+        f" {content['audited']:,} training labels are right{by}."
     )

@@ -69,6 +69,7 @@ def write(
             made[artifacts.CHECKPOINTS],
             made[artifacts.PREPARED_DATASET],
             issues.id,
+            int((np.load(paths[artifacts.LABEL_AUDIT] / "corrected_labels.npy") < 0).sum()),
             checkpoints_path,
         ),
         command=provenance.command(),

@@ -19,6 +19,9 @@ from trainer.report import budget, classes, gallery, page
 
 pytestmark = pytest.mark.browser
 WIDTHS, SCHEMES = (390, 1280), ("light", "dark")
+NO_DATA_ISSUES = dict.fromkeys(
+    ("found", "nothing", "notes", "confused", "noise", "pairs", "annotators", "thin"), []
+) | {"images": 0, "flagged": 0, "seen": "embeddings"}
 OUTSIDE_FILES = "net::ERR_FILE_NOT_FOUND"  # the browser's word for an image that is not there
 
 
@@ -160,6 +163,7 @@ def made_report(digits, tmp_path, monkeypatch):
             **{"headline": {}, "noise": {}, "training": {}, "run": {}, "warnings": [], "data": []},
             **{"title": "many", "audited": N, "issues": N // 3, "large": True, "gallery": data},
             classes=classes.rows(issues, given, suggested, np.eye(C), names),
+            data_issues=NO_DATA_ISSUES,
             budget=budget.budget(issues, (0.3, 0.2, 0.4)),
         )
         return file

@@ -30,7 +30,7 @@ NOT_COMPARED = (
 )
 
 
-def find(dataset_path, noisy_labels, audited_ids, evidence, embeddings_path=None):
+def find(dataset_path, noisy_labels, audited_ids, evidence, embeddings_path=None, true=None):
     """The issues of all images.
 
     Args:
@@ -39,13 +39,15 @@ def find(dataset_path, noisy_labels, audited_ids, evidence, embeddings_path=None
       audited_ids: int64, train ids that are not trusted.
       evidence: `trainer.audit.evidence.Evidence`.
       embeddings_path: Directory of the embeddings, where there are some.
+      true: int32, true labels of trusted images by id, -1 where a reviewer dropped the image;
+        those of the dataset if None.
 
     Returns:
       `pandas.DataFrame` of COLUMNS and of two columns for each issue type, labels as numbers, and
       facts for the manifest.
     """
     class_names = records.read_manifest(dataset_path)["class_names"]
-    table = all_images(dataset_path, noisy_labels, audited_ids)
+    table = all_images(dataset_path, noisy_labels, audited_ids, true)
     labels, parts = table.given_label.to_numpy(), table.split.where(table.trusted == 0, "trusted")
     measured = [pixels.measure(dataset_path, split) for split in ("train", "test")]
     properties = pd.concat([of_split for of_split, _ in measured], ignore_index=True)
@@ -74,11 +76,12 @@ def find(dataset_path, noisy_labels, audited_ids, evidence, embeddings_path=None
     return in_order(table), {"seen": seen, "notes": notes, "confused_classes": confused}
 
 
-def all_images(dataset_path, noisy_labels, audited_ids):
+def all_images(dataset_path, noisy_labels, audited_ids, true=None):
     """The table of all images, before anything is found."""
-    trusted = np.ones(len(noisy_labels), int)
+    true = records.read_clean_labels(dataset_path) if true is None else true
+    trusted = np.where(true >= 0, 1, 0)
     trusted[audited_ids] = 0
-    given = np.where(trusted, records.read_clean_labels(dataset_path), noisy_labels)
+    given = np.where(trusted, true, noisy_labels)
     tables = []
     for split, of_split in (("train", given), ("test", records.read_labels(dataset_path, "test"))):
         tables.append(pd.DataFrame({"split": split, "given_label": of_split}))
