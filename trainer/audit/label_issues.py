@@ -101,7 +101,7 @@ def audit(
     trusted_ids = np.setdiff1d(np.arange(len(labels)), ids)
     corrected = corrected_labels(labels, table, true, trusted_ids)
     tested, decided = probe.test_labels(probe_split_path, dataset_path)
-    rates, estimated_from, notes = test_images.noise_rates(dataset_path, evidence, given, decided)
+    rates, estimated_from, notes = test_images.noise_rates(dataset_path, evidence, given)
     table = test_images.with_issues(table, rates.overall[0])
     metrics = dict(zip(RATE_METRICS, rates.overall.tolist()))
     metrics |= audit_quality(table, corrected[ids], dataset_path, transition)

@@ -14,7 +14,7 @@ from trainer.data import records
 FEWEST = 50  # test images that tell the noise rate
 
 
-def noise_rates(dataset_path, evidence, given, decided=False):
+def noise_rates(dataset_path, evidence, given):
     """Estimated noise rates, from labels that the run was not trained on if there are enough.
 
     A run remembers labels that it was trained on, wrong ones too, so its own predictions of these
@@ -24,15 +24,12 @@ def noise_rates(dataset_path, evidence, given, decided=False):
       dataset_path: Directory of the prepared dataset.
       evidence: `trainer.audit.evidence.Evidence` of N audited training images.
       given: int (N,), their given labels.
-      decided: Test images whose label a reviewer decided on, bool (T,), if there are some.
 
     Returns:
       `trainer.audit.noise_estimation.NoiseRates`, the labels that they are estimated from, int, and
       notes: sentences without a full stop.
     """
     tested = records.read_labels(dataset_path, "test")
-    undecided = np.broadcast_to(~np.asarray(decided), len(tested))
-    P, tested = evidence.tested[undecided], tested[undecided]
     if evidence.predicted_by != THE_RUN:
         return noise_estimation.noise_rates(evidence.P, given), given, []
     if len(tested) < FEWEST or records.read_manifest(dataset_path)["test_labels_are_clean"]:
@@ -41,7 +38,7 @@ def noise_rates(dataset_path, evidence, given, decided=False):
         return noise_estimation.noise_rates(evidence.P, given), given, [note]
     note = f"The noise rates come from the {len(tested):,} labels held out for the test, because"
     note += " the run was trained on the others and may have memorised them"
-    return noise_estimation.noise_rates(P, tested), tested, [note]
+    return noise_estimation.noise_rates(evidence.tested, tested), tested, [note]
 
 
 def with_test_images(table, dataset_path, P, decided=False):

@@ -52,6 +52,7 @@ def page_data(dataset_path, audit_path, issues, csv, dataset, audit, file=None):
             "nearest": dict(zip(issues.id[in_page].tolist(), near.tolist())),
             "run": audit["audit"],
             "dataset": dataset["id"],
+            "trained": dataset["num_examples"]["train"],
             "folder": file and thumbnails_beside(dataset_path, issues, thumbnails, file),
             "csv": base64.b64encode(gzip.compress(csv, mtime=0)).decode(),
         },

@@ -19,9 +19,8 @@ from trainer.report import budget, classes, gallery, page
 
 pytestmark = pytest.mark.browser
 WIDTHS, SCHEMES = (390, 1280), ("light", "dark")
-NO_DATA_ISSUES = dict.fromkeys(
-    ("found", "nothing", "notes", "confused", "noise", "pairs", "annotators", "thin"), []
-) | {"images": 0, "flagged": 0, "seen": "embeddings"}
+LISTS = ("found", "nothing", "notes", "confused", "noise", "pairs", "annotators", "thin")
+NO_DATA_ISSUES = {name: () for name in LISTS} | {"images": 0, "flagged": 0, "seen": "pixels"}
 OUTSIDE_FILES = "net::ERR_FILE_NOT_FOUND"  # the browser's word for an image that is not there
 
 
@@ -153,7 +152,8 @@ def made_report(digits, tmp_path, monkeypatch):
             suggested_label=[names[k] for k in suggested],
         )
         file, table = tmp_path / "report.html", issues.to_csv(index=False).encode()
-        facts = {"class_names": names, "id": "d" * 64}, {"audit": "a1"}
+        dataset = {"class_names": names, "id": "d" * 64, "num_examples": {"train": N - N // 5}}
+        facts = dataset, {"audit": "a1"}
         data = gallery.page_data(digits, tmp_path, issues, table, *facts, file)
         words = ("made", "command", "published", "predicted_by", "review", "confusion")
         page.write_page(
@@ -218,6 +218,22 @@ def test_order_filter_and_search(opened, hostile_run, issues):
     report.page.select_option("#given", "")
     report.page.fill("#search", issues.path[3])
     assert report.page.locator("#count").inner_text() == "1 of 1 shown"
+
+
+@pytest.mark.slow
+def test_training_and_test_images_apart(opened, made_report, hostile_run):
+    """Test images are named as such; the choice is there only where some are audited."""
+    report = opened(made_report(100, ["a", "b"]))
+    for split, count, named in (("tested", 20, 20), ("trained", 80, 0)):
+        report.page.select_option("#state", split)
+        assert report.page.locator("#count").inner_text().endswith(f"of {count} shown")
+        where = report.page.locator("#cards .where").all_inner_texts()
+        assert sum(text.endswith(", test image") for text in where) == named
+    other = opened(hostile_run / "report.html")
+    tested = (
+        pd.read_parquet(hostile_run / "label_audit" / label_issues.TABLE).split == "test"
+    ).any()
+    assert other.page.locator("#state .splits").count() == (2 if tested else 0)
 
 
 def test_keys_alone_decide(opened, hostile_run, issues):

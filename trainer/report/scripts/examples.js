@@ -9,6 +9,7 @@ const examples = facts.id.map((id, row) => ({
   score: facts.score[row],
   gain: 1 - (facts.corrected[row] ? facts.p_suggested[row] : facts.score[row]),
   flagged: row < facts.flagged,
+  tested: id >= facts.trained,
   top: facts.top[row].map((label, i) => [label, facts.p_top[row][i] / 1000]).filter(([label]) => label >= 0),
 }));
 const exampleOf = new Map(examples.map((example) => [example.id, example]));

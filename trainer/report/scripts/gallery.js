@@ -14,6 +14,8 @@ const STATES = {
   flagged: ({ flagged }) => flagged,
   open: ({ id, flagged }) => flagged && !decisions.has(id),
   decided: ({ id }) => decisions.has(id),
+  trained: ({ tested }) => !tested,
+  tested: ({ tested }) => tested,
 };
 const [given, suggested, state, search, order, more, cards] =
   ["given", "suggested", "state", "search", "order", "more", "cards"].map(byId);
@@ -68,7 +70,7 @@ function card(example) {
   picture.loading = "lazy";
   showFirst(picture, thumbnailAddresses(example));
   picture.onclick = () => { focusOn(found.indexOf(example)); view(example); };
-  const where = element("p", fileName(example), "where");
+  const where = element("p", fileName(example) + (example.tested ? ", test image" : ""), "where");
   where.title = example.path;
   inside.append(element("p", "", "decided"), picture, labelsOf(example), probabilities(example),
     element("p", `label score ${example.score.toFixed(3)}`, "score"), where, buttons(example));

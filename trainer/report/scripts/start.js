@@ -1,5 +1,6 @@
 // Joins the controls of the page with what they do.
 facts.classes.forEach((_, label) => [given, suggested].forEach((select) => select.add(new Option(nameOf(label), label))));
+if (!examples.some(STATES.tested)) state.querySelectorAll(".splits").forEach((option) => option.remove());
 for (const control of [given, suggested, state, order]) control.onchange = find;
 search.oninput = find;
 more.onclick = showMore;
