@@ -3,7 +3,7 @@
 import numpy as np
 
 from trainer.audit import leave_one_out, run_predictions
-from trainer.data import records
+from trainer.data import probe, records
 
 EPOCHS, AGREEMENT = 100, 0.9  # above both, a run may have memorised the labels
 CHANCE = 1.5  # times chance: a recall below this is hardly better than chance
@@ -47,7 +47,11 @@ def gather_evidence(
         by_run.warnings += [MEMORISED] * bool(memorised)
         return by_run
     by_others, tested_by_others = leave_one_out.evidence_from_others(
-        dataset_path, labels, ids, by_run
+        dataset_path,
+        labels,
+        ids,
+        by_run,
+        probe.trusted_labels(probe_split_path, dataset_path, labels),
     )
     recalls = [mean_recall(dataset_path, scores) for scores in (tested, tested_by_others)]
     return better_evidence(by_run, by_others, memorised, *recalls)

@@ -150,7 +150,12 @@ def load_checked(config, dataset_path, noisy_labels_path, probe_split_path, embe
         views.check_augmentation(dataset, config, method)
     check_embeddings(config, embeddings_path)
     data = input_pipeline.load_training_data(
-        dataset_path, noisy_labels_path, probe_split_path, config, embeddings_path
+        dataset_path,
+        noisy_labels_path,
+        probe_split_path,
+        config,
+        embeddings_path,
+        uses_probe=method.uses_probe and bool(method.probe_size(config)),
     )
     method.check(config, data, len(dataset["class_names"]))
     return data
