@@ -24,6 +24,7 @@ class Evidence:
         not known.
       accuracy: Accuracy on at least TRUSTED trusted images not trained on; None if not known.
       warnings: Sentences without a full stop.
+      transition: float64 (C, C), T[i, j] = P(given j | true i); None if EM is to find it from P.
       tested: float64 (T, C), class probabilities of the test images, out of sample.
     """
 
@@ -35,6 +36,7 @@ class Evidence:
     agreement: float | None = None
     accuracy: float | None = None
     warnings: list = field(default_factory=list)
+    transition: np.ndarray | None = None
     tested: np.ndarray | None = None
 
 

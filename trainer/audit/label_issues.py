@@ -152,7 +152,7 @@ def audited_table(evidence, ids, given):
     """The rows of label_issues.csv with classes as numbers, and the estimated T (C, C)."""
     from cleanlab.rank import get_label_quality_scores  # takes seconds
 
-    Q, transition = noise_estimation.true_label_posterior(evidence.P, given)
+    Q, transition = noise_estimation.true_label_posterior(evidence.P, given, evidence.transition)
     scores = get_label_quality_scores(given, evidence.P)
     table = rank_labels(given, Q).assign(id=ids, cleanlab_score=scores, **evidence.coefficients)
     return table, transition

@@ -17,16 +17,19 @@ RESAMPLES, MOST_RESAMPLED = 30, 10_000
 PRIOR = 1.0  # of uniform noise, in mean class sizes
 
 
-def true_label_posterior(P, given):
+def true_label_posterior(P, given, transition=None):
     """Probability that each class is the true one, from the image and its given label.
 
     Args:
       P: (N, C) probabilities by the image alone.
       given: int (N,).
+      transition: T (C, C) if known; EM finds it unless given.
 
     Returns:
       (N, C), and T (C, C), T[j, k] = P(given k | true j).
     """
+    if transition is not None:
+        return given_label_too(P, given, transition), transition
     C = P.shape[1]
     T = uniform_noise(0.5, C)
     for _ in range(STEPS):
@@ -53,7 +56,7 @@ class NoiseRates:
     by_pair: np.ndarray
 
 
-def noise_rates(P, given):
+def noise_rates(P, given, transition=None):
     """Noise rates of all labels, of classes and of class pairs, with their 90% ranges.
 
     Over resampled examples, the lower end comes from the smaller of two estimates and the upper end
@@ -63,6 +66,7 @@ def noise_rates(P, given):
     Args:
       P: (N, C) probabilities by the image alone.
       given: int (N,).
+      transition: As for `true_label_posterior`.
 
     Returns:
       `NoiseRates`.
@@ -73,10 +77,11 @@ def noise_rates(P, given):
     for _ in range(RESAMPLES):
         rows = rng.integers(N, size=min(N, MOST_RESAMPLED))
         joint = estimate_joint(given[rows], P[rows])
-        both = expected_rates(P[rows], given[rows]), (1 - np.trace(joint), of_given_labels(joint))
+        expected = expected_rates(P[rows], given[rows], transition)
+        both = expected, (1 - np.trace(joint), of_given_labels(joint))
         overall.append(sorted(rate for rate, _ in both))
         by_pair.append(np.sort([pairs for _, pairs in both], axis=0).astype(np.float32))
-    rate, pairs = expected_rates(P, given)
+    rate, pairs = expected_rates(P, given, transition)
     counts, by_pair = np.bincount(given, minlength=P.shape[1]), np.swapaxes(by_pair, 0, 1)
     right = with_range(np.diag(pairs), *np.diagonal(by_pair, axis1=2, axis2=3), counts)
     return NoiseRates(
@@ -91,9 +96,9 @@ def noise_rate_range(P, given):
     return tuple(noise_rates(P, given).overall.tolist())
 
 
-def expected_rates(P, given):
+def expected_rates(P, given, transition=None):
     """Mean probability that a given label is wrong, and of each true class (C, C), by given one."""
-    Q, _ = true_label_posterior(P, given)
+    Q, _ = true_label_posterior(P, given, transition)
     pairs = of_given_labels(joint_counts(Q, given).T)
     return 1 - Q[np.arange(len(given)), given].mean(), pairs
 

@@ -31,7 +31,7 @@ def noise_rates(dataset_path, evidence, given):
     """
     tested = records.read_labels(dataset_path, "test")
     if evidence.predicted_by != THE_RUN:
-        return noise_estimation.noise_rates(evidence.P, given), given, []
+        return noise_estimation.noise_rates(evidence.P, given, evidence.transition), given, []
     if len(tested) < FEWEST or records.read_manifest(dataset_path)["test_labels_are_clean"]:
         note = "The noise rates come from predictions of a run for labels that it was trained on,"
         note += " and may be too low; --audit_folds=3 makes out-of-sample predictions"

@@ -35,6 +35,7 @@ class CrossFit:
       loss: Of held-out labels, a mean in nats: noisy ones, through T, plus trusted ones.
       regulariser: Factor of half the sum of the squared weights, the best one for that loss.
       joint: float64 (C, C), J[i, j] = P(true i, given j).
+      trusted_accuracy: Fraction of the trusted examples that are predicted out of fold, or NaN.
     """
 
     transition: np.ndarray
@@ -43,6 +44,7 @@ class CrossFit:
     loss: float
     regulariser: float
     joint: np.ndarray
+    trusted_accuracy: float
 
 
 def cross_fit(embeddings, labels, trusted, trusted_labels, num_classes, prior=0.04, seed=0):
@@ -118,12 +120,13 @@ def expectation_maximisation(x, y, is_trusted, fold, num_classes, prior, regular
             log_p = log_softmax(confidence(z, y, is_trusted, T) * z, axis=1)
             posterior = softmax(log_p + np.log(T[:, y].T), axis=1)
             T = transition(joint_probability(posterior[noisy], y[noisy]), prior)
-    loss = through(log_p[noisy], y[noisy], T)
+    loss, accuracy = through(log_p[noisy], y[noisy], T), np.nan
     if is_trusted.any():
         loss += -log_p[is_trusted, y[is_trusted]].mean()
+        accuracy = np.mean(log_p[is_trusted].argmax(axis=1) == y[is_trusted])
     posterior = posterior[noisy]
     J = joint_probability(posterior, y[noisy])
-    return CrossFit(T, np.exp(log_p[noisy]), posterior, loss, regulariser, J)
+    return CrossFit(T, np.exp(log_p[noisy]), posterior, loss, regulariser, J, accuracy)
 
 
 def fit(x, log_likelihood, regulariser, start=None):

@@ -35,5 +35,10 @@ ON_EMBEDDINGS = {
     "rotation_weight": 0.0,
     "transition_estimate": "cross_fitted",
 }
-OF_IMAGES = ("network_name", "aug_type", "rotation_weight", "image_size")  # settings that mean nothing there
+OF_IMAGES = (
+    "network_name",
+    "aug_type",
+    "rotation_weight",
+    "image_size",
+)  # settings that mean nothing there
 RECIPES = {"image_folder": OWN_IMAGES, "csv": OWN_IMAGES, "digits": DIGITS}
