@@ -92,12 +92,13 @@ def read_trainings():
     given = {"backbone": "efficientnet_lite0"} | command_line.given_training()
     if given["backbone"] == backbones.NONE:
         raise InputError("--backbone", "must be a pretrained network", backbones.NONE)
+    for method in CHOSEN.value:
+        check_choice("methods", method, tuple(METHODS))
     configuration.check_scope(given, CHOSEN.value)
     of_finetuning = {field.name for field in dataclasses.fields(FinetuningSettings)}
     of_head = {name: value for name, value in given.items() if name not in of_finetuning}
     found = {}
     for method in CHOSEN.value:
-        check_choice("methods", method, tuple(METHODS))
         own = configuration.those_of(method, of_head) | {"method": method}
         found[method] = configuration.resolve("csv", **own)
     if given.get("finetune"):
