@@ -21,6 +21,7 @@ import keras
 import pandas as pd
 from absl import flags
 from tabulate import tabulate
+from threadpoolctl import threadpool_limits
 
 from benchmarks import logistic_regression, own_images_data
 from trainer import artifacts, backbones, command_line, local_run, outputs
@@ -133,9 +134,10 @@ def measure(rows, key, trainings, data, place):
     if baseline:
         config = dataclasses.replace(next(iter(trainings.values())), seed=key["seed"])
         root = data.linked(place / "baselines", config, **key)
-        for row, found in logistic_regression.rows(root, key["seed"]):
-            if not rows.has(**key, row=row):
-                rows.add(**key, row=row, **found)
+        with threadpool_limits(1):  # on busy cores two are up to 30 times slower
+            for row, found in logistic_regression.rows(root, key["seed"]):
+                if not rows.has(**key, row=row):
+                    rows.add(**key, row=row, **found)
 
 
 def trained(root, config, files):
