@@ -14,6 +14,7 @@ import dataclasses
 import itertools
 import json
 import os
+import shutil
 import time
 from pathlib import Path
 
@@ -84,6 +85,7 @@ def read_data_flags(table):
         if not given.get(name):
             raise InputError(f"--{name}", "must be given", given.get(name))
     check_range("seeds", SEEDS.value, 1)
+    check_range("probe_per_class", given.get("probe_per_class", 10), 2)
     given["test"] = os.path.abspath(given["test"])
     return request.resolve("csv", data=os.path.abspath(table), **given)
 
@@ -104,7 +106,8 @@ def read_trainings():
         found[method] = configuration.resolve("csv", **own)
     if given.get("finetune"):
         own = configuration.those_of("robust", given) | {"method": "robust"}
-        found["robust, fine-tuned"] = configuration.resolve("csv", **own)
+        chosen = [f" {k}={v}" for k, v in given.items() if k in of_finetuning - {"finetune"}]
+        found["robust, fine-tuned" + "".join(chosen)] = configuration.resolve("csv", **own)
     return found
 
 
@@ -126,7 +129,9 @@ def measure(rows, key, trainings, data, place):
         return
     for row in wanted:
         config = dataclasses.replace(trainings[row], seed=key["seed"])
-        root = data.linked(place / row.replace(", ", "-"), config, **key)
+        root = place / row.replace(", ", "-").replace(" ", "-")
+        shutil.rmtree(root, ignore_errors=True)  # a resumed run would seem faster
+        data.linked(root, config, **key)
         started = time.perf_counter()
         found = trained(root, config, data.files)
         rows.add(**key, row=row, **found, seconds=time.perf_counter() - started)

@@ -41,14 +41,18 @@ class Data:
                 raise InputError("--data", f"must have a column {column}", files.data)
         folder = os.path.dirname(files.data)
         table["path"] = [os.path.join(folder, path) for path in table.path]
+        if table.path.duplicated().any():
+            twice = table.path[table.path.duplicated()].iloc[0]
+            raise InputError("--data", "must name each image once", twice)
         self.table, self.size = table.set_index("path"), len(table)
         self.clean = self.table[files.clean_label_column]
 
     def check(self, noises, sizes):
         """Raises InputError for noise, or a number of images, that the data do not have."""
+        low = (self.files.probe_per_class + 1) * self.clean.nunique()  # others than trusted ones
         for size in sizes:
-            if not size.isdigit() or not 0 < int(size) <= self.size:
-                raise InputError("--images", f"must be from 1 to {self.size}", size)
+            if not size.isdigit() or not low <= int(size) <= self.size:
+                raise InputError("--images", f"must be from {low} to {self.size}", size)
         for noise in set(noises) - set(self.table):
             _, kind, ratio = request.parse(f"csv_{noise}")
             file = self.noise_file(kind)

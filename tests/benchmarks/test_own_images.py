@@ -140,7 +140,7 @@ def test_rows_that_are_there_are_not_measured_again(measured, run, photographs):
     [
         (["--noise=other"], "error: --dataset: must be <dataset>_<noise>_<ratio>"),
         (["--noise=asymmetric_0.4"], "error: --noise_file: must name a JSON map"),
-        (["--images=49"], "error: --images: must be from 1 to 48. Received: '49'"),
+        (["--images=49"], "error: --images: must be from 8 to 48. Received: '49'"),
         (["--seed=1"], "error: --seed: is not for this benchmark"),
         (["--methods=none"], "error: --methods: must be one of"),
         (["--max_iteration=7"], "error: --out: "),
