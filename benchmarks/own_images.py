@@ -85,9 +85,10 @@ def read_data_flags(table):
         if not given.get(name):
             raise InputError(f"--{name}", "must be given", given.get(name))
     check_range("seeds", SEEDS.value, 1)
-    check_range("probe_per_class", given.get("probe_per_class", 10), 2)
     given["test"] = os.path.abspath(given["test"])
-    return request.resolve("csv", data=os.path.abspath(table), **given)
+    files = request.resolve("csv", data=os.path.abspath(table), **given)
+    check_range("probe_per_class", files.probe_per_class, 2)  # the baseline chooses C by folds
+    return files
 
 
 def read_trainings():
