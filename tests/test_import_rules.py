@@ -31,7 +31,7 @@ LAYERS = (
     ("trainer.outputs",),
     ("trainer.errors",),
     ("trainer",),
-    ("trainer.interrupts", "trainer.quiet"),
+    ("trainer.interrupts", "trainer.quiet", "trainer.xla_cache"),
 )
 HEIGHT = {room: -i for i, rooms in enumerate(LAYERS) for room in rooms}
 FILES = [

@@ -52,7 +52,11 @@ class RunSettings:
     checkpoint_minutes: float = setting(
         5.0, "minutes between checkpoints where tests are rarer; 0: at tests only", low=0
     )
-    jit_compile: bool = setting(False, "compile the training step with XLA")
+    jit_compile: bool = setting(
+        False,
+        "compile the training step with XLA; XDG_CACHE_HOME, ~/.cache unless given, keeps it for"
+        " later runs",
+    )
     mixed_precision: str = setting(
         "float32",
         "precision of the network in training; the meta step and tests stay in float32",
