@@ -20,11 +20,20 @@ help:  ## this list
 .PHONY: setup
 setup: $(READY)  ## make the environment in .venv (the other targets do so as well)
 
+# uv downloads in parallel; pip installs it, and everything where uv does not run.
+LOCKED := --no-deps --require-hashes -r requirements/dev.txt
+PIP := $(BIN)/python -m pip install --no-compile --progress-bar=off
+
 $(READY): requirements/dev.txt pyproject.toml
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --no-deps --require-hashes -r requirements/dev.txt
-	$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
-	touch $@
+	@echo "setup 1/3: a virtual environment in $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+	@sed -n '/^uv==/,/# via/p' requirements/dev.txt > $(VENV)/uv.txt
+	@echo "setup 2/3: $$(grep -c '^[a-z].*==' requirements/dev.txt) packages, 2.5 GB on the disk"
+	@$(PIP) --quiet --no-deps --require-hashes -r $(VENV)/uv.txt && \
+	  $(BIN)/uv pip install --python $(BIN)/python $(LOCKED) || $(PIP) $(LOCKED)
+	@echo "setup 3/3: this project"
+	@$(PIP) --quiet --no-deps --no-build-isolation -e .
+	@touch $@
 
 .PHONY: demo
 demo: $(READY)  ## supervised, L2R and IEG on digits of which 81% are labelled wrong

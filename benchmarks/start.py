@@ -144,6 +144,41 @@ def multiply_rate(n=2048):
     return 2 * n**3 / median(lambda: tf.matmul(a, a).numpy())
 
 
+def commands(root):
+    """CPU seconds of whole commands, and of the imports alone that they need."""
+    trainer, pipelines = ("-m", "trainer"), ("-m", "pipelines", "run")
+    digits = ("--dataset=digits_uniform_0.9", "--method=ieg", "--max_iteration=1")
+    imports = "import tensorflow, keras, tensorflow_datasets, sklearn.datasets"
+    for number in range(RUNS.value):
+        run = f"{root}/digits{number}", f"{root}/demo{number}"
+        yield {
+            "floor of what follows: NumPy and flags": ("-c", "import numpy, absl.flags"),
+            "trainer --help": (*trainer, "--help"),
+            "trainer, wrong flag": (*trainer, "--none=1"),
+            "trainer, wrong path": (*trainer, "--data=/none"),
+            "pipelines --help": (*pipelines, "--help"),
+            "pipelines run, wrong path": (*pipelines, "--data=/none"),
+            "floor of one step: imports": ("-c", imports),
+            "one step of ieg on digits": (*trainer, *digits, f"--checkpoint_path={run[0]}"),
+            "demo": (*pipelines, "--pipeline=sweep", f"--output_dir={run[1]}"),
+        }
+
+
+def cpu_seconds(root):
+    """A row for each of `commands`: medians of user and system time, and of seconds."""
+    taken = {}
+    for chosen in commands(root):
+        for name, arguments in chosen.items():
+            before, started = os.times(), time.perf_counter()
+            subprocess.run([sys.executable, *arguments], capture_output=True)
+            after, wall = os.times(), time.perf_counter() - started
+            cpu = sum(after[2:4]) - sum(before[2:4])  # of children that have ended
+            taken.setdefault(name, []).append((cpu, wall))
+    for name, both in taken.items():
+        cpu, wall = (statistics.median(each) for each in zip(*both))
+        yield {"command": name, "CPU seconds": cpu, "seconds": wall}
+
+
 def seconds(function):
     started = time.perf_counter()
     function()
@@ -201,6 +236,8 @@ def compare(root):
     images, names = root / "images", ("cifar10", SHAPE, CLASSES_OF_IMAGES)
     harness.made_up(images, *names, TRAIN, TEST_IMAGES.value)
     print(tabulate(starts(images), headers="keys", tablefmt="github", floatfmt=".2f"))
+    print()
+    print(tabulate(cpu_seconds(root), headers="keys", tablefmt="github", floatfmt=".2f"))
     tested = child(images, "evaluate")
     rows = [*tested.items(), *labels(root / "labels"), *kfp_tasks(str(root / "kfp"))]
     print()

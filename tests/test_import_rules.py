@@ -31,7 +31,7 @@ LAYERS = (
     ("trainer.outputs",),
     ("trainer.errors",),
     ("trainer",),
-    ("trainer.interrupts", "trainer.quiet"),
+    ("trainer.interrupts", "trainer.quiet", "trainer.xla_cache"),
 )
 HEIGHT = {room: -i for i, rooms in enumerate(LAYERS) for room in rooms}
 FILES = [
@@ -94,6 +94,6 @@ def test_components_import_nothing_but_kfp_when_loaded():
     ],
 )
 def test_light_modules_import_without_tensorflow(module):
-    heavy = "{'tensorflow', 'keras', 'tensorflow_datasets', 'kfp'}"
+    heavy = "{'tensorflow', 'keras', 'tensorflow_datasets', 'kfp', 'pandas', 'scipy', 'sklearn'}"
     code = f"import sys, {module}; sys.exit(bool({heavy} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0

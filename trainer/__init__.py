@@ -3,7 +3,7 @@
 import os
 import sys
 
-from trainer import interrupts  # noqa: F401, before all that takes time
+from trainer import interrupts, xla_cache  # noqa: F401, before all that takes time
 from trainer.quiet import QuietTensorFlow
 
 __version__ = "0.1.0"
@@ -12,3 +12,4 @@ __version__ = "0.1.0"
 # user chose stays; child processes inherit this one.
 if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2") == "2":
     sys.meta_path.insert(0, QuietTensorFlow())
+xla_cache.keep()

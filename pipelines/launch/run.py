@@ -27,7 +27,7 @@ from google.protobuf import json_format
 from kfp import compiler, local
 from kfp.local import docker_task_handler, executor_input_utils, subprocess_task_handler
 
-from pipelines.launch import docker_runner, ending
+from pipelines.launch import docker_runner, ending, task_server
 from pipelines.launch.checks import data_config
 from pipelines.launch.compile import built, display_names
 from pipelines.launch.console import Console
@@ -101,7 +101,7 @@ def carry_out(pipeline, spec, parameters, directory, profile, runner):
     """Writes down the pipeline, and runs its tasks."""
     end_left_behind(directory.tasks, runner)
     compiler.Compiler().compile(pipeline, str(directory.tasks / "pipeline.yaml"))
-    execute(pipeline, spec, parameters, directory, profile)
+    execute(pipeline, spec, parameters, directory, profile, runner)
 
 
 def claim(name, parameters, made_of, output_dir, resume):
@@ -140,23 +140,26 @@ def place(kfp_runner, directory, cache):
     )
 
 
-def execute(pipeline, spec, parameters, directory, profile):
+def execute(pipeline, spec, parameters, directory, profile, runner):
     """Runs the tasks; SystemExit if one fails."""
     total, names = number_of_tasks(spec, parameters), display_names(spec)
     os.environ.setdefault("TQDM_MININTERVAL", "3")  # of the tasks: each change is a line here
     os.environ[provenance.COMMAND] = provenance.command()  # for the report
     os.environ["PYTHONIOENCODING"] = "utf-8:backslashreplace"  # kfp ends at a line it cannot decode
+    warm = runner == "subprocess"
+    started = task_server.started(directory.tasks.resolve()) if warm else contextlib.nullcontext()
     with (
         open(directory.root / "log.txt", "a", 1, "utf-8", "backslashreplace") as log,
         Console(log, sys.stdout, total, names) as console,
+        started as run_local_subprocess,
         contextlib.redirect_stdout(console),
     ):
         logging.basicConfig(level=logging.INFO, format="%(message)s", stream=console, force=True)
-        for handler, function in (
-            (subprocess_task_handler, "run_local_subprocess"),
-            (docker_task_handler, "run_docker_container"),
+        for handler, function, warm_task in (
+            (subprocess_task_handler, "run_local_subprocess", run_local_subprocess),
+            (docker_task_handler, "run_docker_container", None),
         ):
-            run_task = getattr(handler, function)
+            run_task = warm_task or getattr(handler, function)
             retried = console.persistent(run_task, profile.retries, profile.backoff)
             setattr(handler, function, retried)
         try:
@@ -224,8 +227,8 @@ def end_left_behind(tasks, runner):
         [
             process
             for process in psutil.process_iter(["cmdline"])
-            if "kfp.dsl.executor_main" in (words := " ".join(process.info["cmdline"] or ()))
-            and place in words
+            if place in (words := " ".join(process.info["cmdline"] or ()))
+            and ("kfp.dsl.executor_main" in words or task_server.MODULE in words)
         ],
         GRACE,
     )

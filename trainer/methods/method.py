@@ -69,6 +69,7 @@ class Method:
       scalars: Names of the scalars that a step reports.
       coefficients: (caption, axis label) of each recorded coefficient, by name.
       embeddings_path: Directory of the embeddings that it sees in place of images, if it does.
+      tests_raw: Whether `evaluate` tests the raw weights as well as the EMA weights.
     """
 
     Settings = TrainSettings
@@ -80,6 +81,7 @@ class Method:
     scalars = ("loss",)
     coefficients = {}
     embeddings_path = None
+    tests_raw = True
 
     def __new__(cls, *args, **kwargs):
         return keras.Model.__new__(cls if issubclass(cls, keras.Model) else with_keras(cls))
@@ -256,13 +258,15 @@ class Method:
         return {name: value[tf.newaxis] for name, value in scalars.items()}
 
     def test_step(self, batch):
-        """Accuracy of the EMA weights and of the raw ones, in one pass over the images."""
+        """Accuracy of EMA weights, and of raw ones if asked, in one pass over the images."""
         averaged = self.forward(batch["image"], self.ema, training=False)
         self.confusion.update_state(batch["label"], averaged)
         self.mean_prediction.update_state(averaged)
-        raw = self.forward(batch["image"], self.theta, training=False)
-        for weights, logits in (("", averaged), ("_raw", raw)):
+        tested = {"": averaged}
+        if self.tests_raw:
+            tested["_raw"] = self.forward(batch["image"], self.theta, training=False)
+        for weights, logits in tested.items():
             for accuracy in self.accuracies[weights]:
                 accuracy.update_state(batch["label"], logits)
-        accuracies = (accuracy for pair in self.accuracies.values() for accuracy in pair)
+        accuracies = (accuracy for weights in tested for accuracy in self.accuracies[weights])
         return self.shown({accuracy.name: accuracy.result() for accuracy in accuracies})

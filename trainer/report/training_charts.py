@@ -50,6 +50,7 @@ def learning_curves(checkpoints_path):
     """Accuracy and losses over the steps."""
     history = pd.DataFrame(json.loads((Path(checkpoints_path) / "history.json").read_text()))
     accuracy = {"EMA weights": "test/top1", "raw weights": "test/top1_raw"}
+    accuracy = {weights: column for weights, column in accuracy.items() if column in history}
     losses = [name for name in history if name.startswith("train/loss")]
     losses = {name.removeprefix("train/").replace("_", ", "): name for name in losses}
 

@@ -49,10 +49,19 @@ class RunSettings:
     )
     val_batch_size: int = setting(100, "test examples per step", low=1)
     eval_freq: int = setting(500, "steps between tests, each with a checkpoint", low=1)
+    test_raw_weights: bool = setting(
+        True,
+        "tests during training: also test the raw weights, not the EMA weights alone, which takes"
+        " half the time",
+    )
     checkpoint_minutes: float = setting(
         5.0, "minutes between checkpoints where tests are rarer; 0: at tests only", low=0
     )
-    jit_compile: bool = setting(False, "compile the training step with XLA")
+    jit_compile: bool = setting(
+        False,
+        "compile the training step with XLA; XDG_CACHE_HOME, ~/.cache unless given, keeps it for"
+        " later runs",
+    )
     mixed_precision: str = setting(
         "float32",
         "precision of the network in training; the meta step and tests stay in float32",

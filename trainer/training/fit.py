@@ -212,6 +212,7 @@ def take_steps(method, data, checkpoints, epoch_steps, dataset_path, callbacks=(
 def test_callbacks(method, data, checkpoints, dataset_path):
     """Callbacks that test the network, and those of the chief that show the results."""
     config = method.config
+    method.tests_raw = config.test_raw_weights
     batch_size = config.val_batch_size * method.distribute_strategy.num_replicas_in_sync
     test_batches = input_pipeline.test_batches(
         dataset_path, config, batch_size, embeddings_path=method.embeddings_path

@@ -3,12 +3,15 @@
 import sys
 
 import tensorflow as tf
-from sklearn.metrics import roc_auc_score
+from etils import epy
 from tqdm import tqdm
 
 from trainer.methods import collapse
 from trainer.training.callbacks import TESTED, AfterStep
 from trainer.training.schedule import cycle_ends
+
+with epy.lazy_imports():
+    from sklearn import metrics
 
 
 class Testing(AfterStep):
@@ -102,5 +105,7 @@ def noise_detection(record, wrong, known):
         for name, values in means.items():
             scalars[f"train/{name}_right"] = float(values[seen & ~wrong].mean())
             scalars[f"train/{name}_wrong"] = float(values[seen & wrong].mean())
-            scalars[f"train/{name}_auroc"] = float(roc_auc_score(wrong[seen], -values[seen]))
+            scalars[f"train/{name}_auroc"] = float(
+                metrics.roc_auc_score(wrong[seen], -values[seen])
+            )
     return scalars

@@ -235,6 +235,14 @@ def test_the_best_checkpoint_is_that_of_the_best_test(run, tmp_path):
     assert names == [f"ckpt-{best['step']}.index"]
 
 
+def test_raw_weights_are_tested_unless_turned_off(run):
+    (both,) = run("both", method="supervised", max_iteration=2)[1]
+    (averaged,) = run("averaged", method="supervised", max_iteration=2, test_raw_weights=False)[1]
+    assert both.keys() - averaged.keys() == {"test/top1_raw", "test/top5_raw"}
+    for name in averaged.keys() - {"seconds"}:
+        assert averaged[name] == both[name], name
+
+
 def test_tensorboard_shows_the_history(supervised_run):
     (events,) = (supervised_run / "checkpoints" / "tensorboard").glob("events*")
     shown = {}

@@ -5,10 +5,13 @@ import os
 import warnings
 
 import numpy as np
-import pandas as pd
+from etils import epy
 
 from trainer import storage
 from trainer.errors import InputError
+
+with epy.lazy_imports():
+    import pandas as pd
 
 MOST_CELLS = 20_000_000  # images times annotators, the limit of CROWDLAB here
 IMAGE = ["image", "test", "trusted"]  # an image has one label in each part of the data

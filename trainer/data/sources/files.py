@@ -9,12 +9,15 @@ files are rows of a table, because an object for each would need ten times the m
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
+from etils import epy
 
 from trainer.data.sources import class_names
 from trainer.data.sources.image_check import check_all, in_parallel, stored
 from trainer.data.sources.source import Source
 from trainer.errors import InputError, listed
+
+with epy.lazy_imports():
+    import pandas as pd
 
 TEST_SHARE = 0.2  # held out where there is no test set
 FEWEST = 5  # images of a class that a fifth can be held out from
@@ -203,9 +206,9 @@ class Files:
       digests: (N,) `pandas.Series`, of `trainer.data.sources.image_check.digest`.
     """
 
-    paths: pd.Series
-    labels: pd.Series
-    digests: pd.Series
+    paths: "pd.Series"
+    labels: "pd.Series"
+    digests: "pd.Series"
 
     def __len__(self):
         return len(self.paths)

@@ -9,13 +9,16 @@ import re
 import unicodedata
 from dataclasses import dataclass, field, replace
 
-import pandas as pd
+from etils import epy
 
 from trainer import storage
 from trainer.data.sources.files import from_files
 from trainer.data.sources.image_check import SPECIAL, is_image
 from trainer.data.sources.source import SourceKind
 from trainer.errors import InputError
+
+with epy.lazy_imports():
+    import pandas as pd
 
 # Endings of image files: a file that has one and cannot be decoded is an error.
 SUFFIXES = (

@@ -14,10 +14,13 @@ import re
 import struct
 from concurrent.futures import ThreadPoolExecutor
 
-import pandas as pd
+from etils import epy
 from tqdm import tqdm
 
 from trainer.data.sources import pixels
+
+with epy.lazy_imports():
+    import pandas as pd
 
 AT_ONCE = 100  # this many files, of megabytes each, are in memory at a time
 SMALLEST, LARGEST = 8, 10_000  # sides in pixels

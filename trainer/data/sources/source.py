@@ -4,7 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
-import pandas as pd
+from etils import epy
+
+with epy.lazy_imports():
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -48,8 +51,8 @@ class Source:
     left_out: tuple = ()
     converted: tuple | list = ()
     notes: tuple = ()
-    duplicates: pd.DataFrame | None = None
-    votes: pd.DataFrame | None = None
+    duplicates: "pd.DataFrame | None" = None
+    votes: "pd.DataFrame | None" = None
     facts: dict = field(default_factory=dict)
 
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote
 
-import pandas as pd
+from etils import epy
 
 from trainer import storage
 from trainer.data.sources import annotators, class_names
@@ -21,6 +21,9 @@ from trainer.data.sources.files import from_files
 from trainer.data.sources.folders import FOLDER_SETTINGS, more_folders
 from trainer.data.sources.source import SourceKind
 from trainer.errors import InputError, listed
+
+with epy.lazy_imports():
+    import pandas as pd
 
 JSON_FILES = (".json", ".jsonl", ".ndjson")
 DELIMITERS = (",", ";", "\t", "|")
