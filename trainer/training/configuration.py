@@ -58,13 +58,14 @@ def resolve(dataset, **given):
             rule = f"is for {', '.join(scope)}; --method is {name}"
             raise InputError(f"--{foreign}", rule, given[foreign])
     backbone = given.get("backbone", TrainSettings.backbone)
-    check_backbone(backbone, given)
-    check_finetuning(backbone, given)
-    if backbone != backbones.NONE:
+    if backbone != backbones.AUTO:  # its candidates are checked one by one
+        check_backbone(backbone, given)
+        check_finetuning(backbone, given)
+    if backbone not in (backbones.NONE, backbones.AUTO):
         recipe |= ON_EMBEDDINGS
     config = changed(METHODS[name].Settings(**those_of(name, recipe)), given)
     config = dataclasses.replace(config, backbone_image_size=backbone_side(config))
-    if backbone == backbones.NONE:
+    if backbone in (backbones.NONE, backbones.AUTO):
         check_choice("network_name", config.network_name, tuple(NETWORKS))
     if config.audit_fold >= 0 and config.audit_fold >= config.audit_folds:
         rule = f"must be below --audit_folds, which is {config.audit_folds}"

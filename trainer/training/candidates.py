@@ -1,0 +1,59 @@
+"""What `--backbone=auto` chooses between: the settings of each candidate, the cheapest first."""
+
+import dataclasses
+
+from trainer import backbones
+from trainer.errors import InputError
+from trainer.settings.recipes import OF_IMAGES
+from trainer.settings.training import BackboneSettings, FinetuningSettings
+from trainer.training import configuration
+
+EMBEDDINGS, FINETUNING, SCRATCH = "embeddings", "fine-tuning", "scratch"
+SHORTER = 4  # how many times fewer steps a network from scratch takes in the comparison
+OF_BACKBONE, OF_FINETUNING = (
+    {field.name for field in dataclasses.fields(owner)}
+    for owner in (BackboneSettings, FinetuningSettings)
+)
+
+
+def candidates(dataset, **given):
+    """The settings of each candidate, by its name; each takes those that mean something to it.
+
+    Args:
+      dataset: Name of the source.
+      **given: Values by the name of the setting, as for `configuration.resolve`.
+
+    Raises:
+      InputError: As `configuration.resolve`.
+    """
+    if given.get("finetune"):
+        rule = "is one of what --backbone=auto compares; leave it out, or name a backbone"
+        raise InputError("--finetune", rule, True)
+    pretrained = without(given, OF_IMAGES) | {"backbone": backbones.DEFAULT}
+    choices = {
+        EMBEDDINGS: without(pretrained, OF_FINETUNING),
+        FINETUNING: pretrained | {"finetune": True},
+        SCRATCH: without(given, OF_BACKBONE | OF_FINETUNING) | {"backbone": backbones.NONE},
+    }
+    return {name: configuration.resolve(dataset, **own) for name, own in choices.items()}
+
+
+def without(values, names):
+    return {name: value for name, value in values.items() if name not in names}
+
+
+def compared(name, config):
+    """The settings of a candidate in the comparison, which learns from all trusted images of it."""
+    config = dataclasses.replace(config, calibration_per_class=0)
+    if name != SCRATCH:
+        return config
+    steps = max(1, config.max_iteration // SHORTER)
+    epochs = -(-config.max_epoch // SHORTER)
+    return dataclasses.replace(config, max_iteration=steps, max_epoch=epochs)
+
+
+def check_one_worker(count):
+    """Raises InputError where several workers would train together."""
+    if count > 1:
+        rule = f"is for one worker; with {count}, name one: {backbones.DEFAULT} or {backbones.NONE}"
+        raise InputError("--backbone", rule, backbones.AUTO)
