@@ -81,6 +81,7 @@ def choose(data, place, settings, train):
     for name, config in settings.items():
         reasons[name] = reason_against(name, tried, split)
         if not reasons[name]:
+            print(f"--backbone=auto tries {label(name, config)} on {FOLDS} folds of trusted images")
             runs = [place / name / str(number) for number in range(FOLDS)]
             tried[name] = outcome(data, place, runs, candidates.compared(name, config), train)
     chosen = decide(tried)

@@ -43,8 +43,8 @@ def without(values, names):
 
 
 def compared(name, config):
-    """The settings of a candidate in the comparison, which learns from all trusted images of it."""
-    config = dataclasses.replace(config, calibration_per_class=0)
+    """The settings of a candidate in the comparison: no images kept to calibrate, one test."""
+    config = dataclasses.replace(config, calibration_per_class=0, eval_freq=config.max_iteration)
     if name != SCRATCH:
         return config
     steps = max(1, config.max_iteration // SHORTER)
