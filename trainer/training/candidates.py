@@ -1,6 +1,7 @@
 """What `--backbone=auto` chooses between: the settings of each candidate, the cheapest first."""
 
 import dataclasses
+import math
 
 from trainer import backbones
 from trainer.errors import InputError
@@ -9,7 +10,7 @@ from trainer.settings.training import BackboneSettings, FinetuningSettings
 from trainer.training import configuration
 
 EMBEDDINGS, FINETUNING, SCRATCH = "embeddings", "fine-tuning", "scratch"
-SHORTER = 4  # how many times fewer steps a network from scratch takes in the comparison
+SHARE = 1 / 4  # of its steps that a network from scratch takes in the comparison at first
 OF_BACKBONE, OF_FINETUNING = (
     {field.name for field in dataclasses.fields(owner)}
     for owner in (BackboneSettings, FinetuningSettings)
@@ -42,14 +43,17 @@ def without(values, names):
     return {name: value for name, value in values.items() if name not in names}
 
 
-def compared(name, config):
-    """The settings of a candidate in the comparison: no images kept to calibrate, one test."""
-    config = dataclasses.replace(config, calibration_per_class=0, eval_freq=config.max_iteration)
+def budgets(name, config):
+    """The settings of a candidate in the comparison, by the share of its steps, the smallest first.
+
+    Nothing is kept to calibrate, and only the last step is tested.
+    """
+    whole = dataclasses.replace(config, calibration_per_class=0, eval_freq=config.max_iteration)
     if name != SCRATCH:
-        return config
-    steps = max(1, config.max_iteration // SHORTER)
-    epochs = -(-config.max_epoch // SHORTER)
-    return dataclasses.replace(config, max_iteration=steps, max_epoch=epochs)
+        return {1: whole}
+    steps = max(1, math.ceil(config.max_iteration * SHARE))
+    epochs = math.ceil(config.max_epoch * SHARE)
+    return {SHARE: dataclasses.replace(whole, max_iteration=steps, max_epoch=epochs), 1: whole}
 
 
 def check_one_worker(count):

@@ -118,7 +118,7 @@ def test_scratch_where_only_the_pixels_tell_the_classes_apart(of_stripes):
     assert made["config"]["backbone"] == "none"
     embeddings, finetuning, scratch = made["backbone_choice"]["rows"]
     assert finetuning["budget"] == "not tried: no GPU is visible"
-    assert scratch["budget"] == "60 steps, a quarter of its run: a lower bound"
+    assert scratch["budget"] == "60 steps, 25% of its run: a lower bound"
     assert scratch["accuracy"] > embeddings["accuracy"] + 0.2
     assert [row["chosen"] for row in (embeddings, finetuning, scratch)] == [False, False, True]
 
@@ -134,7 +134,7 @@ def test_no_candidate_learns_from_the_images_that_it_predicts(of_stripes):
         np.testing.assert_array_equal(seen, train_ids)
         for ids in (kept, held[-1]):
             assert np.bincount(clean[ids]).tolist() == [5, 5]
-        for name in ("embeddings", "scratch"):
+        for name in ("embeddings/100", "scratch/25"):
             run = of_stripes / "choice" / name / str(number) / "checkpoints"
             parents = artifacts.read(run, artifacts.CHECKPOINTS)["parents"]
             assert parents["probe_split"] == artifacts.read(path, artifacts.PROBE_SPLIT)["id"]
@@ -214,8 +214,11 @@ def test_each_candidate_takes_the_settings_that_mean_something_to_it():
     assert made["scratch"].image_size == 32
     assert [each.finetune_epochs for each in made.values()] == [4, 2, 4]
     assert {each.seed for each in made.values()} == {5}
-    assert candidates.compared("scratch", made["scratch"]).max_iteration == 25
-    assert candidates.compared("embeddings", made["embeddings"]).max_iteration == 100
+    steps = {
+        name: {share: each.max_iteration for share, each in candidates.budgets(name, own).items()}
+        for name, own in made.items()
+    }
+    assert steps == {"embeddings": {1: 100}, "fine-tuning": {1: 100}, "scratch": {0.25: 25, 1: 100}}
 
 
 @pytest.mark.parametrize(
@@ -257,3 +260,24 @@ def outcome(right):
 def test_a_tie_goes_to_the_one_that_takes_less_time(embeddings, scratch, chosen):
     tried = {"embeddings": outcome(embeddings), "scratch": outcome(scratch)}
     assert choice.decide(tried) == chosen
+
+
+@pytest.mark.parametrize(
+    ("quarter", "whole", "expected"),
+    [
+        ([1] * 60 + [0] * 40, None, (0.25, "embeddings")),
+        ([1] * 95 + [0] * 5, None, (0.25, "scratch")),
+        ([0] * 20 + [1] * 80, [1] * 95 + [0] * 5, (1, "scratch")),
+        ([0] * 20 + [1] * 80, [1] * 81 + [0] * 19, (1, "embeddings")),
+    ],
+)
+def test_scratch_takes_all_its_steps_only_if_a_quarter_leaves_it_open(
+    monkeypatch, tmp_path, quarter, whole, expected
+):
+    config, best = configuration.resolve("digits"), outcome([1] * 80 + [0] * 20)
+    made = iter(map(outcome, (quarter, whole)))
+    monkeypatch.setattr(choice, "outcome", lambda *_: next(made))
+    found = choice.try_out({}, tmp_path, "scratch", config, None, best)
+    chosen = choice.decide({"embeddings": best, "scratch": found})
+    assert (found.share, chosen) == expected
+    assert found.seconds == (1.0 if whole is None else 2.0)
