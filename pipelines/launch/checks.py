@@ -56,8 +56,10 @@ def checked(parameters, forbidden):
 
 
 def backbone_of(parameters):
-    """The settings of the backbone among the parameters of a pipeline."""
-    return {name: parameters[name] for name in OF_BACKBONE if name in parameters}
+    """The settings of the backbone among the parameters of a pipeline, which may have none."""
+    return {"backbone": backbones.NONE} | {
+        name: parameters[name] for name in OF_BACKBONE if name in parameters
+    }
 
 
 def data_config(parameters):

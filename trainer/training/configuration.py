@@ -57,7 +57,7 @@ def resolve(dataset, **given):
         if scope := methods_with(foreign):
             rule = f"is for {', '.join(scope)}; --method is {name}"
             raise InputError(f"--{foreign}", rule, given[foreign])
-    backbone = given.get("backbone", TrainSettings.backbone)
+    backbone = given.get("backbone", default_backbone(dataset))
     if backbone != backbones.AUTO:  # its candidates are checked one by one
         check_backbone(backbone, given)
         check_finetuning(backbone, given)
@@ -73,6 +73,11 @@ def resolve(dataset, **given):
     return config
 
 
+def default_backbone(dataset):
+    """Name of the backbone of a dataset unless one is given."""
+    return RECIPES.get(dataset, {}).get("backbone", TrainSettings.backbone)
+
+
 def check_backbone(name, given):
     """Raises InputError for an unknown backbone, or a setting that means nothing with it."""
     if rule := backbones.name_rule(name):
@@ -85,6 +90,8 @@ def check_backbone(name, given):
             rule = f"is for networks that see images; --backbone={name} trains a head on embeddings"
             if setting == "image_size":
                 rule += ", and --backbone_image_size is the side of the images that it takes"
+            if "backbone" not in given:
+                rule += "; --backbone=none trains a network"
             raise InputError(f"--{setting}", rule, value)
 
 
