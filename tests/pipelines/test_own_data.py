@@ -112,7 +112,7 @@ def test_the_model_serves(out, shapes):
     assert [row["file"] for row in rows] == files
     card = (model / "model_card.md").read_text()
     assert "may be as noisy as those of training" in card
-    assert "EfficientNet-Lite0" in card
+    assert "efficientnet_lite0, frozen, gives" in card
 
 
 @pytest.mark.slow
