@@ -61,18 +61,18 @@ def train(
 
     dataset = records.read_manifest(prepared_dataset.path)["source"]
     fold = {"audit_folds": audit_folds, "audit_fold": audit_fold}
-    name = {}
+    name = "none"
     if embeddings:
         made = artifacts.read(embeddings.path, artifacts.EMBEDDINGS)
-        name = {"backbone": made["backbone"]["name"]}
+        name = made["backbone"]["name"]
     if backbone:
-        name = {"backbone": fetch.read(backbone.path)["name"]}
+        name = fetch.read(backbone.path)["name"]
     config = configuration.resolve(
         dataset,
         method=method,
         seed=seed,
         **fold,
-        **name,
+        backbone=name,
         **configuration.those_of(method, settings),
     )
     if config.finetune != finetuning:

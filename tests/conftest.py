@@ -180,7 +180,7 @@ def hostile_run(tmp_path_factory):
     injection.inject(data[0], data[1], "none", 0.0, 0)
     probe.split(data[0], data[2], 1, 0)
     settings = configuration.resolve(
-        "csv", method="supervised", network_name="convnet", batch_size=4, max_iteration=2
+        "csv", method="supervised", backbone="none", batch_size=4, max_iteration=2
     )
     fit.train(settings, *data, root / "checkpoints", root / "model")
     label_issues.audit(*data, [root / "checkpoints"], root / "label_audit")

@@ -20,7 +20,7 @@ from trainer.serving import predict
 from trainer.settings.data import DataSettings
 from trainer.settings.experiments import expand
 from trainer.settings.fields import check_choice
-from trainer.training import configuration, workers
+from trainer.training import candidates, configuration, workers
 
 NO_EFFECT = {
     "ds_include_metadata": "ids and clean labels are always there",
@@ -102,10 +102,10 @@ def main(arguments):
     if count > 1 and storage.is_remote(place):
         rule = "must be a directory that all workers see, such as a mounted bucket"
         raise InputError("--checkpoint_path", rule, place)
-    seen = ""
+    seen, choices = "", None
     if mode == "train":
         configuration.check_probe(settings.method, files)
-        backbones.check(settings.backbone, settings.backbone_weights)
+        choices = choices_of(dataset, settings, count)
         if dataset_flags.USE_IMAGENET_AS_EVAL.value:
             local_run.check_imagenet(settings)
     if mode == "train" and not worker:
@@ -126,6 +126,7 @@ def main(arguments):
                     worker=worker,
                     send=send,
                     seen=seen,
+                    choices=choices,
                 )
         else:
             if root.is_dir() and not worker:
@@ -150,6 +151,16 @@ def results(mode, root, files, settings):
         case "report":
             return {"report": local_run.report(root)}
     return local_run.evaluate(root, files, dataset_flags.USE_IMAGENET_AS_EVAL.value)
+
+
+def choices_of(dataset, settings, workers):
+    """The candidates of --backbone=auto, None for another; InputError if it cannot be had."""
+    if settings.backbone != backbones.AUTO:
+        backbones.check(settings.backbone, settings.backbone_weights)
+        return None
+    candidates.check_one_worker(workers)
+    backbones.check(backbones.DEFAULT, settings.backbone_weights)
+    return candidates.candidates(dataset, **command_line.given_training())
 
 
 def check_before(place, dataset, noise, files, settings):

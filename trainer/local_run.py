@@ -2,7 +2,7 @@
 
 <root>/prepared_dataset, noisy_labels, probe_split, backbone, embeddings, checkpoints, model,
        metrics, label_audit, ...; with fine-tuning <root>/head/checkpoints and model, of the head
-       that it starts from
+       that it starts from; with --backbone=auto <root>/choice, see `trainer.evaluation.choice`
 """
 
 import contextlib
@@ -13,22 +13,28 @@ import os
 from trainer import artifacts, backbones, outputs
 from trainer.errors import InputError
 
-REPORT, INPUTS, HEAD = "report.html", "inputs.json", "head/"
+REPORT, INPUTS, HEAD, CHOICE = "report.html", "inputs.json", "head/", "choice"
 DATA = (artifacts.PREPARED_DATASET, artifacts.NOISY_LABELS, artifacts.PROBE_SPLIT)
 
 
-def train(root, dataset, noise_kind, noise_ratio, files, settings, worker, send, seen=""):
+def train(
+    root, dataset, noise_kind, noise_ratio, files, settings, worker, send, seen="", choices=None
+):
     """The steps of the training pipeline up to the training, in one process.
 
     The chief, worker 0, prepares the data for all workers, unless they are there from the same
-    inputs (`seen` is a hash of the inputs). `send` gets each checkpoint at once.
+    inputs (`seen` is a hash of the inputs). `send` gets each checkpoint at once. With
+    --backbone=auto, one of `choices`, settings by name, replaces the settings.
     """
     from trainer.data import probe, records
     from trainer.data.noise import injection
-    from trainer.training import fit
+    from trainer.training import candidates, fit
 
     dataset_path = root / artifacts.PREPARED_DATASET
     fit.replicas()  # before TFDS uses TensorFlow
+    made = {}
+    if choices:
+        settings = choices[candidates.EMBEDDINGS]  # until one is chosen
     if not worker and settings.backbone != backbones.NONE:
         fetch_backbone(root, settings)  # first, since it may be refused
     if not worker and not is_prepared(root, seen):
@@ -50,15 +56,39 @@ def train(root, dataset, noise_kind, noise_ratio, files, settings, worker, send,
             hold_ratio=files.probe_dataset_hold_ratio,
         )
         artifacts.write_json(root / INPUTS, seen)
+    if choices:
+        settings, made = choose(root, choices, files, send)
     if not worker and settings.backbone != backbones.NONE:
         embed(root, settings, files)
-    train_run(root, root, settings, lambda place: send(place))
+    train_run(root, root, settings, lambda place: send(place), further_facts=made)
 
 
-def train_run(root, place, settings, send=lambda place: None):
-    """Trains a run in `place` on the data in `root`; to fine-tune, the head alone before.
+def choose(root, choices, files, send):
+    """The settings of the candidate that --backbone=auto takes, and what the run says about it."""
+    from trainer.evaluation import choice
 
-    `send` gets the name of a directory in `place` after each of its checkpoints.
+    def train(settings, place, data):
+        made = place.parent if settings.finetune else root  # for images of another size
+        if settings.backbone != backbones.NONE:
+            fetch_backbone(made, settings)
+            embed(root, settings, files, made)
+        name = place.relative_to(root)
+        train_run(made, place, settings, lambda part: send(f"{name}/{part}"), data)
+        return embeddings_path(made, settings).get("embeddings_path")
+
+    found = choice.choose(data_paths(root), root / CHOICE, choices, train)
+    print(f"--backbone=auto takes {found['sentence']}")
+    settings = choices[found["chosen"]]
+    if settings.finetune:
+        fetch_backbone(root, settings)
+    return settings, {"backbone_choice": found}
+
+
+def train_run(root, place, settings, send=lambda place: None, data=None, further_facts=None):
+    """Trains a run in `place` on what is in `root`; to fine-tune, the head alone before.
+
+    `send` gets the name of a directory in `place` after each of its checkpoints. `data` are the
+    directories of the data; those in `root` unless given.
     """
     from trainer.training import finetuning, fit
 
@@ -66,10 +96,11 @@ def train_run(root, place, settings, send=lambda place: None):
         checkpoints = f"{name}{artifacts.CHECKPOINTS}"
         fit.train(
             settings,
-            **data_paths(root),
+            **data or data_paths(root),
             checkpoints_path=place / checkpoints,
             model_path=place / f"{name}{artifacts.MODEL}",
             after_save=lambda: send(checkpoints),
+            further_facts=further_facts,
             **paths,
         )
 
@@ -99,14 +130,15 @@ def fetch_backbone(root, settings):
         finetuning.check(root / artifacts.BACKBONE, settings.finetune_image_size)
 
 
-def embed(root, settings, files):
-    """Embeds the images, as far as that has not been done."""
+def embed(root, settings, files, place=None):
+    """Embeds the images by the backbone in `place`, or `root`, as far as that has not been done."""
     from trainer.backbones import embed
 
+    place = place or root
     embed.embed(
         root / artifacts.PREPARED_DATASET,
-        root / artifacts.BACKBONE,
-        root / artifacts.EMBEDDINGS,
+        place / artifacts.BACKBONE,
+        place / artifacts.EMBEDDINGS,
         settings,
         files=files,
     )

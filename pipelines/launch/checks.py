@@ -5,6 +5,7 @@ import difflib
 
 from pipelines.launch.parameters_file import typed
 from pipelines.parameters import OF_BACKBONE, has_backbone
+from trainer import backbones
 from trainer.data import request
 from trainer.errors import InputError
 from trainer.settings.data import DataSettings
@@ -26,6 +27,9 @@ def checked(parameters, forbidden):
       InputError: One of them breaks a rule.
     """
     dataset, settings = parameters["dataset"], parameters["settings"]
+    if parameters.get("backbone") == backbones.AUTO:
+        rule = f"is for python -m trainer; a pipeline takes what it chose, {backbones.DEFAULT} or"
+        raise InputError("--backbone", f"{rule} {backbones.NONE}", backbones.AUTO)
     check_names("settings", settings, configuration.fields(), forbidden)
     check_names("dataset_settings", parameters["dataset_settings"], OF_DATA, forbidden)
     files = data_config(parameters)
@@ -52,8 +56,10 @@ def checked(parameters, forbidden):
 
 
 def backbone_of(parameters):
-    """The settings of the backbone among the parameters of a pipeline."""
-    return {name: parameters[name] for name in OF_BACKBONE if name in parameters}
+    """The settings of the backbone among the parameters of a pipeline, which may have none."""
+    return {"backbone": backbones.NONE} | {
+        name: parameters[name] for name in OF_BACKBONE if name in parameters
+    }
 
 
 def data_config(parameters):

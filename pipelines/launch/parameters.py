@@ -12,6 +12,7 @@ from pipelines.launch.compile import PIPELINES, definitions
 from pipelines.parameters import OF_BACKBONE, SETTINGS, has_backbone
 from trainer.errors import InputError
 from trainer.settings.data import DataSettings
+from trainer.training import configuration
 
 OF_DATA = {field.name for field in dataclasses.fields(DataSettings)}
 # Settings that are inputs of a component: `settings` and `dataset_settings` must not repeat them.
@@ -45,6 +46,7 @@ def resolve(pipeline, values, given, file=None):
     }
     if file:
         parameters |= parameters_file.read(file, types)
+    parameters.setdefault("backbone", configuration.default_backbone(parameters["dataset"]))
     parameters = checks.checked(parameters, forbidden=INPUTS | set(types))
     if has_backbone(parameters):
         return parameters

@@ -14,6 +14,7 @@ from PIL import Image
 
 ROOT = Path(__file__).parents[2]
 FEW = ("--batch_size=8", "--max_iteration=12", "--eval_freq=12")
+SMALL = "--backbone_image_size=32"
 
 
 def python(*arguments, cwd):
@@ -45,7 +46,9 @@ def shapes(tmp_path_factory):
 def out(shapes):
     """The outputs of `make run`, with the Python of these tests."""
     make = ["make", "-s", "run", "-o", ".venv/ready", f"BIN={Path(sys.executable).parent}"]
-    arguments = f"ARGS={' '.join(FEW)} --calibration_per_class=4 --output_dir='{shapes}/out'"
+    arguments = (
+        f"ARGS={' '.join(FEW)} {SMALL} --calibration_per_class=4 --output_dir='{shapes}/out'"
+    )
     make += [f"DATA={shapes}/noisy", f"TRUSTED={shapes}/trusted", arguments]
     done = subprocess.run(make, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -76,7 +79,7 @@ def test_a_table_without_trusted_images(shapes, tmp_path):
     rows = pd.DataFrame({"path": files, "label": [file.parent.name for file in files]})
     rows.to_csv(tmp_path / "photos.csv", index=False)
     table = f"--data={tmp_path}/photos.csv"
-    arguments = ("run", "--dataset=csv", table, "--probe_per_class=0", *FEW)
+    arguments = ("run", "--dataset=csv", table, "--probe_per_class=0", "--backbone=none", *FEW)
     python("pipelines", *arguments, f"--output_dir={tmp_path}/out", cwd=tmp_path)
     assert len(pd.read_csv(tmp_path / "out" / "label_issues.csv")) == 80
     assert (tmp_path / "out" / "report.html").is_file()
@@ -126,13 +129,15 @@ def test_the_model_serves(out, shapes):
     said = python("trainer", "--mode=predict", f"--model={model}", "--json", *files, cwd=out)
     rows = [json.loads(line) for line in said.splitlines()]
     assert [row["file"] for row in rows] == files
-    assert "may be as noisy as those of training" in (model / "model_card.md").read_text()
+    card = (model / "model_card.md").read_text()
+    assert "may be as noisy as those of training" in card
+    assert "efficientnet_lite0, frozen, gives" in card
 
 
 @pytest.mark.slow
 def test_corrected_labels_train_again(out, shapes, tmp_path):
     table = f"--data={out}/clean_manifest.csv"
-    arguments = ("run", "--source=csv", table, *FEW, f"--output_dir={tmp_path}/again")
+    arguments = ("run", "--source=csv", table, *FEW, SMALL, f"--output_dir={tmp_path}/again")
     python("pipelines", *arguments, cwd=tmp_path)
     issues = pd.read_csv(tmp_path / "again" / "label_issues.csv").set_index("path")
     first = pd.read_csv(out / "label_issues.csv").set_index("path")

@@ -42,7 +42,7 @@ def data(request, tmp_path_factory):
 def test_it_trains(data, tmp_path, trusted, settings):
     root, image_size = data
     probe.split(root / "data", tmp_path / "probe", trusted, 0)
-    settings = {"batch_size": 8, "max_iteration": 2, "image_size": image_size} | settings
+    few = {"batch_size": 8, "max_iteration": 2, "image_size": image_size, "backbone": "none"}
     paths = root / "data", root / "noise", tmp_path / "probe", tmp_path / "run", tmp_path / "model"
-    fit.train(configuration.resolve("image_folder", **settings), *paths)
+    fit.train(configuration.resolve("image_folder", **few | settings), *paths)
     artifacts.read(tmp_path / "model", artifacts.MODEL)

@@ -39,9 +39,8 @@ for i in range(times):
         signal.alarm(60)
         data = [f"{root}/{name}" for name in ("data", "noise", "probe")]
         outputs = f"{root}/{failing}-{i}", f"{root}/{failing}-{i}-model"
-        settings = configuration.resolve(
-            "image_folder", method="supervised", batch_size=4, max_iteration=1000, image_size=8
-        )
+        few = {"batch_size": 4, "max_iteration": 1000, "image_size": 8, "backbone": "none"}
+        settings = configuration.resolve("image_folder", method="supervised", **few)
         try:
             failing_step = keras.callbacks.LambdaCallback(on_train_batch_end=step_ends)
             fit.train(settings, *data, *outputs, callbacks=[failing_step])

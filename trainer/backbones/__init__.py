@@ -20,6 +20,7 @@ CATALOGUE = {"efficientnet_lite0": efficientnet_lite0}
 # Other files of the weights in a preset's folder.
 WEIGHTS = ("model.weights.json", "model.safetensors", "model.safetensors.index.json")
 NONE, KERAS, HUB, OWN = "none", "keras:", "hub:", ".keras"
+AUTO, DEFAULT = "auto", "efficientnet_lite0"  # auto compares the default with none
 
 
 def name_rule(name):

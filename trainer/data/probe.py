@@ -83,6 +83,11 @@ def split(dataset_path, output_path, per_class, seed, hold_ratio=0.0):
         spare_ids, facts["spare_per_class"] = choose_spare(
             dataset_path, probe_ids, class_names, rng
         )
+    return write(output_path, dataset, probe_ids, spare_ids, **facts)
+
+
+def write(output_path, dataset, probe_ids, spare_ids, **facts):
+    """Writes a probe split of these ids, see above. Returns the manifest, with the facts in it."""
     with artifacts.writing(output_path) as directory:
         np.save(directory / "probe_ids.npy", probe_ids)
         if len(spare_ids):

@@ -8,11 +8,14 @@ corrects that a regularised model is not confident enough.
 N noisy examples, M trusted ones, n = N + M, D embedding, C classes, K folds.
 """
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import minimize, minimize_scalar
 from scipy.special import log_softmax, logsumexp, softmax
+from threadpoolctl import threadpool_limits
 
 FOLDS = 5
 ROUNDS, EM_STEPS = 4, 30
@@ -67,7 +70,7 @@ def cross_fit(embeddings, labels, trusted, trusted_labels, num_classes, prior=0.
     fold = folds(y + num_classes * is_trusted, seed)
     best, weights = None, {}
     for regulariser in REGULARISERS:
-        found = expectation_maximisation(
+        found, weights = expectation_maximisation(
             x, y, is_trusted, fold, num_classes, prior, regulariser, weights
         )
         if best and found.loss > best.loss:
@@ -94,7 +97,7 @@ def folds(groups, seed):
 
 
 def expectation_maximisation(x, y, is_trusted, fold, num_classes, prior, regulariser, weights):
-    """`CrossFit` with one regulariser.
+    """Cross-fits with one regulariser.
 
     Args:
       x: float32 (n, D).
@@ -104,7 +107,10 @@ def expectation_maximisation(x, y, is_trusted, fold, num_classes, prior, regular
       num_classes: C.
       prior: See `cross_fit`.
       regulariser: See `CrossFit`.
-      weights: Those of each fold to start from, {fold: (D + 1, C)}; changed.
+      weights: Those of each fold to start from, {fold: (D + 1, C)}.
+
+    Returns:
+      The result, and the weights of each fold.
     """
     C, noisy = num_classes, ~is_trusted
     T = uniform(0.5 * (C - 1) / C, C)
@@ -112,10 +118,9 @@ def expectation_maximisation(x, y, is_trusted, fold, num_classes, prior, regular
     for _ in range(ROUNDS):
         log_likelihood = np.log(np.maximum(T[:, y].T, LOWEST))
         log_likelihood[is_trusted] = np.log(np.maximum(np.eye(C)[y[is_trusted]], LOWEST))
-        for k in np.unique(fold):
-            out = fold == k
-            weights[k] = fit(x[~out], log_likelihood[~out], regulariser, weights.get(k))
-            z[out] = x[out] @ weights[k][:-1] + weights[k][-1]
+        weights = fit_each(fold, x, log_likelihood, regulariser, weights)
+        for k, w in weights.items():
+            z[fold == k] = x[fold == k] @ w[:-1] + w[-1]
         for _ in range(EM_STEPS):
             log_p = log_softmax(confidence(z, y, is_trusted, T) * z, axis=1)
             posterior = softmax(log_p + np.log(T[:, y].T), axis=1)
@@ -126,7 +131,20 @@ def expectation_maximisation(x, y, is_trusted, fold, num_classes, prior, regular
         accuracy = np.mean(log_p[is_trusted].argmax(axis=1) == y[is_trusted])
     posterior = posterior[noisy]
     J = joint_probability(posterior, y[noisy])
-    return CrossFit(T, np.exp(log_p[noisy]), posterior, loss, regulariser, J, accuracy)
+    found = CrossFit(T, np.exp(log_p[noisy]), posterior, loss, regulariser, J, accuracy)
+    return found, weights
+
+
+def fit_each(fold, x, log_likelihood, regulariser, start):
+    """The weights (D + 1, C) by fold, of a model that has not seen the fold; see `fit`."""
+
+    def fit_without(k):
+        rest = fold != k
+        return k, fit(x[rest], log_likelihood[rest], regulariser, start.get(k))
+
+    # A thread for each fold: those of BLAS hinder each other where other programs run.
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(os.cpu_count()) as pool:
+        return dict(pool.map(fit_without, np.unique(fold)))
 
 
 def fit(x, log_likelihood, regulariser, start=None):

@@ -105,6 +105,7 @@ def results(made, metrics):
         "sentence": training_results.sentence(dataset, run, metrics, audit),
         "headline": training_results.headline(dataset, metrics, audit, exported),
         "published": published_result(run, metrics),
+        "backbone_choice": run.get("backbone_choice"),
         "predicted_by": audit["predicted_by"],
         "warnings": audit["warnings"],
         "calibrated": training_results.calibration_text(dataset, exported),

@@ -3,6 +3,7 @@
 # A user's own images, in minutes on a laptop. The learning rate is for methods without a recipe.
 OWN_IMAGES = {
     "method": "robust",
+    "backbone": "efficientnet_lite0",
     "network_name": "convnet",
     "max_iteration": 1200,
     "learning_rate": 0.05,

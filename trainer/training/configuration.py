@@ -57,19 +57,25 @@ def resolve(dataset, **given):
         if scope := methods_with(foreign):
             rule = f"is for {', '.join(scope)}; --method is {name}"
             raise InputError(f"--{foreign}", rule, given[foreign])
-    backbone = given.get("backbone", TrainSettings.backbone)
-    check_backbone(backbone, given)
-    check_finetuning(backbone, given)
-    if backbone != backbones.NONE:
+    backbone = given.get("backbone", default_backbone(dataset))
+    if backbone != backbones.AUTO:  # its candidates are checked one by one
+        check_backbone(backbone, given)
+        check_finetuning(backbone, given)
+    if backbone not in (backbones.NONE, backbones.AUTO):
         recipe |= ON_EMBEDDINGS
     config = changed(METHODS[name].Settings(**those_of(name, recipe)), given)
     config = dataclasses.replace(config, backbone_image_size=backbone_side(config))
-    if backbone == backbones.NONE:
+    if backbone in (backbones.NONE, backbones.AUTO):
         check_choice("network_name", config.network_name, tuple(NETWORKS))
     if config.audit_fold >= 0 and config.audit_fold >= config.audit_folds:
         rule = f"must be below --audit_folds, which is {config.audit_folds}"
         raise InputError("--audit_fold", rule, config.audit_fold)
     return config
+
+
+def default_backbone(dataset):
+    """Name of the backbone of a dataset unless one is given."""
+    return RECIPES.get(dataset, {}).get("backbone", TrainSettings.backbone)
 
 
 def check_backbone(name, given):
@@ -84,6 +90,8 @@ def check_backbone(name, given):
             rule = f"is for networks that see images; --backbone={name} trains a head on embeddings"
             if setting == "image_size":
                 rule += ", and --backbone_image_size is the side of the images that it takes"
+            if "backbone" not in given:
+                rule += "; --backbone=none trains a network"
             raise InputError(f"--{setting}", rule, value)
 
 

@@ -53,6 +53,7 @@ def train(
     embeddings_path=None,
     backbone_path=None,
     head_path=None,
+    further_facts=None,
 ):
     """Trains, or resumes where an earlier call with the same settings was cut off.
 
@@ -71,6 +72,7 @@ def train(
       embeddings_path: Directory of the embeddings, where a head is trained on them.
       backbone_path: Directory of the backbone, where it is fine-tuned.
       head_path: Directory of the checkpoints of a head on its embeddings, which it starts from.
+      further_facts: Further entries of the manifests, by name.
 
     Returns:
       The manifest of the checkpoints; None in a worker that is not the chief.
@@ -96,7 +98,7 @@ def train(
         return artifacts.read(directory, artifacts.CHECKPOINTS)
     if chief:
         artifacts.start(model_path)
-    facts = run_facts(config, data)
+    facts = run_facts(config, data) | (further_facts or {})
     make_repeatable(config)
     earlier = restored(head_path)[0] if config.finetune else None
     with strategy.scope():

@@ -105,7 +105,7 @@ def test_own_images_have_the_same_path_in_a_container(engine, tmp_path, tmp_path
         **{"dataset": "image_folder", "data": photos, "trusted": checked, "probe_per_class": 2},
         **{"noise": "none", "noise_ratio": 0, "method": "supervised"},
         **{
-            "network_name": "convnet",
+            "backbone": "none",
             "image_size": 16,
             "batch_size": 8,
             "max_iteration": 4,

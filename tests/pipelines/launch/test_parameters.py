@@ -41,6 +41,8 @@ def test_labels_are_as_they_are_unless_noise_is_named(resolved, tmp_path):
     assert (found["noise"], found["noise_ratio"]) == ("none", 0)
     found = resolved(f"--data={tmp_path}")
     assert (found["dataset"], found["noise"]) == ("image_folder", "none")
+    assert found["backbone"] == "efficientnet_lite0"
+    assert "backbone" not in resolved(f"--data={tmp_path}", "--backbone=none", "--image_size=32")
     found = resolved()
     assert (found["dataset"], found["noise"], found["noise_ratio"]) == ("digits", "uniform", 0.9)
 
@@ -104,6 +106,7 @@ def test_a_setting_goes_where_the_pipeline_has_it(resolved):
         assert found["label_column"] == "a"
         assert found["dataset_settings"] == {"bad_images": "skip"}
         assert found["settings"] == {"eval_freq": 5}
+        assert found["backbone"] == "efficientnet_lite0"
 
 
 @pytest.mark.parametrize("pipeline", compile.PIPELINES)

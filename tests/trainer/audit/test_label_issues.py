@@ -230,7 +230,7 @@ def test_a_small_set_whose_labels_are_memorised(rare):
     settings = configuration.resolve(
         "image_folder",
         method="supervised",
-        network_name="convnet",
+        backbone="none",
         max_iteration=110,
         batch_size=132,
         eval_freq=110,

@@ -220,7 +220,7 @@ def test_a_backbone_of_one_side_is_refused_for_another(tmp_path):
 @pytest.mark.parametrize(
     ("given", "rule"),
     [
-        ({"finetune": True}, "--finetune: needs a --backbone, which is none"),
+        ({"backbone": "none", "finetune": True}, "--finetune: needs a --backbone, which is none"),
         ({"finetune_epochs": 2}, "--finetune_epochs: is for --finetune"),
         (
             {"backbone": "efficientnet_lite0", "backbone_learning_rate": 1.0},

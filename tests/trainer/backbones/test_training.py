@@ -132,8 +132,11 @@ def test_other_embeddings_than_those_of_the_run_are_refused(
     ("given", "rule"),
     [
         ({"backbone": "resnet"}, "--backbone: must be none, efficientnet_lite0, keras:<Name>"),
-        ({"backbone_views": 3}, "--backbone_views: is for a --backbone, which is none"),
-        ({"network_name": "head"}, "--network_name: must be one of"),
+        (
+            {"backbone": "none", "backbone_views": 3},
+            "--backbone_views: is for a --backbone, which is none",
+        ),
+        ({"backbone": "none", "network_name": "head"}, "--network_name: must be one of"),
         ({"backbone": "efficientnet_lite0", "image_size": 64}, "--image_size: is for networks"),
         ({"backbone": "efficientnet_lite0", "rotation_weight": 1.0}, "--rotation_weight: is for"),
         ({"backbone": "efficientnet_lite0", "aug_type": "autoaug"}, "--aug_type: is for networks"),

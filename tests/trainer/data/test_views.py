@@ -10,7 +10,7 @@ from trainer.methods import IEG, Supervised
 from trainer.settings.data import DataSettings
 from trainer.training import configuration
 
-SETTINGS = configuration.resolve("image_folder", image_size=0)
+SETTINGS = configuration.resolve("image_folder", backbone="none", image_size=0)
 SIDE = 96
 
 
@@ -45,7 +45,7 @@ def test_small_images_are_seen_whole_and_large_ones_cropped(digits, photographs)
     digits, photographs = records.read_manifest(digits), records.read_manifest(photographs)
     assert views.input_shape(digits, SETTINGS) == (8, 8, 1)
     assert views.input_shape(photographs, SETTINGS) == (224, 224, 3)
-    smaller = configuration.resolve("image_folder", image_size=SIDE)
+    smaller = configuration.resolve("image_folder", backbone="none", image_size=SIDE)
     assert views.input_shape(photographs, smaller) == (SIDE, SIDE, 3)
     assert views.input_shape(digits, smaller) == (8, 8, 1)
 
@@ -76,7 +76,7 @@ def test_views_follow_from_the_seed(views_of_crops):
 
 
 def test_strong_views_are_made_of_the_first_images_only(photographs):
-    settings = configuration.resolve("image_folder", aug_type="default")
+    settings = configuration.resolve("image_folder", backbone="none", aug_type="default")
     made = views.Crops(records.EncodedImages(photographs, "train"), settings, SIDE)
     positions, seeds = tf.range(8, dtype=tf.int64), ([0, 0], [0, 1])
     weak, strong = made.weak_and_strong(positions, *seeds, 8)
@@ -87,7 +87,7 @@ def test_strong_views_are_made_of_the_first_images_only(photographs):
 
 @pytest.mark.parametrize("aug_type", views.CROPS)
 def test_strong_views_of_crops(photographs, aug_type):
-    settings = configuration.resolve("image_folder", aug_type=aug_type)
+    settings = configuration.resolve("image_folder", backbone="none", aug_type=aug_type)
     made = views.Crops(records.EncodedImages(photographs, "train"), settings, SIDE)
     positions = tf.range(8, dtype=tf.int64)
     weak, strong = made.weak_and_strong(positions, [0, 0], [0, 1], len(positions))
@@ -115,7 +115,7 @@ def test_png_and_jpeg_are_cropped_alike(tmp_path):
 
 
 def test_a_test_sees_the_middle(photographs):
-    settings = configuration.resolve("image_folder", image_size=SIDE)
+    settings = configuration.resolve("image_folder", backbone="none", image_size=SIDE)
     batches = list(views.test_batches(photographs, settings, 3).as_numpy_iterator())
     assert [len(batch["label"]) for batch in batches] == [3, 1]
     labels = np.concatenate([batch["label"] for batch in batches])
@@ -144,6 +144,6 @@ def test_colour_policies_need_colour_and_randaugment_small_images(digits, photog
     with pytest.raises(InputError, match=r"--aug_type: must be affine or default for"):
         views.check_augmentation(digits, coloured, IEG)
     views.check_augmentation(digits, coloured, Supervised)
-    randaug = configuration.resolve("image_folder", aug_type="randaug")
+    randaug = configuration.resolve("image_folder", backbone="none", aug_type="randaug")
     with pytest.raises(InputError, match="--aug_type: must be affine or default or autoaug for"):
         views.check_augmentation(photographs, randaug, IEG)

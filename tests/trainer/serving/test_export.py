@@ -107,7 +107,7 @@ def test_crops_of_photographs_of_any_size(tmp_path):
     settings = configuration.resolve(
         "image_folder",
         method="supervised",
-        network_name="convnet",
+        backbone="none",
         image_size=24,
         batch_size=4,
         max_iteration=4,

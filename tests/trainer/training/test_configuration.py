@@ -19,15 +19,32 @@ def test_defaults_and_recipes_obey_the_rules(method):
     defaults = {f.name: f.default for f in dataclasses.fields(METHODS[method].Settings)}
     configuration.resolve("digits", **defaults | {"method": method})
     for recipe in (*RECIPES.values(), METHODS[method].recipe):
-        own = configuration.those_of(method, recipe) | {"method": method}
+        own = configuration.those_of(method, recipe) | {"method": method, "backbone": "none"}
         configuration.resolve("digits", **own)
 
 
 def test_each_entry_of_a_recipe_counts_for_some_method():
     for dataset, recipe in RECIPES.items():
-        resolved = [configuration.resolve(dataset, method=method) for method in METHODS]
+        given = ({}, {"backbone": "none"})
+        resolved = [
+            configuration.resolve(dataset, method=method, **each)
+            for method in METHODS
+            for each in given
+        ]
         for name, value in recipe.items():
             assert value in [getattr(config, name, None) for config in resolved], (dataset, name)
+
+
+@pytest.mark.parametrize("dataset", ["image_folder", "csv"])
+def test_own_images_are_embedded_unless_a_network_is_asked_for(dataset):
+    config = configuration.resolve(dataset)
+    assert (config.backbone, config.network_name) == ("efficientnet_lite0", "head")
+    config = configuration.resolve(dataset, backbone="none", image_size=32)
+    assert (config.backbone, config.network_name, config.image_size) == ("none", "convnet", 32)
+    with pytest.raises(InputError, match=r"--image_size: .*; --backbone=none trains a network"):
+        configuration.resolve(dataset, image_size=32)
+    for other in ("digits", "cifar10", "webvisionmini"):
+        assert configuration.resolve(other).backbone == "none"
 
 
 def test_a_setting_of_another_method_is_refused():
