@@ -68,15 +68,16 @@ def cross_fit(embeddings, labels, trusted, trusted_labels, num_classes, prior=0.
     x = principal_components(np.concatenate([embeddings, trusted]))
     y, is_trusted = np.concatenate([labels, trusted_labels]), np.arange(len(x)) >= len(labels)
     fold = folds(y + num_classes * is_trusted, seed)
-    best, weights = None, {}
+    tried, weights = [], {}
     for regulariser in REGULARISERS:
         found, weights = expectation_maximisation(
             x, y, is_trusted, fold, num_classes, prior, regulariser, weights
         )
-        if best and found.loss > best.loss:
-            break
-        best = found
-    return best
+        tried.append(found)
+        losses = [each.loss for each in tried]
+        if len(tried) > 2 and min(losses[-2:]) > min(losses[:-2]):
+            break  # twice worse: from here on it memorises labels
+    return min(tried, key=lambda each: each.loss)
 
 
 def principal_components(x):

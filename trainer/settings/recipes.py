@@ -35,6 +35,7 @@ ON_EMBEDDINGS = {
     "aug_type": "default",
     "rotation_weight": 0.0,
     "transition_estimate": "cross_fitted",
+    "trusted_fraction": 0.05,
 }
 OF_IMAGES = (
     "network_name",

@@ -151,7 +151,7 @@ class BackboneSettings:
         rule=crop_rule,
     )
     backbone_views: int = setting(
-        2,
+        1,
         "views of each training image that are embedded: as tests see it, others by weak"
         " augmentation",
         low=1,
