@@ -7,8 +7,8 @@ are medians and need not sum up to the median of the whole. The second step is t
 first: the same work without tracing and set-up. Uniform noise and the probe set are for as many
 labels as ImageNet has. The overhead of kfp is that of a chain of tasks that do nothing, minus the
 start of Python. Commands are counted in CPU seconds, which other work on the machine changes less
-than seconds; the floor is their imports alone. The floor of an evaluation is its number of operations at the speed of a matrix
-product.
+than seconds; the floor is their imports alone. The floor of an evaluation is its number of
+operations at the speed of a matrix product.
 """
 
 import contextlib
