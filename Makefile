@@ -72,7 +72,7 @@ test-docker: build-images  ## images, components and pipelines in containers; ar
 	$(BIN)/python -m pytest -m docker $(ARGS)
 
 .PHONY: bench
-bench: $(READY)  ## speed and memory, as ratios in one run on this machine; 21 minutes
+bench: $(READY)  ## speed and memory, as ratios in one run on this machine; half an hour
 	for name in steps views start growth; do $(BIN)/python -m benchmarks.$$name $(ARGS) || exit; done
 
 .PHONY: lint

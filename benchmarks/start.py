@@ -6,8 +6,9 @@ Each start is a separate process that trains on 1,000 random images of the shape
 are medians and need not sum up to the median of the whole. The second step is the floor of the
 first: the same work without tracing and set-up. Uniform noise and the probe set are for as many
 labels as ImageNet has. The overhead of kfp is that of a chain of tasks that do nothing, minus the
-start of Python. The floor of an evaluation is its number of operations at the speed of a matrix
-product.
+start of Python. Commands are counted in CPU seconds, which other work on the machine changes less
+than seconds; the floor is their imports alone. The floor of an evaluation is its number of
+operations at the speed of a matrix product.
 """
 
 import contextlib

@@ -10,6 +10,7 @@ python -m pipelines submit --pipeline=training --target=kubeflow --host=URL --wa
 
 import dataclasses
 import sys
+import types
 from pathlib import Path
 
 import yaml
@@ -17,6 +18,7 @@ from absl import flags
 
 from pipelines.launch import profiles, training_flags
 from trainer import command_line, dataset_flags
+from trainer.data import inputs
 from trainer.errors import InputError
 from trainer.settings.experiments import expand
 from trainer.settings.fields import check_choice
@@ -164,6 +166,8 @@ def run():
     if GPUS.value:
         check_gpus()
         local = dataclasses.replace(local, accelerators=1)
+    if not training_flags.PARAMETERS.value:  # which may replace paths
+        inputs.check_paths(chosen[0]["dataset"], types.SimpleNamespace(**chosen[0]))
     parameters = resolved(chosen)
     from pipelines.launch import run
 

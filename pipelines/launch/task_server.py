@@ -98,6 +98,7 @@ def serve():
 
 def wait_for_task(place):
     """Copies this process again, and says how the copy ends. Returns in the copy: its request."""
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # the server alone hears what is asked for
     request = json.loads(place.makefile(encoding="utf-8").readline())
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the task may save a checkpoint first
     if task := os.fork():
@@ -106,7 +107,6 @@ def wait_for_task(place):
         os._exit(0)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     for stream in (1, 2):
         os.dup2(place.fileno(), stream)
     place.close()
