@@ -34,6 +34,10 @@ demo: $(READY)  ## supervised, L2R and IEG on digits of which 81% are labelled w
 run: $(READY)  ## own images from start to end: DATA=<folder or table> TRUSTED=<folder>, further flags in ARGS
 	$(BIN)/python -m pipelines run --data="$(DATA)" $(if $(TRUSTED),--trusted="$(TRUSTED)") $(ARGS)
 
+.PHONY: review
+review: $(READY)  ## train again after a review of labels: DECISIONS=<file that the report saved>
+	$(BIN)/python -m pipelines review --decisions="$(DECISIONS)" $(ARGS)
+
 .PHONY: compile
 compile: $(READY)  ## the YAML of every pipeline for every target, into compiled/
 	for target in local kubeflow vertex; do for name in training sweep; do \

@@ -20,6 +20,7 @@ from pathlib import Path
 from absl import flags
 from tabulate import tabulate
 
+from benchmarks.harness import PAIRS
 from trainer import command_line
 
 PHOTOS = flags.DEFINE_string("photos", None, "directory of the photographs", required=True)
@@ -62,16 +63,6 @@ NOISE = {
     "40% asymmetric": "--dataset=csv_asymmetric_0.4 --noise_file={out}/map.json",
     "worst": "--dataset=csv --label_column=worst",
     "aggre": "--dataset=csv --label_column=aggre",
-}
-
-
-# The pairs of asymmetric noise, as in `trainer.data.noise.noise_models`.
-PAIRS = {
-    "truck": "automobile",
-    "bird": "airplane",
-    "deer": "horse",
-    "cat": "dog",
-    "dog": "cat",
 }
 
 

@@ -10,6 +10,14 @@ import numpy as np
 from trainer import artifacts, local_run
 
 DISTINCT = 1000  # images, used in turn
+# The pairs of asymmetric noise, as in `trainer.data.noise.noise_models`.
+PAIRS = {
+    "truck": "automobile",
+    "bird": "airplane",
+    "deer": "horse",
+    "cat": "dog",
+    "dog": "cat",
+}
 
 
 def made_up(root, name, shape, classes, train, test):

@@ -1,5 +1,6 @@
 """Pipeline components: each is a typed shell around one function of `trainer`."""
 
+from components.apply_review import apply_review
 from components.audit_labels import audit_labels
 from components.compare_runs import compare_runs
 from components.embed_images import embed_images
@@ -15,6 +16,7 @@ from components.train import train
 from components.write_report import write_report
 
 __all__ = [
+    "apply_review",
     "audit_labels",
     "compare_runs",
     "embed_images",

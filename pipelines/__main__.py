@@ -3,6 +3,7 @@
 python -m pipelines run --pipeline=training --method=ieg --noise_ratio=0.8 --seed=1
 python -m pipelines run --pipeline=sweep --methods=ieg,supervised --runner=docker
 python -m pipelines run --experiment=ieg_cifar10_uniform_0.4
+python -m pipelines review --decisions=decisions.csv
 python -m pipelines compile --pipeline=sweep --target=kubeflow --profile=gke-a100x8
 python -m pipelines submit --pipeline=training --target=kubeflow --host=URL --wait
 """
@@ -20,7 +21,7 @@ from trainer.errors import InputError
 from trainer.settings.experiments import expand
 from trainer.settings.fields import check_choice
 
-COMMANDS = ("run", "compile", "submit")
+COMMANDS = ("run", "review", "compile", "submit")
 NAMES = ("training", "sweep")
 RUNNERS = ("subprocess", "docker")
 
@@ -34,10 +35,22 @@ OUTPUT_DIR = flags.DEFINE_string(
     "output_dir",
     None,
     "directory for all outputs of run; unless given the first free one of runs/<pipeline>,"
-    " runs/<pipeline>-2, ...",
+    " runs/<pipeline>-2, ...; review: directory of the run, found below runs unless given",
 )
-RUNNER = flags.DEFINE_string("runner", "subprocess", f"run: one of {', '.join(RUNNERS)}")
-GPUS = flags.DEFINE_string("gpus", None, "run with docker: how many GPUs training sees, or all")
+DECISIONS = flags.DEFINE_string(
+    "decisions",
+    None,
+    "review: decisions.csv, as the report saves it; submit: its gs:// path, with the flags of the"
+    " run",
+)
+RUNNER = flags.DEFINE_string(
+    "runner",
+    "subprocess",
+    f"run: one of {', '.join(RUNNERS)}; review: that of the run unless given",
+)
+GPUS = flags.DEFINE_string(
+    "gpus", None, "run, review with docker: how many GPUs training sees, or all"
+)
 PROFILE = flags.DEFINE_string(
     "profile",
     "",
@@ -94,13 +107,14 @@ flags.adopt_module_key_flags(training_flags)
 FOR_COMMANDS = {
     **{name: ("compile", "submit") for name in profiles.FIELDS if name not in LOCAL_FIELDS},
     **{flag.name: ("submit",) for flag in SUBMIT},
-    **{flag.name: ("run",) for flag in (OUTPUT_DIR, RUNNER, GPUS)},
+    **{flag.name: ("run", "review") for flag in (OUTPUT_DIR, RUNNER, GPUS)},
+    DECISIONS.name: ("review", "submit"),
     OUTPUT.name: ("compile",),
 }
 
 
 GROUPS = {
-    "Command": ["*pipeline", "*output_dir", "runner", "gpus", "output", "no_cache"],
+    "Command": ["*pipeline", "*output_dir", "decisions", "runner", "gpus", "output", "no_cache"],
     **dataset_flags.GROUP,
     "Pipeline": ["methods", "noise_ratios", "seeds", "checkpoint_root", "parameters"],
     "Submit": [flag.name for flag in SUBMIT],
@@ -118,7 +132,7 @@ def main(arguments):
     command_line.check_for(command, FOR_COMMANDS)
     check_choice("pipeline", PIPELINE.value, NAMES)
     check_choice("runner", RUNNER.value, RUNNERS)
-    {"run": run, "compile": compile_to_file, "submit": submit}[command]()
+    {"run": run, "review": review, "compile": compile_to_file, "submit": submit}[command]()
 
 
 def profile(default_target=""):
@@ -163,6 +177,34 @@ def run():
     )
 
 
+def review():
+    of_run = [*command_line.given_data(), *command_line.given_training(), *others_given()]
+    if of_run:
+        rule = "is not for review, which takes the settings of the run"
+        raise InputError(f"--{of_run[0]}", rule, flags.FLAGS[of_run[0]].value)
+    if not DECISIONS.value:
+        rule = "must be the decisions.csv that a report has saved"
+        raise InputError("--decisions", rule, DECISIONS.value)
+    local = profile("local")
+    if local.target != "local":
+        rule = "must be local for review; others take submit with --decisions"
+        raise InputError("--target", rule, local.target)
+    if GPUS.value:
+        check_gpus()
+        local = dataclasses.replace(local, accelerators=1)
+    from pipelines.launch import review
+
+    runner = RUNNER.value if RUNNER.present else None
+    review.review(DECISIONS.value, local, OUTPUT_DIR.value, runner, GPUS.value)
+
+
+def others_given():
+    """Flags of the command line that choose what a pipeline trains."""
+    names = ("pipeline", "methods", "noise_ratios", "seeds", "checkpoint_root", "parameters")
+    names += ("dataset", "noise", "noise_ratio", "source", "experiment", "use_imagenet_as_eval")
+    return command_line.given(names)
+
+
 def check_gpus():
     """Raises InputError for GPUs that a runner cannot have."""
     if RUNNER.value != "docker":
@@ -191,6 +233,10 @@ def submit():
     if UPLOAD.value and (WAIT.value or machines.target == "vertex"):
         raise InputError("--upload", "is for kubeflow, without --wait", machines.target)
     parameters = resolved(chosen)
+    if DECISIONS.value:
+        if PIPELINE.value != "training":
+            raise InputError("--decisions", "is for --pipeline=training", PIPELINE.value)
+        parameters["decisions"] = DECISIONS.value
     from pipelines.launch import submit
 
     options = {flag.name: flag.value for flag in SUBMIT}

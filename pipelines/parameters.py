@@ -1,6 +1,7 @@
 """Descriptions of the pipelines' parameters: settings have theirs, the others are here."""
 
 import dataclasses
+import functools
 import inspect
 
 from trainer import backbones
@@ -22,12 +23,15 @@ MEANINGS = {
     ' {"clean_label_column": "true_label", "bad_images": "skip"}',
     "settings": "further settings of the trainer by the name of their flag, such as"
     ' {"max_iteration": 1000}',
+    "decisions": "decisions.csv, as the report saves it; reviewed labels are trusted",
     "checkpoint_root": "directory or gs:// path where checkpoints outlive a task",
 }
 OF_BACKBONE = ("backbone", "backbone_weights")  # parameters of pipelines that have one
+OF_REVIEW = ("decisions",)  # parameters of those that apply a review
 PATHS = {
     "backbone",  # unless it is a name
     "checkpoint_root",
+    "decisions",
     *(name for name, field in SETTINGS.items() if field.metadata.get("path")),
 }
 
@@ -43,16 +47,21 @@ def has_finetuning(parameters):
 
 
 def without(*names):
-    """A decorator that takes parameters, the last ones, from a function: they keep their defaults.
+    """A decorator that takes parameters from a function: they keep their defaults.
 
-    kfp makes a parameter of the pipeline of each that is left.
+    kfp makes a parameter of the pipeline of each that is left, and passes them by position.
     """
 
     def shortened(pipeline):
         signature = inspect.signature(pipeline)
         kept = [each for name, each in signature.parameters.items() if name not in names]
-        pipeline.__signature__ = signature.replace(parameters=kept)
-        return pipeline
+
+        @functools.wraps(pipeline)
+        def called(*values, **named):
+            return pipeline(**dict(zip((each.name for each in kept), values)), **named)
+
+        called.__signature__ = signature.replace(parameters=kept)
+        return called
 
     return shortened
 

@@ -36,6 +36,13 @@ def split_probe(profile, prepared_dataset, **size):
     return artifact(placement.on_cpu(task, profile), "probe_split")
 
 
+def apply_review(profile, inputs, decisions):
+    """Applies a reviewer's decisions. Returns noisy_labels and probe_split."""
+    task = placement.on_cpu(components.apply_review(**inputs, decisions=decisions), profile)
+    made = {"noisy_labels": "reviewed_labels", "probe_split": "reviewed_split"}
+    return {name: task.outputs[output] for name, output in made.items()}
+
+
 def embed_images(profile, prepared_dataset, settings, dataset_settings, backbone, backbone_weights):
     """Embeds the images on one accelerator. Returns backbone and embeddings."""
     fetched = components.fetch_backbone(name=backbone, weights=backbone_weights, settings=settings)

@@ -1,7 +1,8 @@
 """prepare -> embed, inject noise, split probe -> train -> evaluate, export, audit -> report.
 
 Images are embedded where the pipeline has a backbone. To fine-tune it, `train` is there twice: for
-the head on embeddings, then for both on images.
+the head on embeddings, then for both on images. A review changes labels and probe before the
+training.
 """
 
 from functools import partial
@@ -9,22 +10,23 @@ from functools import partial
 from kfp import dsl
 
 from pipelines import stages
-from pipelines.parameters import OF_BACKBONE, described, without
+from pipelines.parameters import OF_BACKBONE, OF_REVIEW, described, without
 from pipelines.placement import pipeline_config
 
 
-def pipeline(profile, embedded=False, finetuned=False):
+def pipeline(profile, embedded=False, finetuned=False, reviewed=False):
     """The pipeline that trains one method, for the machines of a profile.
 
     Args:
       profile: `pipelines.launch.profiles.Profile`.
       embedded: Whether it trains on the embeddings of a backbone.
       finetuned: Whether it fine-tunes the backbone after that.
+      reviewed: Whether it applies a reviewer's decisions.
     """
 
     @dsl.pipeline(name="training", pipeline_config=pipeline_config(profile))
     @described
-    @without(*(() if embedded else OF_BACKBONE))
+    @without(*(() if embedded else OF_BACKBONE), *(() if reviewed else OF_REVIEW))
     def training(
         dataset: str = "digits",
         noise: str = "uniform",
@@ -46,6 +48,7 @@ def pipeline(profile, embedded=False, finetuned=False):
         checkpoint_root: str = "",
         backbone: str = "none",
         backbone_weights: str = "",
+        decisions: str = "",
     ):
         """Trains one method on noisy labels; tests and exports it, audits the labels, reports."""
         with stages.record_status(profile):
@@ -85,6 +88,8 @@ def pipeline(profile, embedded=False, finetuned=False):
                     backbone_weights=backbone_weights,
                 )
             images = prepared | noisy | probe
+            if reviewed:
+                images |= stages.apply_review(profile, images, decisions)
             seen = stages.embeddings_of(made) if embedded and not finetuned else {}
             recipe = dict(
                 method=method, seed=seed, settings=settings, checkpoint_root=checkpoint_root

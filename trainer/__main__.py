@@ -31,13 +31,13 @@ MODES = ("train", "evaluation", "audit", "export", "report", "review", "predict"
 # The modes that use a flag.
 OF_RUNS = (*(field.name for field in dataclasses.fields(DataSettings)), *configuration.fields())
 FOR_MODES = {
-    **dict.fromkeys(OF_RUNS, MODES[:-1]),
-    **dict.fromkeys(("dataset", "noise", "noise_ratio", "source"), MODES[:-1]),
-    **dict.fromkeys(("checkpoint_path", "experiment"), MODES[:-1]),
+    **dict.fromkeys(OF_RUNS, MODES[:-2]),
+    **dict.fromkeys(("dataset", "noise", "noise_ratio", "source", "experiment"), MODES[:-2]),
+    "checkpoint_path": MODES[:-1],
     "model": ("predict",),
     "json": ("predict",),
     "csv": ("predict",),
-    "review": ("review",),
+    "decisions": ("review",),
     "use_imagenet_as_eval": ("train", "evaluation"),
 }
 OF_MODE = {  # what may differ from the run that the mode works on
@@ -48,21 +48,23 @@ MODE = flags.DEFINE_string(
     "mode",
     "train",
     "what to do: train (and test); for a run in --checkpoint_path: evaluation, audit (find label"
-    " issues), export (a model to serve), report (one page), review (apply the decisions in"
-    " --review); predict: classify image files or folders with --model",
+    " issues), export (a model to serve), report (one page), review (train again with --decisions);"
+    " predict: classify image files or folders with --model",
 )
 MODEL = flags.DEFINE_string("model", None, "predict: directory of an exported model")
 JSON = flags.DEFINE_boolean("json", False, "predict: print JSON lines, with all probabilities")
 CSV = flags.DEFINE_boolean("csv", False, "predict: print CSV, with all probabilities")
-REVIEW = flags.DEFINE_string("review", None, "review: a label_issues.csv with decisions")
+DECISIONS = flags.DEFINE_string("decisions", None, "review: decisions.csv, as the report saves it")
 CHECKPOINT_PATH = flags.DEFINE_string(
-    "checkpoint_path", None, "directory for all outputs; runs/<dataset>/<method> unless given"
+    "checkpoint_path",
+    None,
+    "directory for all outputs; runs/<dataset>/<method> unless given; review: found by --decisions",
 )
 for name, reason in NO_EFFECT.items():
     flags.DEFINE_boolean(name, None, f"accepted from commands of the IEG release; {reason}")
 GROUPS = {
     "Command": [
-        *("*mode", "*checkpoint_path", "model", "json", "csv", "review"),
+        *("*mode", "*checkpoint_path", "model", "json", "csv", "decisions"),
     ],
     **dataset_flags.GROUP,
     "Accepted from commands of the IEG release": [*NO_EFFECT],
@@ -77,7 +79,7 @@ def main(arguments):
     if arguments and mode != "predict":
         raise InputError("arguments", "must be flags, --name=value", arguments[0])
     command_line.check_for(mode, FOR_MODES, "--mode=")
-    for flag in (MODEL, REVIEW):
+    for flag in (MODEL, DECISIONS):
         if mode in FOR_MODES[flag.name] and not flag.value:
             rule = f"must be given for --mode={mode}"
             raise InputError(f"--{flag.name}", rule, flag.value)
@@ -86,6 +88,10 @@ def main(arguments):
             raise InputError("--csv", "contradicts --json; give one of them", True)
         form = "json" if JSON.value else "csv" if CSV.value else "table"
         return min(1, predict.predict(Path(MODEL.value), arguments, form))
+    if mode == "review":
+        with storage.mirrored(CHECKPOINT_PATH.value or "") as (root, _):
+            print(local_run.review(root if CHECKPOINT_PATH.value else None, DECISIONS.value))
+        return 0
     name, dataset, noise, noise_ratio = dataset_flags.noisy_dataset()
     files = request.resolve(name, **command_line.given_data())
     request.check(dataset, noise, noise_ratio, files)
@@ -144,8 +150,6 @@ def results(mode, root, files, settings):
             return local_run.export(root)
         case "report":
             return {"report": local_run.report(root)}
-        case "review":
-            return {"decisions": local_run.review(root, REVIEW.value)}
     return local_run.evaluate(root, files, dataset_flags.USE_IMAGENET_AS_EVAL.value)
 
 

@@ -33,7 +33,6 @@ MODEL = "model"
 METRICS = "metrics"
 SUMMARY = "summary"
 LABEL_AUDIT = "label_audit"
-REVIEW = "review"
 EXPORTED_MODEL = "exported_model"
 
 FOR_EDITING = {LABEL_AUDIT: ("label_issues.csv",)}  # where people write what they decide

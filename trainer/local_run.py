@@ -8,8 +8,9 @@
 import contextlib
 import dataclasses
 import json
+import os
 
-from trainer import artifacts, backbones
+from trainer import artifacts, backbones, outputs
 from trainer.errors import InputError
 
 REPORT, INPUTS, HEAD, CHOICE = "report.html", "inputs.json", "head/", "choice"
@@ -155,6 +156,17 @@ def config_of(run):
     return configuration.restored(run["config"])
 
 
+def whole_config(root, run):
+    """The settings of a run, to train it again: of a fine-tuned one with those of its head."""
+    from trainer.training import finetuning
+
+    config = config_of(run)
+    if not config.finetune:
+        return config
+    head = artifacts.read(root / HEAD / artifacts.CHECKPOINTS, artifacts.CHECKPOINTS)
+    return finetuning.of_both(config_of(head), config)
+
+
 def data_paths(root):
     """Directories of dataset, noisy labels and probe split, by the name of the argument."""
     return {
@@ -216,14 +228,10 @@ def audit(root, count):
     """
     run = artifacts.read(root / artifacts.CHECKPOINTS, artifacts.CHECKPOINTS)
     from trainer.audit import label_issues
-    from trainer.training import finetuning
 
     checkpoints_paths, config = [root / artifacts.CHECKPOINTS], config_of(run)
     if count:
-        both = config
-        if config.finetune:
-            head = artifacts.read(root / HEAD / artifacts.CHECKPOINTS, artifacts.CHECKPOINTS)
-            both = finetuning.of_both(config_of(head), config)
+        both = whole_config(root, run)
         folds = [root / "folds" / str(fold) for fold in range(count)]
         checkpoints_paths = [fold / artifacts.CHECKPOINTS for fold in folds]
         for number, fold in enumerate(folds):
@@ -272,19 +280,53 @@ def report(root):
 
 
 def review(root, file):
-    """Applies a reviewer's decisions to a run or to a pipeline's output. Returns their number."""
-    from trainer.audit import review
+    """Trains again after a review, and compares. Returns the comparison as text.
 
-    return review.review(
-        audit_path=artifact_directory(root, artifacts.LABEL_AUDIT),
-        reviewed_file=file,
-        dataset_path=artifact_directory(root, artifacts.PREPARED_DATASET),
-        output_path=root / artifacts.REVIEW,
+    Args:
+      root: `pathlib.Path` of the run; found below runs/ by the decisions if None.
+      file: Path of decisions.csv.
+    """
+    from trainer.audit import decisions, rounds
+
+    rows = decisions.read(file)
+    root = rounds.find(rows, root, "--checkpoint_path")
+    if not (root / artifacts.CHECKPOINTS).is_dir():
+        rule = "must be a run of python -m trainer; for this one: python -m pipelines review"
+        raise InputError("--checkpoint_path", rule, str(root))
+    place, rows, replaced = rounds.start(root, rows)
+    if rounds.is_finished(place):
+        content = json.loads((place / rounds.COMPARISON).read_text())
+        from trainer.report import rounds as comparison
+
+        return f"{place} has these decisions\n\n{comparison.text(content)}"
+    outputs.hold(root, "--checkpoint_path")
+    print(rounds.opening(root, place, rows, replaced), flush=True)
+    for kind in (artifacts.PREPARED_DATASET, artifacts.BACKBONE, artifacts.EMBEDDINGS):
+        if (root / kind).is_dir() and not (place / kind).exists():
+            place.mkdir(parents=True, exist_ok=True)
+            (place / kind).symlink_to(os.path.relpath(root / kind, place))
+    decisions.write(rows, place / rounds.DECISIONS)
+    train_again(root, place)
+    from trainer.report import rounds as comparison
+
+    return f"{comparison.write(root, place)}comparison: {place / rounds.PAGE}"
+
+
+def train_again(root, place):
+    """The steps of a run on the data of another one, after the decisions in `place`."""
+    from trainer.audit import review, rounds
+
+    run = artifacts.read(root / artifacts.CHECKPOINTS, artifacts.CHECKPOINTS)
+    audited = artifacts.read(root / artifacts.LABEL_AUDIT, artifacts.LABEL_AUDIT)
+    folds = sum(parent.startswith("checkpoints_") for parent in audited["parents"])
+    review.apply(
+        *data_paths(root).values(),
+        place / rounds.DECISIONS,
+        place / artifacts.NOISY_LABELS,
+        place / artifacts.PROBE_SPLIT,
     )
-
-
-def artifact_directory(root, kind):
-    """The directory of an artifact; a pipeline's run.json says where it is."""
-    with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
-        return root / json.loads((root / "run.json").read_text())["artifacts"][kind]
-    return root / kind
+    train_run(place, place, whole_config(root, run))
+    evaluate(place, None)
+    audit(place, folds if folds > 1 else 0)
+    export(place)
+    report(place)

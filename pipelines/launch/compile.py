@@ -22,7 +22,10 @@ PIPELINES = {
 def built(name, profile, parameters):
     """A pipeline for the machines of a profile, with the tasks that its parameters ask for."""
     parameters = parameters or {}
-    return PIPELINES[name](profile, has_backbone(parameters), has_finetuning(parameters))
+    reviewed = {"reviewed": True} if parameters.get("decisions") else {}
+    return PIPELINES[name](
+        profile, has_backbone(parameters), has_finetuning(parameters), **reviewed
+    )
 
 
 def compile_pipeline(name, profile, path, defaults=None, parameters=None):

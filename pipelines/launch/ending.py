@@ -12,7 +12,7 @@ from trainer.data.sources import class_names
 from trainer.evaluation import comparison
 
 
-def say(name, root, content, paths):
+def say(name, root, content, paths, gained=""):
     """The last lines of a run.
 
     Args:
@@ -20,6 +20,7 @@ def say(name, root, content, paths):
       root: Output directory.
       content: Of metrics.json or summary.json.
       paths: Paths of artifacts by kind.
+      gained: Of a round of review, what it has gained.
     """
     summary = content if name == "sweep" else comparison.collect_runs([content])
     lines = ["", comparison.table(summary), ""]
@@ -27,6 +28,7 @@ def say(name, root, content, paths):
         lines += accuracy(content, paths)
     if artifacts.LABEL_AUDIT in paths:
         lines += labels(root, paths[artifacts.LABEL_AUDIT])
+    lines += ["", gained] if gained else []
     if (root / "report.html").is_file():
         lines.append(f"report: {root / 'report.html'}")
     lines.append(f"outputs: {root}")
@@ -58,18 +60,24 @@ def labels(root, audit):
 
 def following(root, dataset):
     """The next commands after a run on this prepared dataset."""
-    issues, cleaned = root / "label_issues.csv", root / "clean_manifest.csv"
-    review = "trainer", "--mode=review", f"--review={issues}", f"--checkpoint_path={root}"
+    from trainer.audit import rounds  # takes a second
+
+    cleaned, first = root / "clean_manifest.csv", root
+    if root.parent.name == rounds.ROUNDS:
+        first = root.parent.parent
+    review = ["pipelines", "review", f"--decisions={rounds.DECISIONS}"]
+    if first.resolve().parent != Path(rounds.RUNS).resolve():
+        review.append(f"--output_dir={first}")
     lines = [
         "",
-        "next, decide in the list, or save decisions from the report, and run:",
+        "next, decide in the report, save the decisions, and run, with the path of that file:",
         command(*review),
     ]
     if cleaned.is_file():
         again = ["pipelines", "run", "--dataset=csv", f"--data={cleaned}"]
         if class_names.need_keeping(dataset["class_names"]):
             again.append("--label_case=keep")
-        lines += ["or train again on the corrected labels:", command(*again)]
+        lines += ["or train on the corrected labels as new data:", command(*again)]
     return lines
 
 

@@ -9,6 +9,7 @@
 import datetime
 import itertools
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -84,7 +85,7 @@ class OutputDirectory:
                 (shutil.copytree if made.is_dir() else shutil.copy)(made, partial)
                 if partial.is_file():
                     self.record["files"][name] = artifacts.fingerprint(partial)
-        places = {kind: str(path.relative_to(self.root)) for kind, path in made_artifacts.items()}
+        places = {kind: os.path.relpath(path, self.root) for kind, path in made_artifacts.items()}
         self.write(artifacts=places, state="finished")
 
     def edited(self, place):

@@ -6,6 +6,7 @@
   metrics.json or summary.json     the result of a training or a sweep
   report.html                      the result as a page; of a training with label issues
   label_issues.csv                 of a training, the label issues as a table
+  data_issues.csv                  of a training, the data issues as a table
   clean_manifest.csv               of a training, corrected labels, a table to train on
   exported_model/                  of a training, the model to serve
   run.json, <pipeline>-<time>/     see `pipelines.launch.output_directory`
@@ -37,17 +38,21 @@ from pipelines.launch.progress import number_of_tasks
 from pipelines.parameters import has_backbone
 from trainer import artifacts, backbones
 from trainer.data import inputs
+from trainer.report import provenance
 
 RESULTS = {"training": "**/metrics.json", "sweep": "**/summary.json"}
 # Further results that are copied to the output directory.
 KEPT = {
     "pipeline.yaml": "pipeline.yaml",
     "report.html": "**/report",
+    "report_pictures": "**/report_pictures",
     "label_issues.csv": "**/label_issues.csv",
+    "data_issues.csv": "**/data_issues.csv",
     "clean_manifest.csv": "**/clean_manifest.csv",
     "exported_model": "**/exported_model",
 }
 ARTIFACTS = (artifacts.PREPARED_DATASET, artifacts.LABEL_AUDIT)
+FINISHED = "finished"
 GRACE = 10  # seconds that tasks may take to save a checkpoint
 
 
@@ -66,12 +71,7 @@ def run(name, profile, parameters, output_dir=None, runner="subprocess", gpus=No
       InputError: A parameter is wrong, or `output_dir` cannot be written.
       SystemExit: A task failed; with status 2 if that was for wrong input, otherwise 1.
     """
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, end)
-    # Within a run kfp reuses what is finished; the retries are those of `Console.persistent`.
-    local_profile = dataclasses.replace(profile, cache_training=profile.cache, retries=0)
-    pipeline = built(name, local_profile, parameters)
-    spec = json_format.MessageToDict(pipeline.pipeline_spec)
+    pipeline, spec = built_here(name, profile, parameters)
     if has_backbone(parameters):
         backbones.check(parameters["backbone"], parameters.get("backbone_weights", ""))
     parameters, paths = absolute(parameters)
@@ -80,11 +80,28 @@ def run(name, profile, parameters, output_dir=None, runner="subprocess", gpus=No
     )
     kfp_runner = choose(runner, spec, paths, gpus, profile)
     directory = claim(name, parameters, [spec, seen, runner], output_dir, resume=profile.cache)
+    directory.write(parameters=parameters, runner=runner)  # a review runs them again
+    place(kfp_runner, directory, profile.cache)
+    carry_out(pipeline, spec, parameters, directory, profile, runner)
+    content, places = conclude(name, directory)
+    sys.stdout.write(ending.say(name, directory.root, content, places))
+
+
+def built_here(name, profile, parameters):
+    """A pipeline for this machine, and its specification; a signal ends the run from here on."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, end)
+    # Within a run kfp reuses what is finished; the retries are those of `Console.persistent`.
+    local_profile = dataclasses.replace(profile, cache_training=profile.cache, retries=0)
+    pipeline = built(name, local_profile, parameters)
+    return pipeline, json_format.MessageToDict(pipeline.pipeline_spec)
+
+
+def carry_out(pipeline, spec, parameters, directory, profile, runner):
+    """Writes down the pipeline, and runs its tasks."""
     end_left_behind(directory.tasks, runner)
     compiler.Compiler().compile(pipeline, str(directory.tasks / "pipeline.yaml"))
-    place(kfp_runner, directory, profile.cache)
     execute(pipeline, spec, parameters, directory, profile)
-    conclude(name, directory)
 
 
 def claim(name, parameters, made_of, output_dir, resume):
@@ -119,7 +136,7 @@ def place(kfp_runner, directory, cache):
         pipeline_root=str(directory.root.resolve()),
         workspace_root=str(workspace.resolve()),
         enable_caching=cache,
-        cache_root=str(directory.tasks / "finished"),
+        cache_root=str(directory.tasks / FINISHED),
     )
 
 
@@ -127,6 +144,7 @@ def execute(pipeline, spec, parameters, directory, profile):
     """Runs the tasks; SystemExit if one fails."""
     total, names = number_of_tasks(spec, parameters), display_names(spec)
     os.environ.setdefault("TQDM_MININTERVAL", "3")  # of the tasks: each change is a line here
+    os.environ[provenance.COMMAND] = provenance.command()  # for the report
     os.environ["PYTHONIOENCODING"] = "utf-8:backslashreplace"  # kfp ends at a line it cannot decode
     with (
         open(directory.root / "log.txt", "a", 1, "utf-8", "backslashreplace") as log,
@@ -150,8 +168,17 @@ def execute(pipeline, spec, parameters, directory, profile):
             sys.exit(console.explain(error))
 
 
-def conclude(name, directory):
-    """Puts the results into the output directory, and prints them."""
+def conclude(name, directory, earlier=None):
+    """Puts the results into the output directory.
+
+    Args:
+      name: Name of the pipeline.
+      directory: The `OutputDirectory`.
+      earlier: Paths of artifacts by kind, for those that the run has not made anew.
+
+    Returns:
+      The metrics or the summary, and paths of artifacts by kind.
+    """
     content = {}
     for file in directory.tasks.glob(RESULTS[name]):
         content |= json.loads(file.read_text())
@@ -161,12 +188,12 @@ def conclude(name, directory):
     results = {Path(RESULTS[name]).name: result} | {
         kept: made[0] for kept, made in found.items() if made
     }
-    places = {}
+    places = dict(earlier or {})
     for kind in ARTIFACTS:
         for made in sorted(directory.tasks.glob(f"**/{kind}/{artifacts.MANIFEST}"))[:1]:
             places[kind] = made.parent
     directory.finish(results, places)
-    sys.stdout.write(ending.say(name, directory.root, content, places))
+    return content, places
 
 
 def end(number, frame):

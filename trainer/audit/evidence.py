@@ -1,6 +1,6 @@
 """Evidence for an audit: class probabilities of each image, by the image alone, and their source.
 
-N audited examples, C classes.
+N audited examples, C classes, T test images.
 """
 
 from dataclasses import dataclass, field
@@ -24,6 +24,8 @@ class Evidence:
         not known.
       accuracy: Accuracy on at least TRUSTED trusted images not trained on; None if not known.
       warnings: Sentences without a full stop.
+      transition: float64 (C, C), T[i, j] = P(given j | true i); None if EM is to find it from P.
+      tested: float64 (T, C), class probabilities of the test images, out of sample.
     """
 
     P: np.ndarray
@@ -34,6 +36,8 @@ class Evidence:
     agreement: float | None = None
     accuracy: float | None = None
     warnings: list = field(default_factory=list)
+    transition: np.ndarray | None = None
+    tested: np.ndarray | None = None
 
 
 def coefficient_captions(coefficients):

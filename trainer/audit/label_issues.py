@@ -1,14 +1,23 @@
-"""Label issues: all training examples, the one whose given label is most likely wrong first.
+"""Label issues: all examples, the one whose given label is most likely wrong first.
+
+Test examples are among them where their labels may be wrong. The run has not seen them.
 
 <label_audit>/
   label_issues.csv, label_issues.parquet   a row per example; see COLUMNS
-  corrected_labels.npy   int32 (N,), by id of the prepared dataset
+  corrected_labels.npy   int32 (N,), by id of the prepared dataset; -1: a reviewer dropped it
   clean_manifest.csv     path, label, split, trusted, label_status: `--dataset=csv` trains on it;
                          only if the images were files
+  data_issues.csv, data_issues.parquet, noise_rates.csv   see `trainer.audit.data_issues`
+  annotators.csv, consensus_labels.csv   see `trainer.audit.annotators`
   transition.npy         float64 (C, C), the estimated T[i, j] = P(given j | true i)
+  for_review.npz         what a reviewer sees beside an image; see `trainer.audit.for_review`
+  label_studio.json, label_studio.xml, fiftyone.csv   for other tools; see `trainer.audit.exports`
   metrics.json           flat: the estimated noise rate, and the quality of the audit, if known
-  manifest.json          has the id of the audit, which the rows of label_issues.csv have as well,
-                         and {name: (caption, axis label)} of the coefficients among its columns
+  manifest.json          has the id of the audit, the run of the rows of label_issues.csv,
+                         {name: (caption, axis label)} of the coefficients among its columns, and
+                         facts about the data issues
+
+N audited training examples, C classes, T test examples.
 """
 
 import hashlib
@@ -19,19 +28,30 @@ import pandas as pd
 from tabulate import tabulate
 
 from trainer import artifacts
-from trainer.audit import noise_estimation, out_of_sample
+from trainer.audit import (
+    annotators,
+    exports,
+    for_review,
+    noise_estimation,
+    out_of_sample,
+    test_images,
+)
 from trainer.audit.corrected import write_labels
+from trainer.audit.data_issues import find, noise_table
 from trainer.audit.evidence import contradictions
+from trainer.audit.ranking import rank_labels
 from trainer.data import probe, records
 from trainer.data.noise import injection
 from trainer.data.noise.transition import realised_transition
 from trainer.evaluation import detection
 
 ISSUES, TABLE = "label_issues.csv", "label_issues.parquet"
+RATE_METRICS = [f"audit/noise_rate_{name}" for name in ("estimated", "low", "high")]
 # Names as in cleanlab where it has the column. The coefficients that the method records, each the
 # mean over training, come before `is_label_issue`.
 COLUMNS = {
-    "id": "of the example in the prepared dataset",
+    "id": "of the example in the prepared dataset; ids of test continue those of train",
+    "split": "train or test",
     "path": "of its file; empty where there was none",
     "given_label": "the given, perhaps noisy, label",
     "suggested_label": "the most likely other class",
@@ -39,10 +59,11 @@ COLUMNS = {
     "p_suggested": "probability that the suggested label is true",
     "cleanlab_score": "label quality score of cleanlab, from the image alone; low if wrong",
     "is_label_issue": "1 for the first n rows, n the estimated number of wrong labels",
-    "corrected": "1 if the suggested label is more likely true; corrected_labels.npy has it",
-    "decision": "for a reviewer: accept (the suggestion) or reject (it), or the true label",
-    "true_label": "for a reviewer: the true label; it replaces a decision",
-    "audit": "id of the audit; a review refuses another",
+    "corrected": "1 if the suggested label is more likely true, 0 for a test image",
+    "decision": "for a reviewer: keep, relabel, drop or unsure, see `trainer.audit.decisions`",
+    "label": "for a reviewer: the true label, for relabel",
+    "run": "identity of the run; a review refuses another",
+    "dataset": "id of the prepared dataset",
 }
 
 
@@ -54,7 +75,7 @@ def audit(
     output_path,
     embeddings_path=None,
 ):
-    """Writes a label audit.
+    """Writes a label audit. Returns its metrics by name.
 
     Args:
       dataset_path: Directory of the prepared dataset.
@@ -65,9 +86,6 @@ def audit(
       output_path: Directory to write.
       embeddings_path: Directory of the embeddings, where the runs were trained on such.
 
-    Returns:
-      The metrics, by name.
-
     Raises:
       InputError: Artifacts that are not whole or do not fit, or a missing fold.
     """
@@ -77,19 +95,44 @@ def audit(
     evidence = out_of_sample.gather_evidence(
         dataset_path, probe_split_path, checkpoints_paths, labels, ids, embeddings_path
     )
-    table, transition = audited_table(evidence, ids, labels[ids])
-    clean = records.read_clean_labels(dataset_path)
+    given, names = labels[ids], dataset["class_names"]
+    table, transition = audited_table(evidence, ids, given)
+    true = probe.trusted_labels(probe_split_path, dataset_path, labels)
     trusted_ids = np.setdiff1d(np.arange(len(labels)), ids)
-    corrected = corrected_labels(labels, table, clean, trusted_ids)
-    metrics = noise_rates(evidence.P, labels[ids])
-    warnings = [*evidence.warnings, *contradictions(evidence, *list(metrics.values())[1:])]
+    corrected = corrected_labels(labels, table, true, trusted_ids)
+    tested, decided = probe.test_labels(probe_split_path, dataset_path)
+    rates, estimated_from, notes = test_images.noise_rates(dataset_path, evidence, given)
+    table = test_images.with_issues(table, rates.overall[0])
+    metrics = dict(zip(RATE_METRICS, rates.overall.tolist()))
+    metrics |= audit_quality(table, corrected[ids], dataset_path, transition)
+    table = test_images.with_test_images(table, dataset_path, evidence.tested, decided)
+    features = for_review.read_features(dataset_path, checkpoints_paths[-1], embeddings_path)
+    trusted = trusted_ids, true[trusted_ids]
+    seen = for_review.gather_both(evidence, table, trusted, features, len(labels))
+    images, found = find.find(dataset_path, labels, ids, evidence, embeddings_path, true)
+    parents = parents_of(dataset, noisy_labels, split, evidence.runs)
+    facts = facts_of(dataset, parents, evidence, rates, table)
+    with artifacts.writing(output_path) as directory:
+        table = table.assign(run=facts["audit"], dataset=dataset["id"])
+        write_issues(directory, table, dataset_path, evidence.captions)
+        for_review.write(directory, seen)
+        write_labels(directory, dataset_path, np.append(corrected, tested), trusted_ids, decided)
+        find.write(directory, images, names)
+        notes += annotators.write(directory, dataset_path, ids, given, evidence.P, names)
+        noise_table.write(directory, rates, estimated_from, names)
+        np.save(directory / "transition.npy", transition)
+        artifacts.write_json(directory / "metrics.json", metrics)
+        facts["data_issues"] = found | {"notes": [*found["notes"], *notes]}
+        artifacts.finish(directory, artifacts.LABEL_AUDIT, parents, **facts, **metrics)
+    return metrics
+
+
+def facts_of(dataset, parents, evidence, rates, table):
+    """Facts of the audit, for its manifest. Prints the warnings among them."""
+    warnings = [*evidence.warnings, *contradictions(evidence, *rates.overall[1:])]
     for warning in warnings:
         print(f"warning: {warning}", file=sys.stderr)
-    if np.all(clean[ids] >= 0):  # the known ones alone would not speak for all
-        metrics |= audit_quality(table, corrected[ids], clean[ids], transition)
-    parents = {m["kind"]: m for m in (dataset, noisy_labels, split)}
-    parents |= {f"checkpoints_{i}": run for i, run in enumerate(evidence.runs)}
-    facts = {
+    return {
         "audit": audit_name(parents),
         "predicted_by": evidence.predicted_by,
         "coefficients": evidence.captions,
@@ -97,37 +140,30 @@ def audit(
         "num_issues": int(table.is_label_issue.sum()),
         "class_names": dataset["class_names"],
     }
-    with artifacts.writing(output_path) as directory:
-        write_issues(directory, table.assign(audit=facts["audit"]), dataset_path, evidence.captions)
-        write_labels(directory, dataset_path, corrected, trusted_ids)
-        np.save(directory / "transition.npy", transition)
-        artifacts.write_json(directory / "metrics.json", metrics)
-        artifacts.finish(directory, artifacts.LABEL_AUDIT, parents, **facts, **metrics)
-    return metrics
+
+
+def parents_of(dataset, noisy_labels, split, runs):
+    """Manifests of what the audit is made from, by role."""
+    parents = {manifest["kind"]: manifest for manifest in (dataset, noisy_labels, split)}
+    return parents | {f"checkpoints_{i}": run for i, run in enumerate(runs)}
 
 
 def audited_table(evidence, ids, given):
     """The rows of label_issues.csv with classes as numbers, and the estimated T (C, C)."""
     from cleanlab.rank import get_label_quality_scores  # takes seconds
 
-    Q, transition = noise_estimation.true_label_posterior(evidence.P, given)
+    Q, transition = noise_estimation.true_label_posterior(evidence.P, given, evidence.transition)
     scores = get_label_quality_scores(given, evidence.P)
     table = rank_labels(given, Q).assign(id=ids, cleanlab_score=scores, **evidence.coefficients)
     return table, transition
 
 
-def corrected_labels(labels, table, clean, trusted_ids):
-    """Corrected labels by id, int32; trusted examples have their true labels."""
+def corrected_labels(labels, table, true, trusted_ids):
+    """Corrected labels by id, int32; trusted examples have their true labels, dropped ones -1."""
     corrected = labels.copy()
     corrected[table.id] = np.where(table.corrected, table.suggested_label, table.given_label)
-    corrected[trusted_ids] = clean[trusted_ids]
+    corrected[trusted_ids] = true[trusted_ids]
     return corrected
-
-
-def noise_rates(P, given):
-    """The estimated noise rate with the ends of its range, by the name of the metric, in order."""
-    rates = zip(("estimated", "low", "high"), noise_estimation.noise_rate_range(P, given))
-    return {f"audit/noise_rate_{name}": rate for name, rate in rates}
 
 
 def audit_name(parents):
@@ -136,28 +172,11 @@ def audit_name(parents):
     return f"a{hashlib.sha256(ids.encode()).hexdigest()[:11]}"
 
 
-def rank_labels(given, Q):
-    """Scores and suggestions, a row per example, from P(true | image, given) (N, C)."""
-    rows, others = np.arange(len(given)), Q.copy()
-    others[rows, given] = -1
-    suggested = others.argmax(axis=1)
-    suspicion = 1 - Q[rows, given]
-    issue = np.zeros(len(given), bool)
-    issue[np.argsort(-suspicion, kind="stable")[: round(suspicion.sum())]] = True
-    return pd.DataFrame(
-        {
-            "given_label": given,
-            "suggested_label": suggested,
-            "label_score": Q[rows, given],
-            "p_suggested": Q[rows, suggested],
-            "is_label_issue": issue,
-            "corrected": Q[rows, suggested] > Q[rows, given],
-        }
-    )
-
-
-def audit_quality(table, corrected, clean, transition):
-    """Quality of an audit of examples whose true labels `clean` (N,) are known."""
+def audit_quality(table, corrected, dataset_path, transition):
+    """Quality of an audit of N training examples; {} unless all their true labels are known."""
+    clean = records.read_clean_labels(dataset_path)[table.id]
+    if not np.all(clean >= 0):  # the known ones alone would not speak for all
+        return {}
     given, wrong = table.given_label.to_numpy(), (table.given_label != clean).to_numpy()
     true_transition = realised_transition(clean, given, len(transition))
     by_cleanlab = detection.ranking_quality(-table.cleanlab_score.to_numpy(), wrong)
@@ -173,20 +192,27 @@ def audit_quality(table, corrected, clean, transition):
 
 def write_issues(directory, table, dataset_path, coefficients):
     """Writes the table for people: most suspicious first, with class names for class numbers."""
-    names = np.array(records.read_manifest(dataset_path)["class_names"], object)
-    paths = records.read_paths(dataset_path, "train")
+    dataset = records.read_manifest(dataset_path)
+    names = np.array(dataset["class_names"], object)
+    paths = [records.read_paths(dataset_path, split) for split in ("train", "test")]
+    paths = paths[0] + paths[1] if paths[0] else None
     table = table.assign(
+        split=np.where(table.id < dataset["num_examples"]["train"], "train", "test"),
         path=[paths[id] for id in table.id] if paths else "",
         given_label=names[table.given_label],
         suggested_label=names[table.suggested_label],
         is_label_issue=table.is_label_issue.astype(np.int8),
         corrected=table.corrected.astype(np.int8),
         decision="",
-        true_label="",
+        label="",
     )
-    table = table.sort_values("label_score", kind="stable").reindex(columns=columns(coefficients))
+    order = ["is_label_issue", "label_score"]
+    table = table.sort_values(order, ascending=[False, True], kind="stable").reindex(
+        columns=columns(coefficients)
+    )
     table.to_csv(directory / ISSUES, index=False, float_format="%.6f")
     table.to_parquet(directory / TABLE, index=False)
+    exports.write(directory, table, names)
 
 
 def columns(coefficients):

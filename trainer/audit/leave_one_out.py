@@ -21,7 +21,7 @@ WIDTH, RIDGE = 0.5, 1.0  # of the kernel; docs/method.md names the data they wer
 SCALE = 2.0  # of the scores, as logits, so that a temperature within its bounds fits
 
 
-def evidence_from_others(dataset_path, labels, ids, run):
+def evidence_from_others(dataset_path, labels, ids, run, true=None):
     """Predictions for each example from all others, with a confidence that fits the given labels.
 
     Args:
@@ -29,13 +29,16 @@ def evidence_from_others(dataset_path, labels, ids, run):
       labels: int32, given labels by id.
       ids: int64 (N,), of the audited examples; the others are trusted.
       run: `Evidence` of the run, which has its manifest and coefficients.
+      true: int32, labels of trusted examples by id, -1 where an example has none; the true labels
+        of the dataset unless given.
 
     Returns:
       `Evidence`, and scores of test images, (T, C).
     """
-    trusted_ids, C = np.setdiff1d(np.arange(len(labels)), ids), run.P.shape[1]
-    clean, order = records.read_clean_labels(dataset_path), np.concatenate([ids, trusted_ids])
-    known = np.concatenate([labels[ids], clean[trusted_ids]])
+    true = records.read_clean_labels(dataset_path) if true is None else true
+    trusted_ids, C = np.setdiff1d(np.flatnonzero(true >= 0), ids), run.P.shape[1]
+    order = np.concatenate([ids, trusted_ids])
+    known = np.concatenate([labels[ids], true[trusted_ids]])
     trusted = np.arange(len(order)) >= len(ids)
     scores, tested = class_scores(dataset_path, order, known, C)
     temperature, _ = calibration.fit_temperature_under_noise(scores, known, trusted)
@@ -57,6 +60,7 @@ def evidence_from_others(dataset_path, labels, ids, run):
         agreement=hits[~trusted].mean(),
         accuracy=hits[trusted].mean() if trusted.sum() >= TRUSTED else None,
         warnings=warnings,
+        tested=softmax(tested / temperature, axis=1),
     )
     return evidence, tested
 

@@ -1,9 +1,9 @@
-"""Chooses the predictions of an audit: those of runs, or leave-one-out ones for a small set."""
+"""Chooses the predictions of an audit: of runs, linear models on embeddings, or left-one-out."""
 
 import numpy as np
 
-from trainer.audit import leave_one_out, run_predictions
-from trainer.data import records
+from trainer.audit import leave_one_out, linear_models, run_predictions
+from trainer.data import probe, records
 
 EPOCHS, AGREEMENT = 100, 0.9  # above both, a run may have memorised the labels
 CHANCE = 1.5  # times chance: a recall below this is hardly better than chance
@@ -20,7 +20,10 @@ MEMORISED = (
 def gather_evidence(
     dataset_path, probe_split_path, checkpoints_paths, labels, ids, embeddings_path=None
 ):
-    """Predictions of the runs; leave-one-out ones if one run has seen few images too often.
+    """Predictions of the runs; those of others if a single run has seen the images.
+
+    These are linear models if there are embeddings, otherwise leave-one-out ones if the run has
+    seen few images too often.
 
     Args:
       dataset_path: Directory of the prepared dataset.
@@ -39,6 +42,10 @@ def gather_evidence(
     by_run, tested = run_predictions.evidence_from_runs(
         dataset_path, probe_split_path, checkpoints_paths, labels, ids, embeddings_path
     )
+    if embeddings_path and len(by_run.runs) == 1:
+        return linear_models.evidence_out_of_fold(
+            by_run, dataset_path, probe_split_path, embeddings_path, labels, ids
+        )
     run, memorised = by_run.runs[-1], np.mean(by_run.P.argmax(axis=1) == labels[ids]) > AGREEMENT
     epochs = run["config"]["max_iteration"] * run["config"]["batch_size"] / run["num_examples"]
     if len(by_run.runs) > 1 or epochs <= EPOCHS:
@@ -47,7 +54,11 @@ def gather_evidence(
         by_run.warnings += [MEMORISED] * bool(memorised)
         return by_run
     by_others, tested_by_others = leave_one_out.evidence_from_others(
-        dataset_path, labels, ids, by_run
+        dataset_path,
+        labels,
+        ids,
+        by_run,
+        probe.trusted_labels(probe_split_path, dataset_path, labels),
     )
     recalls = [mean_recall(dataset_path, scores) for scores in (tested, tested_by_others)]
     return better_evidence(by_run, by_others, memorised, *recalls)

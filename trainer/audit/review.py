@@ -1,94 +1,96 @@
-"""A reviewer's decisions on the labels of an audit.
+"""Applies a reviewer's decisions: labels and a probe split to train on again.
 
-<review>/
-  corrected_labels.npy   int32 (N,), by id of the prepared dataset
-  clean_manifest.csv     as in `trainer.audit.label_issues`
-  manifest.json          decisions: how many there are
+<noisy_labels>/   as `trainer.data.noise.injection` writes it, with the decided labels
+<probe_split>/    as `trainer.data.probe` writes it, and
+  reviewed_ids.npy   int64, examples whose label a reviewer decided on: trusted
+  dropped_ids.npy    int64, examples of no class: neither trained on nor audited
+  decided_test.npy   int64 (R, 2), if there are decisions on test images: id in test, and the
+                     decided label or -1 (dropped). Not audited again; clean_manifest.csv has them.
+                     Test accuracy stays that by the labels as they came: rounds are compared by it
 """
 
+import shutil
+from pathlib import Path
+
 import numpy as np
-import pandas as pd
 
-from trainer import artifacts
-from trainer.audit.corrected import write_labels
-from trainer.audit.label_issues import TABLE
-from trainer.data import records
-from trainer.errors import InputError
-
-COLUMNS = ["id", "decision", "true_label", "audit"]
+from trainer import artifacts, storage
+from trainer.audit import decisions
+from trainer.data import probe, records
+from trainer.data.noise import injection
+from trainer.data.noise.transition import realised_transition
 
 
-def review(audit_path, reviewed_file, dataset_path, output_path):
-    """Writes the labels that a reviewer decided on, in place of the corrections of an audit.
+def run_identity(audit):
+    """The identity of a run, by the manifest of its label audit; no spreadsheet alters it."""
+    return audit["audit"]
+
+
+def apply(dataset_path, noisy_labels_path, probe_split_path, file, labels_path, split_path):
+    """Writes the labels and the probe split after a reviewer's decisions.
 
     Args:
-      audit_path: Directory of the label audit.
-      reviewed_file: Its label_issues.csv with decisions: in true_label a class, or in decision
-        accept, reject or a class. Rows without a decision, or left out, keep the audit's label.
       dataset_path: Directory of the prepared dataset.
-      output_path: Directory to write corrected_labels.npy and clean_manifest.csv to.
+      noisy_labels_path: Directory of the noisy labels of the first run.
+      probe_split_path: Directory of its probe split.
+      file: decisions.csv of all rounds.
+      labels_path: Directory to write noisy labels to.
+      split_path: Directory to write the probe split to.
 
     Returns:
-      How many decisions there are.
+      The manifest of the probe split, with the number of each decision.
 
     Raises:
-      InputError: The table belongs to another audit, or a decision is unknown or ambiguous.
+      InputError: As `trainer.audit.decisions.read` and `check`.
     """
-    audit = artifacts.read(audit_path, artifacts.LABEL_AUDIT)
+    rows = decisions.read(storage.fetched(file, decisions.FLAG))
     dataset = records.read_manifest(dataset_path)
-    artifacts.check_parent(audit, dataset)
-    audited = pd.read_parquet(f"{audit_path}/{TABLE}").set_index("id")
-    rows = read_reviewed(reviewed_file, audit, audited)
-    numbers = {name: i for i, name in enumerate(dataset["class_names"])}
-    corrected = np.load(f"{audit_path}/corrected_labels.npy")
-    for row in rows.itertuples():
-        corrected[row.id] = numbers[decided_label(row, audited.loc[row.id], numbers)]
-    with artifacts.writing(output_path) as directory:
-        trusted_ids = np.setdiff1d(np.arange(len(corrected)), audited.index)
-        write_labels(directory, dataset_path, corrected, trusted_ids)
-        parents = {artifacts.LABEL_AUDIT: audit}
-        artifacts.finish(directory, artifacts.REVIEW, parents, decisions=len(rows))
-    return len(rows)
+    given, noisy = injection.read_noisy_labels(noisy_labels_path, dataset)
+    _, audited, split = probe.read_split(probe_split_path, dataset)
+    if not dataset["test_labels_are_clean"]:
+        audited = np.concatenate([audited, len(given) + np.arange(dataset["num_examples"]["test"])])
+    decisions.check(rows, dataset, audited, given)
+    labels, dropped = decisions.applied(rows, dataset["class_names"], given)
+    known = rows.decision.isin((decisions.KEEP, decisions.RELABEL))
+    reviewed = rows.id[known & (rows.id < len(given))].to_numpy()
+    tested = decided_test(rows, dataset, records.read_labels(dataset_path, "test"))
+    write_labels(labels_path, dataset_path, noisy_labels_path, labels, dropped, dataset, noisy)
+    counts = {f"num_{name}": int((rows.decision == name).sum()) for name in decisions.DECISIONS}
+    counts["num_test_decisions"] = len(tested)
+    facts = {name: split[name] for name in probe.FACTS if name in split}
+    with artifacts.writing(split_path) as directory:
+        for name in split["files"]:
+            shutil.copy(Path(probe_split_path) / name, directory)
+        np.save(directory / probe.REVIEWED, reviewed)
+        np.save(directory / probe.DROPPED, dropped)
+        if len(tested):
+            np.save(directory / probe.DECIDED_TEST, tested)
+        parents = {artifacts.PREPARED_DATASET: dataset, "first_probe_split": split}
+        return artifacts.finish(directory, artifacts.PROBE_SPLIT, parents, **facts, **counts)
 
 
-def decided_label(row, audited, classes):
-    """The class that a reviewer decides on, from a row with true_label and decision."""
-    verbs = {"accept": audited.suggested_label, "reject": audited.given_label}
-    received = f"{row.true_label or row.decision} for id {row.id}"
-    if row.true_label:
-        if row.true_label not in classes:
-            raise InputError("--review", "true_label must be one of the classes", received)
-        return row.true_label
-    if row.decision in verbs and row.decision in classes:
-        rule = f"decision {row.decision} is also a class; write the true label into true_label"
-        raise InputError("--review", rule, received)
-    if row.decision not in verbs and row.decision not in classes:
-        rule = "decision must be accept, reject or one of the classes"
-        raise InputError("--review", rule, received)
-    return verbs.get(row.decision, row.decision)
+def decided_test(rows, dataset, given):
+    """Ids in test of decided test images, and their labels or -1 (dropped), int64 (R, 2)."""
+    first = dataset["num_examples"]["train"]
+    rows = rows[(rows.id >= first) & (rows.decision != decisions.UNSURE)]
+    of_test = rows.assign(id=rows.id - first)
+    labels, dropped = decisions.applied(of_test, dataset["class_names"], given)
+    labels[dropped] = -1
+    return np.stack([of_test.id, labels[of_test.id]], axis=1).astype(np.int64)
 
 
-def read_reviewed(file, audit, audited):
-    """The rows with a decision: id, decision and true_label, of this audit."""
-    columns = "columns id, audit, and decision or true_label, as decisions.csv of the report"
-    try:
-        rows = pd.read_csv(file, dtype="str", keep_default_na=False, encoding="utf-8-sig")
-        if not {"id", "audit"} <= set(rows) or not {"decision", "true_label"} & set(rows):
-            raise InputError("--review", f"must have {columns}", f"{file} with {', '.join(rows)}")
-        rows = rows.reindex(columns=COLUMNS, fill_value="").map(str.strip)
-        rows = rows[(rows != "").any(axis=1)].astype({"id": int})
-    except (OSError, ValueError, OverflowError) as error:
-        if isinstance(error, InputError):
-            raise
-        rule = f"must be a table with {columns} ({error})"
-        raise InputError("--review", rule, str(file)) from None
-    others = rows[(rows.audit != audit["audit"]) | ~rows.id.isin(audited.index)]
-    if len(others):
-        rule = f"must be of this audit, {audit['audit']}; its report saves such a file"
-        received = f"audit {others.audit.iloc[0]}, id {others.id.iloc[0]}"
-        raise InputError("--review", rule, received)
-    rows = rows[(rows.decision != "") | (rows.true_label != "")]
-    twice = rows[rows.id.duplicated()]
-    if len(twice):
-        raise InputError("--review", "must have one decision for each id", int(twice.id.iloc[0]))
-    return rows
+def write_labels(path, dataset_path, noisy_labels_path, labels, dropped, dataset, noisy):
+    """Writes the noisy labels after the decisions."""
+    published = records.read_labels(dataset_path, "train")
+    clean = records.read_clean_labels(dataset_path)
+    kept = np.setdiff1d(np.arange(len(labels)), dropped)
+    facts = {name: noisy[name] for name in ("noise", "noise_ratio", "seed")}
+    known = bool(np.all(clean >= 0))
+    facts["wrong_labels"] = float(np.mean(labels[kept] != clean[kept])) if known else None
+    realised = realised_transition(published[kept], labels[kept], len(dataset["class_names"]))
+    with artifacts.writing(path) as directory:
+        np.save(directory / "labels.npy", labels)
+        shutil.copy(Path(noisy_labels_path) / "transition.npy", directory)
+        np.save(directory / "realised.npy", realised)
+        parents = {artifacts.PREPARED_DATASET: dataset, "first_noisy_labels": noisy}
+        artifacts.finish(directory, artifacts.NOISY_LABELS, parents, **facts)

@@ -40,7 +40,8 @@ def evidence_from_runs(
     from trainer.training import fit  # imports TensorFlow
 
     dataset = records.read_manifest(dataset_path)
-    P = np.zeros((len(ids), len(dataset["class_names"])))
+    C = len(dataset["class_names"])
+    P, P_tested = np.zeros((len(ids), C)), np.zeros((dataset["num_examples"]["test"], C))
     times_predicted, sums, runs, hits = np.zeros(len(ids)), {}, [], []
     for path in checkpoints_paths:
         run = artifacts.read(path, artifacts.CHECKPOINTS)
@@ -48,13 +49,17 @@ def evidence_from_runs(
         method, run = fit.restore(path, embeddings_path)
         left_out = folds.fold_of(ids, method.config) == method.config.audit_fold
         predicted = left_out if left_out.any() else np.full(len(ids), True)
-        by_id, hits_of_run = calibrated_probabilities(dataset_path, probe_split_path, method)
+        by_id, of_tests, hits_of_run = calibrated_probabilities(
+            dataset_path, probe_split_path, method
+        )
+        P_tested += of_tests / len(checkpoints_paths)
         hits.extend(hits_of_run)
         P[predicted] += by_id[ids[predicted]]
         times_predicted[predicted] += 1
         means, _ = method.record.means()
         for name, values in means.items():
-            sums.setdefault(name, np.zeros(len(ids)))[~left_out] += values
+            of_audited = values[: np.sum(~left_out)]  # reviewed examples come after them
+            sums.setdefault(name, np.zeros(len(ids)))[~left_out] += of_audited
         runs.append(run)
     if not times_predicted.all():
         rule = "must be the runs of all folds: no run left out some of the examples"
@@ -69,24 +74,29 @@ def evidence_from_runs(
         captions=coefficient_captions(method.coefficients),
         agreement=agreement_with_noisy_labels(P, labels[ids], tested, dataset_path, len(runs)),
         accuracy=np.mean(hits) if len(hits) >= TRUSTED else None,
+        tested=P_tested,
     )
     return evidence, tested
 
 
 def calibrated_probabilities(dataset_path, probe_split_path, method):
-    """Calibrated probabilities of a run by id, (number of training images, C), and its hits, bool.
+    """Calibrated probabilities of a run by id, of train and of test, and its hits, bool.
 
     Hits: which held-out trusted images it predicts correctly; they calibrate the probabilities.
     """
     from trainer.evaluation import predictions  # imports TensorFlow
 
-    P = predictions.predict_probabilities(dataset_path, method)
+    P, tested = (
+        predictions.predict_probabilities(dataset_path, method, split)
+        for split in ("train", "test")
+    )
     dataset = records.read_manifest(dataset_path)
     held_out = probe.held_out(probe_split_path, dataset, method)
     if not len(held_out):
-        return P, []
+        return P, tested, []
     true = records.read_clean_labels(dataset_path)[held_out]
-    return calibration.fit_dirichlet(P[held_out], true)(P), P[held_out].argmax(axis=1) == true
+    calibrate = calibration.fit_dirichlet(P[held_out], true)
+    return calibrate(P), calibrate(tested), P[held_out].argmax(axis=1) == true
 
 
 def agreement_with_noisy_labels(P, given, tested, dataset_path, runs):

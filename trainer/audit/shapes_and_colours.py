@@ -14,7 +14,11 @@ SIDE, CELLS, BINS = 32, 4, 9  # pixels, parts along a side, directions
 def read_descriptors(dataset_path, split):
     """Features of each image of a split, float (N, D), by id."""
     pixels = records.read_features(dataset_path, split, SIDE)
-    images = pixels.reshape(len(pixels), SIDE, SIDE, -1)
+    return describe(pixels.reshape(len(pixels), SIDE, SIDE, -1))
+
+
+def describe(images):
+    """Features (N, D) of images (N, SIDE, SIDE, channels) in [0, 1]."""
     return np.concatenate([gradient_histograms(images), colour_statistics(images)], axis=1)
 
 

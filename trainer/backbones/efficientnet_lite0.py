@@ -2,6 +2,9 @@
 
 Tan and Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks" (ICML 2019),
 in the form that TensorFlow published for small devices: ReLU6, no squeeze-and-excitation.
+
+The embedding is the mean over places of the last features and of the ends of the three stages
+before them, which hold more of small structure and of images unlike those of ImageNet.
 """
 
 import importlib.metadata
@@ -27,7 +30,7 @@ STAGES = (
 
 
 def load(side=SIDE):
-    """The network for images (B, S, S, 3), 0..255, to embeddings (B, 1280).
+    """The network for images (B, S, S, 3), 0..255, to embeddings (B, 1904).
 
     Args:
       side: S, in pixels.
@@ -66,14 +69,16 @@ def build(side):
     images = keras.Input((side, side, 3))
     x = layers.Rescaling(1 / 128, -127 / 128)(images)
     x = normalised(conv(x, "conv_stem", 32, 3, 2), "bn0")
-    number = 0
+    number, ends = 0, []
     for repeats, kernel, stride, expansion, filters in STAGES:
         for repeat in range(repeats):
             stride = stride if repeat == 0 else 1
             x = block(x, f"blocks.{number}.", kernel, stride, expansion, filters)
             number += 1
-    x = normalised(conv(x, "conv_head", 1280, 1), "bn1")
-    return keras.Model(images, layers.GlobalAveragePooling2D()(x), name="efficientnet_lite0")
+        ends.append(x)
+    last = normalised(conv(x, "conv_head", 1280, 1), "bn1")
+    pooled = [layers.GlobalAveragePooling2D()(each) for each in (*ends[-3:], last)]
+    return keras.Model(images, layers.Concatenate()(pooled), name="efficientnet_lite0")
 
 
 def block(x, name, kernel, stride, expansion, filters):

@@ -47,6 +47,10 @@ class EmbeddedImages:
         places = tf.stack([positions, tf.cast(drawn, positions.dtype)], axis=1)
         return tf.cast(tf.gather_nd(self.rows, places), tf.float32)
 
+    def first_view(self):
+        """The embedding of each image as a test sees it, float32 (n, D), a NumPy array."""
+        return self.rows[:, 0].numpy().astype(np.float32)
+
     def statistics(self):
         """Mean and variance over all images and views, float32 (D,) each."""
         rows = tf.cast(self.rows, tf.float32)

@@ -27,6 +27,8 @@ class TrainingData:
       labels: int32 (N,), as given.
       probe_images: Views of the M probe examples.
       probe_labels: int32 (M,), clean.
+      probe_order: int64, positions among the M in the order in which batches take them; (M,) and
+        ascending unless reviewed labels make some classes larger.
       manifests: Those of the artifacts it comes from, by kind.
     """
 
@@ -36,17 +38,34 @@ class TrainingData:
     probe_images: views.WholeImages | views.Crops | embedded.EmbeddedImages
     probe_labels: np.ndarray
     manifests: dict
+    probe_order: np.ndarray | None = None
 
 
 def load_training_data(
-    dataset_path, noisy_labels_path, probe_split_path, config, embeddings_path=None
+    dataset_path,
+    noisy_labels_path,
+    probe_split_path,
+    config,
+    embeddings_path=None,
+    uses_probe=True,
 ):
-    """Reads the artifacts; InputError if one is not whole or they do not fit together."""
+    """Reads the artifacts; InputError if one is not whole or they do not fit together.
+
+    Reviewed examples are trained on with the label of the review. They are in the probe as well
+    where the method uses it and every class then has an example in it.
+    """
     dataset = records.read_manifest(dataset_path)
     labels, noisy_labels = injection.read_noisy_labels(noisy_labels_path, dataset)
     probe_ids, train_ids, probe_split = probe.read_split(probe_split_path, dataset)
     train_ids = train_ids[folds.fold_of(train_ids, config) != config.audit_fold]
     probe_ids, _ = probe.split_for_calibration(probe_ids, config, len(dataset["class_names"]))
+    true = probe.trusted_labels(probe_split_path, dataset_path, labels)
+    reviewed, order = probe.read_ids(probe_split_path, probe_split, probe.REVIEWED), None
+    train_ids = np.concatenate([train_ids, reviewed])  # at the end: an audit leaves them out
+    if len(reviewed) and uses_probe:
+        trusted = np.concatenate([probe_ids, reviewed])
+        if len(np.unique(true[trusted])) == len(dataset["class_names"]):
+            probe_ids, order = trusted, probe.balanced_order(true[trusted])
     manifests = {m["kind"]: m for m in (dataset, noisy_labels, probe_split)}
     if embeddings_path:
         manifests[artifacts.EMBEDDINGS] = embedded.read_manifest(embeddings_path, dataset)
@@ -63,8 +82,9 @@ def load_training_data(
         images=images,
         labels=labels[train_ids],
         probe_images=probe_images,
-        probe_labels=records.read_clean_labels(dataset_path)[probe_ids],
+        probe_labels=true[probe_ids],
         manifests=manifests,
+        probe_order=order,
     )
 
 
@@ -140,6 +160,7 @@ def training_batches(data, config, method, first_step=0, mine=range(1), replicas
     B, epoch_batches = config.batch_size, steps_per_epoch(data, config, replicas) * replicas
     labels, probe_labels = tf.constant(data.labels), tf.constant(data.probe_labels)
     N, M = len(data.labels), len(data.probe_labels)
+    order = None if data.probe_order is None else tf.constant(data.probe_order)
     probe_size, strong_size = method.probe_size(config) if M else 0, method.strong_size(config)
     C = len(data.manifests[artifacts.PREPARED_DATASET]["class_names"])
 
@@ -159,7 +180,8 @@ def training_batches(data, config, method, first_step=0, mine=range(1), replicas
         else:
             parts["image"] = data.images.weak(ids, seeds[0])
         if method.uses_probe:
-            next_ids = (index * probe_size + tf.range(probe_size, dtype=index.dtype)) % M
+            next_ids = index * probe_size + tf.range(probe_size, dtype=index.dtype)
+            next_ids = next_ids % M if order is None else tf.gather(order, next_ids % len(order))
             parts["probe_image"] = data.probe_images.weak(next_ids, seeds[2])
             parts["probe_label"] = tf.gather(probe_labels, next_ids)
         return parts | method.draws(config, C, seeds[3:])

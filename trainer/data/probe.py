@@ -5,6 +5,7 @@
                    is a multiple of C is balanced
   spare_ids.npy    int64, trusted examples beyond the probe, where the data name them: neither
                    trained on nor audited; the first spare_per_class * C are in class order
+  reviewed_ids.npy, dropped_ids.npy, decided_test.npy   after a review, see `trainer.audit.review`
   manifest.json    per_class, hold_ratio, seed, spare_per_class
 """
 
@@ -18,7 +19,9 @@ from trainer.data.streams import Stream
 from trainer.errors import InputError, listed
 from trainer.settings.fields import check_range
 
-SPARE = "spare_ids.npy"
+SPARE, REVIEWED, DROPPED = "spare_ids.npy", "reviewed_ids.npy", "dropped_ids.npy"
+DECIDED_TEST = "decided_test.npy"
+FACTS = ("per_class", "hold_ratio", "seed", "spare_per_class")
 
 
 def choose(labels, class_names, per_class, rng):
@@ -144,11 +147,15 @@ def held_out(path, dataset, method):
     probe_ids, _, split = read_split(path, dataset)
     C = len(dataset["class_names"])
     kept = probe_ids[learned_from(split["per_class"], method) * C :]
-    return np.concatenate([kept, read_spare(path, split)[: split.get("spare_per_class", 0) * C]])
+    return np.concatenate(
+        [kept, read_ids(path, split, SPARE)[: split.get("spare_per_class", 0) * C]]
+    )
 
 
 def read_split(path, dataset):
     """Probe ids, int64 (M,), ids of the training examples, int64 ascending, and the manifest.
+
+    These training examples are those whose label nobody has checked: an audit looks at them.
 
     Raises:
       InputError: The artifact is missing, half-written, or made for another dataset.
@@ -156,11 +163,62 @@ def read_split(path, dataset):
     probe = artifacts.read(path, artifacts.PROBE_SPLIT)
     artifacts.check_parent(probe, dataset)
     probe_ids = np.load(Path(path) / "probe_ids.npy")
-    trusted = np.concatenate([probe_ids, read_spare(path, probe)])
-    train_ids = np.setdiff1d(np.arange(dataset["num_examples"]["train"]), trusted)
+    others = [read_ids(path, probe, name) for name in (SPARE, REVIEWED, DROPPED)]
+    taken = np.concatenate([probe_ids, *others])
+    train_ids = np.setdiff1d(np.arange(dataset["num_examples"]["train"]), taken)
     return probe_ids, train_ids, probe
 
 
-def read_spare(path, probe):
-    """Ids of the trusted examples beyond the probe, int64; may be empty."""
-    return np.load(Path(path) / SPARE) if SPARE in probe["files"] else np.zeros(0, np.int64)
+def read_ids(path, probe, name):
+    """Ids in a file of the artifact, int64; none if it has no such file."""
+    return np.load(Path(path) / name) if name in probe["files"] else np.zeros(0, np.int64)
+
+
+def trusted_labels(path, dataset_path, labels):
+    """Labels by id that are known to be true, int32 (N,): of trusted and of reviewed examples.
+
+    -1 for examples that a reviewer dropped; of the others, which are audited, without meaning.
+
+    Args:
+      path: Directory of the probe split.
+      dataset_path: Directory of the prepared dataset.
+      labels: int32 (N,), given labels by id, after the review if there was one.
+    """
+    known = records.read_clean_labels(dataset_path).copy()
+    probe = artifacts.read(path, artifacts.PROBE_SPLIT)
+    reviewed = read_ids(path, probe, REVIEWED)
+    known[reviewed] = labels[reviewed]
+    known[read_ids(path, probe, DROPPED)] = -1
+    return known
+
+
+def test_labels(path, dataset_path):
+    """Labels of the test images after a review, int32 (T,), -1 for dropped ones.
+
+    Args:
+      path: Directory of the probe split.
+      dataset_path: Directory of the prepared dataset.
+
+    Returns:
+      These labels, and which of them a reviewer decided on, bool (T,).
+    """
+    labels = records.read_labels(dataset_path, "test").astype(np.int32)
+    decided = np.zeros(len(labels), bool)
+    if DECIDED_TEST in artifacts.read(path, artifacts.PROBE_SPLIT)["files"]:
+        ids, found = np.load(Path(path) / DECIDED_TEST).T
+        labels[ids], decided[ids] = found, True
+    return labels, decided
+
+
+def balanced_order(labels):
+    """Positions so that a pass has each class equally often: small classes repeat theirs.
+
+    Args:
+      labels: int (M,), of trusted examples.
+
+    Returns:
+      int64, in class order 0, 1, .., C-1, 0, 1, .. over the classes that occur.
+    """
+    members = [np.flatnonzero(labels == c) for c in np.unique(labels)]
+    most = max(map(len, members), default=0)
+    return np.array([np.resize(each, most) for each in members], np.int64).T.reshape(-1)

@@ -11,6 +11,7 @@
       left_out.csv       path and reason of files that are not in it, if there are any
       converted.csv      path and original format of images that were converted, if any
       duplicates.csv     image (a number), path, label and part of files of the same content
+      annotators.csv     path, label and annotator, the label of each of several annotators
       manifest.json      source, class_names, image_shape, num_examples, labels_are_clean,
                          test_labels_are_clean, and the counts of `trainer.data.summary.count_data`
 
@@ -32,7 +33,7 @@ from trainer.settings.data import DataSettings
 EXAMPLES_PER_READ = 1_000
 CLEAN_LABELS, TRUSTED_IDS = "train_clean_labels.npy", "trusted_ids.npy"
 PUBLISHED_ORDER = "published_order.npy"
-FILES = "{}_files.csv"
+FILES, VOTES = "{}_files.csv", "annotators.csv"
 
 
 def prepare(source_name, output_path, settings=None):
@@ -76,6 +77,9 @@ def write_dataset(directory, source_name, source, settings):
     for split, paths in source.paths.items():
         with open(directory / FILES.format(split), "w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows([("path",), *((storage.origin(path),) for path in paths)])
+    if source.votes is not None:
+        votes = source.votes.assign(path=source.votes.path.map(storage.origin))
+        votes.to_csv(directory / VOTES, index=False)
     write_rows(directory / "left_out.csv", ("path", "reason"), source.left_out)
     write_rows(directory / "converted.csv", ("path", "from"), source.converted)
     found = summary.count_data(source, {split: labels for split, (labels, _) in written.items()})
@@ -167,6 +171,14 @@ def read_paths(path, split):
         return [row["path"] for row in csv.DictReader(rows)]
 
 
+def read_votes(path):
+    """Table of path, label and annotator, strings; None without several annotators."""
+    import pandas as pd
+
+    file = Path(path) / VOTES
+    return pd.read_csv(file, dtype="str", keep_default_na=False) if file.is_file() else None
+
+
 class EncodedImages:
     """The encoded images of a split, read from its files in any order.
 
@@ -197,6 +209,17 @@ class EncodedImages:
         """The examples at these positions, as the files hold them, for `tf.io.parse_example`."""
         ids = self.ids[positions].tolist()
         return np.array(self.examples.data_source.__getitems__(ids) if ids else [], object)
+
+
+def read_encoded(path, ids):
+    """Encoded images, bytes in an array of objects; ids of test continue those of train."""
+    ids, count = np.asarray(ids), read_manifest(path)["num_examples"]["train"]
+    found = np.empty(len(ids), object)
+    for split, rows, first in (("train", ids < count, 0), ("test", ids >= count, count)):
+        if rows.any():
+            encoded = EncodedImages(path, split, ids[rows] - first)
+            found[rows] = encoded[np.arange(len(encoded))]
+    return found
 
 
 def read_features(path, split, side):

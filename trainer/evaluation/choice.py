@@ -146,13 +146,14 @@ def without_fold(data, place, number):
     The probe is in class order, so that every FOLDS-th round of the classes is a fold.
     """
     dataset = records.read_manifest(data["dataset_path"])
-    probe_ids, _, split = probe.read_split(data["probe_split_path"], dataset)
-    C, spare = len(dataset["class_names"]), probe.read_spare(data["probe_split_path"], split)
+    probe_ids, train_ids, split = probe.read_split(data["probe_split_path"], dataset)
+    C, ids = len(dataset["class_names"]), np.arange(dataset["num_examples"]["train"])
     in_fold = np.arange(len(probe_ids)) // C % FOLDS == number
     kept, held = probe_ids[~in_fold], probe_ids[in_fold]
     facts = {"per_class": len(kept) // C, "hold_ratio": 0.0, "seed": split["seed"]}
     path = place / artifacts.PROBE_SPLIT
-    probe.write(path, dataset, kept, np.concatenate([held, spare]), **facts)
+    spare = np.setdiff1d(ids, np.concatenate([train_ids, kept]))
+    probe.write(path, dataset, kept, spare, **facts)
     return path, held
 
 

@@ -28,6 +28,16 @@ def predict_logits(dataset_path, method, split, ids=None):
     )
 
 
+def last_features(dataset_path, method, split):
+    """What the last layer of the network sees of each image, float32 (N, D), by id."""
+    network = fit.averaged_network(method)
+    features = keras.Model(network.inputs, network.layers[-1].input)
+    return predict_batches(
+        batches(dataset_path, method, split),
+        lambda batch: features(batch["image"], training=False),
+    )
+
+
 def batches(dataset_path, method, split, ids=None):
     """Those of a split as the method is tested; see `trainer.data.input_pipeline.test_batches`."""
     config, path = method.config, method.embeddings_path

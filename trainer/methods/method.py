@@ -140,6 +140,9 @@ class Method:
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
         """Does nothing: all is built, and Keras fails on dictionary batches in several workers."""
 
+    def begin(self, data):
+        """Estimates before the first step, from the training data, what it needs for all steps."""
+
     def continue_from(self, earlier):
         """Takes over what a finished run of the same method has estimated beside its network."""
 

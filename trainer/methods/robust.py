@@ -13,7 +13,7 @@ with epy.lazy_imports():
     import keras
     import tensorflow as tf
 
-    from trainer.methods import forward_correction, pseudo_labels, rotation
+    from trainer.methods import cross_fitting, forward_correction, pseudo_labels, rotation
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,12 @@ class RobustSettings(StrongViewSettings):
     )
     initial_noise_rate: float = setting(
         0.5, "rate of the uniform noise that the transition matrix starts from", low=0, high=1
+    )
+    transition_estimate: str = setting(
+        "online",
+        "transition matrix by EM: from the batches (online), or before the training, out of fold,"
+        " by linear models on embeddings (cross_fitted)",
+        choices=("online", "cross_fitted"),
     )
     transition_prior: float = setting(
         0.04, "weight of uniform noise in the transition matrix, in mean class sizes", low=0
@@ -60,7 +66,8 @@ class Robust(Method):
                + pseudo_label_weight k/K sum_s [q_s > confidence_threshold] CE(g_s, z_s))
           + class_prior_weight KL(h || mean_i P(. | x_i)) + R(theta)
 
-    * P(y_i | x_i): forward correction through T, which EM estimates (`forward_correction`).
+    * P(y_i | x_i): forward correction through T, which EM estimates: in training
+      (`forward_correction`), or before it from embeddings (`cross_fitting`).
     * t_m: labels of the trusted images, `trusted_fraction` B of them, if there are any.
     * x'_i: a view of x_i rotated by r_i; a second head predicts class and rotation (`rotation`).
     * g_s: pseudo-labels of the examples in the strong view; the EMA weights predict them from the
@@ -96,7 +103,7 @@ class Robust(Method):
             self.num_classes,
             config.initial_noise_rate,
             config.transition_prior,
-            em_rate=1 / max(steps_per_epoch, 2),  # memory: an epoch
+            em_rate=0 if self.is_cross_fitted else 1 / max(steps_per_epoch, 2),  # memory: an epoch
         )
 
     def build(self, input_shape):
@@ -107,6 +114,23 @@ class Robust(Method):
             self.heads["rotation_head"] = rotation.ClassRotationHead(self.num_classes)
             self.heads["rotation_head"].build(self.head.input.shape)
         super().build(input_shape)
+
+    @property
+    def is_cross_fitted(self):
+        return self.config.transition_estimate == "cross_fitted"
+
+    def begin(self, data):
+        if self.is_cross_fitted:
+            found = cross_fitting.cross_fit(
+                data.images.first_view(),
+                data.labels,
+                data.probe_images.first_view(),
+                data.probe_labels,
+                self.num_classes,
+                self.config.transition_prior,
+                self.config.seed,
+            )
+            self.noise.J.assign(found.joint)
 
     def continue_from(self, earlier):
         self.noise.J.assign(earlier.noise.J)

@@ -2,7 +2,8 @@
 
 Each module has `build(image_shape, num_classes)`, a Keras model from images to logits whose
 `losses` are its regulariser, and `WEIGHT_DECAY`, which the probe loss of a lookahead uses too.
-`head` is the one on embeddings, which a backbone chooses; `fine_tuned` joins both.
+`head` is the one on embeddings, which a backbone chooses; `fine_tuned` joins both. Their weight
+decay follows from the number of examples.
 """
 
 from etils import epy

@@ -8,10 +8,6 @@ import functools
 import keras
 from keras import layers
 
-from trainer.networks import head
-
-WEIGHT_DECAY = head.WEIGHT_DECAY
-
 
 @keras.saving.register_keras_serializable(package="trainer")
 class FrozenStatistics(layers.BatchNormalization):

@@ -52,7 +52,8 @@ def name_values(axes, across, up):
     axes.set_xlabel(across, color=INK)
     axes.set_ylabel(up, color=INK)
     if axes.get_legend_handles_labels()[0]:
-        axes.legend(frameon=False, labelcolor=INK, fontsize=9)
+        above = {"loc": "lower left", "bbox_to_anchor": (0, 1), "ncols": 3}
+        axes.legend(frameon=False, labelcolor=INK, fontsize=9, **above)
 
 
 def line_chart(series, across, up, salt=""):
@@ -63,6 +64,16 @@ def line_chart(series, across, up, salt=""):
         axes.errorbar(x, y, *deviation, linestyle="-" if i < len(COLOURS) else "--", **style)
     name_values(axes, across, up)
     return svg_element(axes.figure, up + salt)
+
+
+def band_chart(lines, band, across, up):
+    """Lines, {name: (x, y)}, over the range `band`, (x, low, high)."""
+    axes = new_axes()
+    axes.fill_between(*band, color=COLOURS[0], alpha=0.2, linewidth=0, label="range")
+    for (name, (x, y)), colour in zip(lines.items(), COLOURS):
+        axes.plot(x, y, color=colour, label=name)
+    name_values(axes, across, up)
+    return svg_element(axes.figure, up + across)
 
 
 def histogram(groups, across):

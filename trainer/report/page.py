@@ -15,6 +15,7 @@ TEMPLATES = jinja2.Environment(
     lstrip_blocks=True,
 )
 TEMPLATES.filters["percent"] = lambda share: "unknown" if share is None else f"{100 * share:.1f}%"
+TEMPLATES.filters["numeric"] = lambda value: str(value)[:1].isdigit()
 TEMPLATES.filters["number"] = "{:,}".format
 
 

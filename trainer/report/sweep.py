@@ -38,7 +38,7 @@ def write(metrics_paths, file):
         sentence=sentence(pd.DataFrame(runs)),
         rows=comparison.table_rows(summary),
         curves=accuracy_over_noise(history) | accuracy_over_steps(history),
-        confusion=confusion(runs, metrics_paths, names),
+        confusion=confusion_of_best(runs, metrics_paths, names),
         large=len(names) > charts.MANY,
         runs=summary["runs"],
         facts={
@@ -61,18 +61,15 @@ def histories(runs, rows):
     return pd.concat(tables, keys=keys, names=[*METHOD, "seed"])
 
 
-def confusion(runs, metrics_paths, names):
-    """Confusion matrices of each method at the highest noise ratio, over all seeds."""
-    noise_ratio, counts = max(run["noise_ratio"] for run in runs), {}
-    for run, path in zip(runs, metrics_paths):
-        if run["noise_ratio"] == noise_ratio:
-            found = np.load(Path(path) / "confusion.npy")
-            counts[run["method"]] = counts.get(run["method"], 0) + found
+def confusion_of_best(runs, metrics_paths, names):
+    """Confusion matrix of the best method at the highest noise ratio, over all seeds."""
+    table = pd.DataFrame(runs)
+    table = table[table.noise_ratio == table.noise_ratio.max()]
+    best = table.groupby("method")["test/top1"].mean().idxmax()
+    rows = table.index[table.method == best]
+    counts = sum(np.load(Path(metrics_paths[i]) / "confusion.npy") for i in rows)
     axes = {"across": "predicted label", "down": "test label"}
-    return {
-        method: charts.heat_map(normalised_rows(found), names, **axes, salt=method)
-        for method, found in counts.items()
-    }
+    return {f"{best}, the best": charts.heat_map(normalised_rows(counts), names, **axes)}
 
 
 def sentence(runs):

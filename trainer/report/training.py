@@ -9,9 +9,20 @@ import pandas as pd
 from trainer import artifacts
 from trainer.audit import label_issues
 from trainer.data import records, summary
-from trainer.report import charts, gallery, page, training_charts, training_results
+from trainer.report import (
+    budget,
+    charts,
+    classes,
+    data_issues,
+    gallery,
+    page,
+    provenance,
+    training_charts,
+    training_results,
+)
 from trainer.report.published import published_result
 
+HOW_TO_REVIEW = "make review DECISIONS=decisions.csv"
 OF_ARTIFACTS = ("schema_version", "kind", "made_by", "id")
 
 
@@ -48,14 +59,33 @@ def write(
     }
     made = read_manifests(paths)
     metrics = json.loads((paths[artifacts.METRICS] / "metrics.json").read_text())
+    issues = pd.read_parquet(paths[artifacts.LABEL_AUDIT] / label_issues.TABLE)
+    here = bool(provenance.command())  # a cluster keeps the page alone
     page.write_page(
         file,
         "training.html.jinja",
+        title=title(made[artifacts.PREPARED_DATASET], issues),
+        made=provenance.made(
+            made[artifacts.CHECKPOINTS],
+            made[artifacts.PREPARED_DATASET],
+            issues.id,
+            int((np.load(paths[artifacts.LABEL_AUDIT] / "corrected_labels.npy") < 0).sum()),
+            checkpoints_path,
+        ),
+        command=provenance.command(),
+        review=HOW_TO_REVIEW,
         **results(made, metrics),
-        **issues_and_pictures(paths, made),
+        **issues_and_pictures(paths, made, issues, Path(file) if here else None),
         data=list(summary.lines(made[artifacts.PREPARED_DATASET], artifacts.PREPARED_DATASET)),
         run=run_facts(checkpoints_path, made, metrics),
     )
+
+
+def title(dataset, issues):
+    """Name of the folder of the images, or of the dataset."""
+    trained = issues.id < dataset["num_examples"]["train"]
+    folder = gallery.common_folder(issues.path[trained]).rstrip("/")
+    return folder.rsplit("/", 1)[-1] or dataset["source"]
 
 
 def read_manifests(paths):
@@ -72,7 +102,6 @@ def results(made, metrics):
     dataset, run = made[artifacts.PREPARED_DATASET], made[artifacts.CHECKPOINTS]
     audit, exported = made[artifacts.LABEL_AUDIT], made[artifacts.EXPORTED_MODEL]
     return {
-        "title": f"{run['dataset']}, {run['method']}",
         "sentence": training_results.sentence(dataset, run, metrics, audit),
         "headline": training_results.headline(dataset, metrics, audit, exported),
         "published": published_result(run, metrics),
@@ -83,25 +112,33 @@ def results(made, metrics):
     }
 
 
-def issues_and_pictures(paths, made):
-    """The gallery and the charts, by the names of the template."""
-    names = made[artifacts.PREPARED_DATASET]["class_names"]
+def issues_and_pictures(paths, made, issues, file):
+    """The gallery, the tables and the charts, by the names of the template."""
+    dataset, dataset_path = made[artifacts.PREPARED_DATASET], paths[artifacts.PREPARED_DATASET]
     audit, audit_path = made[artifacts.LABEL_AUDIT], paths[artifacts.LABEL_AUDIT]
-    issues = pd.read_parquet(audit_path / label_issues.TABLE)
-    clean = records.read_clean_labels(paths[artifacts.PREPARED_DATASET])[issues.id]
-    pictures = gallery.page_data(
-        paths[artifacts.PREPARED_DATASET], issues, (audit_path / label_issues.ISSUES).read_bytes()
-    )
-    given, estimated = pd.Index(names).get_indexer(issues.given_label), "transition.npy"
+    names, index = dataset["class_names"], pd.Index(dataset["class_names"])
+    given, suggested = map(index.get_indexer, (issues.given_label, issues.suggested_label))
+    trained = (issues.id < dataset["num_examples"]["train"]).to_numpy()
+    clean = np.full(len(issues), -1)
+    clean[trained] = records.read_clean_labels(dataset_path)[issues.id[trained]]
+    csv = (audit_path / label_issues.ISSUES).read_bytes()
     confusion = np.load(paths[artifacts.METRICS] / "confusion.npy")
     curves = training_charts.learning_curves(paths[artifacts.CHECKPOINTS])
-    histograms = training_charts.histograms(issues, given, clean, audit["coefficients"])
+    histograms = training_charts.histograms(
+        issues[trained], given[trained], clean[trained], audit["coefficients"]
+    )
+    kept = np.where(issues.corrected, suggested, given)
+    rates = [audit[f"audit/noise_rate_{name}"] for name in ("estimated", "low", "high")]
+    estimated = np.load(audit_path / "transition.npy")
     return {
-        "gallery": pictures,
-        "shown": len(pictures["rows"]),
+        "gallery": gallery.page_data(dataset_path, audit_path, issues, csv, dataset, audit, file),
         "audited": len(issues),
+        "issues": int(issues.is_label_issue.sum()),
+        "data_issues": data_issues.section(dataset_path, audit_path, audit["data_issues"]),
+        "budget": budget.budget(issues, rates, kept == clean if (clean >= 0).all() else None),
+        "classes": classes.rows(issues, given, suggested, confusion, names),
         "large": len(names) > charts.MANY,
-        "noise": training_charts.transitions(given, clean, names, np.load(audit_path / estimated)),
+        "noise": training_charts.transitions(given[trained], clean[trained], names, estimated),
         "confusion": training_charts.confusion_matrix(confusion, names),
         "reliability": training_charts.reliability_diagram(made[artifacts.EXPORTED_MODEL]),
         "training": curves | histograms,
@@ -118,7 +155,7 @@ def run_facts(checkpoints_path, made, metrics):
         data |= {name: value for name, value in plain[kind].items() if name not in OF_ARTIFACTS}
     found = metrics | plain[artifacts.LABEL_AUDIT] | plain[artifacts.EXPORTED_MODEL]
     return {
-        "Settings": setup["config"],
+        "Settings that counted": provenance.settings_that_counted(setup["config"]),
         "Data": data,
         "Results": {name: value for name, value in found.items() if "/" in name},
         "Versions": setup["versions"],

@@ -30,6 +30,16 @@ DIGITS = {
     "meta_start_epoch": 5,
 }
 # Of a head on embeddings, whatever the dataset and the method: there are no pixels to change.
-ON_EMBEDDINGS = {"network_name": "head", "aug_type": "default", "rotation_weight": 0.0}
-OF_IMAGES = (*ON_EMBEDDINGS, "image_size")  # settings that mean nothing there
+ON_EMBEDDINGS = {
+    "network_name": "head",
+    "aug_type": "default",
+    "rotation_weight": 0.0,
+    "transition_estimate": "cross_fitted",
+}
+OF_IMAGES = (
+    "network_name",
+    "aug_type",
+    "rotation_weight",
+    "image_size",
+)  # settings that mean nothing there
 RECIPES = {"image_folder": OWN_IMAGES, "csv": OWN_IMAGES, "digits": DIGITS}

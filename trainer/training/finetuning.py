@@ -79,7 +79,8 @@ def read_start(config, manifests, backbone_path, head_path):
 
 def facts(backbone):
     """What a run says about its backbone, of the manifest of the backbone."""
-    return {name: backbone[name] for name in (*OF_BACKBONE, "embedding_size")}
+    names = (*OF_BACKBONE, "embedding_size")
+    return {name: backbone[name] for name in names if name in backbone}
 
 
 def check(backbone_path, side):

@@ -112,6 +112,8 @@ def train(
     checkpoints = Checkpoints(method, directory, chief, after_save)
     checkpoints.restore()
     check_same_step(strategy, checkpoints)
+    if not checkpoints.step and not config.finetune:
+        method.begin(data)
     take_steps(method, data, checkpoints, epoch_steps, dataset_path, callbacks)
     if not chief:
         return None
@@ -150,7 +152,12 @@ def load_checked(config, dataset_path, noisy_labels_path, probe_split_path, embe
         views.check_augmentation(dataset, config, method)
     check_embeddings(config, embeddings_path)
     data = input_pipeline.load_training_data(
-        dataset_path, noisy_labels_path, probe_split_path, config, embeddings_path
+        dataset_path,
+        noisy_labels_path,
+        probe_split_path,
+        config,
+        embeddings_path,
+        uses_probe=method.uses_probe and bool(method.probe_size(config)),
     )
     method.check(config, data, len(dataset["class_names"]))
     return data
@@ -274,10 +281,20 @@ def new_network(config, facts, data=None):
       data: `trainer.data.input_pipeline.TrainingData`, by which a new head standardises.
     """
     module = networks.named(config.network_name)
-    network = module.build(facts["image_shape"], len(facts["class_names"]))
-    if data and config.network_name == networks.HEAD:
+    shape, num_classes = facts["image_shape"], len(facts["class_names"])
+    if config.network_name != networks.HEAD:
+        return module.build(shape, num_classes)
+    network = module.build(shape, num_classes, weight_decay(config, facts))
+    if data:
         module.standardise(network, *data.images.statistics())
     return network
+
+
+def weight_decay(config, facts):
+    """Factor of half the sum of the squared weights, of the network of a run."""
+    if config.backbone == backbones.NONE:
+        return networks.named(config.network_name).WEIGHT_DECAY
+    return networks.head.weight_decay(facts["num_examples"], facts["backbone"]["embedding_size"])
 
 
 def start_finetuning(config, facts, steps_per_epoch, backbone_path, earlier):
@@ -311,7 +328,7 @@ def build_method(config, facts, steps_per_epoch=1, network=None):
     method = METHODS[config.method](
         network,
         config,
-        networks.named(config.network_name).WEIGHT_DECAY,
+        weight_decay(config, facts),
         facts["num_examples"],
         steps_per_epoch,
     )

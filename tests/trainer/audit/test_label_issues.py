@@ -12,7 +12,7 @@ from sklearn.metrics.pairwise import rbf_kernel
 
 from tests.conftest import HOSTILE
 from trainer import artifacts
-from trainer.audit import label_issues, leave_one_out, noise_estimation, out_of_sample, review
+from trainer.audit import label_issues, leave_one_out, noise_estimation, out_of_sample
 from trainer.audit.evidence import Evidence, coefficient_captions, contradictions
 from trainer.audit.leave_one_out import OTHER_EXAMPLES
 from trainer.audit.run_predictions import THE_RUN
@@ -123,7 +123,8 @@ def test_files_of_an_audit(audit, data):
     path, metrics = audit
     written = artifacts.read(path, artifacts.LABEL_AUDIT)
     rows = pd.read_csv(path / "label_issues.csv")
-    assert list(rows.audit.unique()) == [written["audit"]]
+    assert list(rows.run.unique()) == [written["audit"]]
+    assert list(rows.dataset.unique()) == [written["parents"]["prepared_dataset"]]
     assert {"prepared_dataset", "noisy_labels", "probe_split"} < set(written["parents"])
     assert list(rows) == label_issues.columns(["weight"])
     assert (rows.label_score.diff().dropna() >= -1e-6).all()
@@ -175,82 +176,14 @@ def test_folds_predict_what_they_have_not_seen(data, tmp_path):
     assert sizes == [int((fold != 0).sum()), int((fold != 1).sum())]
 
 
-def table_of(path):
-    return pd.read_csv(path / "clean_manifest.csv", dtype=str, keep_default_na=False)
-
-
-def test_the_loop_closes(hostile_run, tmp_path):
-    """The audit's table, and a reviewer's, are datasets to train on."""
+def test_corrected_labels_are_a_dataset(hostile_run, tmp_path):
+    """The audit's table is one to train on."""
     audit, data = hostile_run / "label_audit", hostile_run / "prepared_dataset"
-    audited = pd.read_csv(audit / "label_issues.csv", dtype=str)
-    classes = sorted(set(audited.given_label) | set(audited.suggested_label))
-    assert classes == HOSTILE
-    decisions = ["accept", "reject", *classes]
-    audited["decision"] = decisions + [""] * (len(audited) - len(decisions))
-    audited.sample(frac=1, random_state=0).to_csv(tmp_path / "reviewed.csv", index=False)
-    review.review(
-        hostile_run / "label_audit",
-        tmp_path / "reviewed.csv",
-        hostile_run / "prepared_dataset",
-        tmp_path / "review",
-    )
-    labels = table_of(tmp_path / "review").set_index("path").label
-    expected = [audited.suggested_label[0], audited.given_label[1], *classes]
-    assert list(labels[audited.path[:4]]) == expected
-    untouched = table_of(audit).set_index("path").label
-    assert (labels[audited.path[4:]] == untouched[audited.path[4:]]).all()
-
-    table = tmp_path / "review" / "clean_manifest.csv"
+    table = audit / "clean_manifest.csv"
     written = records.prepare("csv", tmp_path / "again", DataSettings(data=str(table)))
     assert written["num_examples"] == records.read_manifest(data)["num_examples"]
-    assert list(written["class_names"]) == classes
+    assert list(written["class_names"]) == HOSTILE
     assert len(records.read_trusted_ids(tmp_path / "again")) == 4
-
-
-OF_AUDIT = "must (have|be a table with) columns id, audit, and decision or true_label"
-
-
-@pytest.mark.parametrize(
-    ("content", "said"),
-    [
-        ("id,decision,audit\n{id},yes,{audit}\n", "decision must be accept, reject or one of the"),
-        ("id,true_label,audit\n{id},accept,{audit}\n", "true_label must be one of the classes"),
-        (
-            "id,true_label,audit\n{id},1,{audit}\n{id},2,{audit}\n",
-            "must have one decision for each id",
-        ),
-        ("id,decision,audit\n99999,accept,{audit}\n", "must be of this audit, {audit}; .*id 99999"),
-        ("id,decision,audit\n{id},accept,a123\n", "must be of this audit, {audit}; .*audit a123"),
-        ("id,decision,audit\n{id},,a123\n", "must be of this audit, {audit}; .*audit a123"),
-        ("id,decision,audit\n" + "9" * 30 + ",accept,{audit}\n", OF_AUDIT),
-        ("id,decision\n{id},accept\n", OF_AUDIT),
-        ("id,audit\n{id},{audit}\n", OF_AUDIT),
-        ("id,decision,audit\nx,accept,{audit}\n", OF_AUDIT),
-        ("", OF_AUDIT),
-    ],
-)
-def test_wrong_reviews(audit, data, tmp_path, content, said):
-    row = pd.read_csv(audit[0] / "label_issues.csv").iloc[0]
-    content, said = (text.format(id=row.id, audit=row.audit) for text in (content, said))
-    (tmp_path / "reviewed.csv").write_text(content)
-    with pytest.raises(InputError, match=said):
-        review.review(audit[0], tmp_path / "reviewed.csv", data[0], tmp_path / "out")
-    assert not (tmp_path / "out").exists()
-
-
-def test_classes_called_as_decisions():
-    audited = pd.Series({"given_label": "reject", "suggested_label": "accept"})
-    classes = {"accept": 0, "reject": 1}
-
-    def decided(decision, true_label):
-        row = pd.Series({"id": 3, "decision": decision, "true_label": true_label})
-        return review.decided_label(row, audited, classes)
-
-    assert decided("", "accept") == decided("reject", "accept") == "accept"
-    assert decided("", "reject") == "reject"
-    for word in classes:
-        with pytest.raises(InputError, match=f"decision {word} is also a class; write"):
-            decided(word, "")
 
 
 def drawings(root, counts, wrong, seed=0):
@@ -415,7 +348,7 @@ def test_any_coefficient_of_a_method_is_kept_and_plotted(digits, tmp_path, rng):
     captions = {"surprise": ("Surprise", "mean surprise")}
     evidence = Evidence(P, [], THE_RUN, coefficients={"surprise": surprise}, captions=captions)
     table, _ = label_issues.audited_table(evidence, np.arange(len(given)), given)
-    label_issues.write_issues(tmp_path, table.assign(audit="a1"), digits, captions)
+    label_issues.write_issues(tmp_path, table.assign(run="a1", dataset="b"), digits, captions)
     rows = pd.read_parquet(tmp_path / label_issues.TABLE)
     assert list(rows) == label_issues.columns(captions)
     np.testing.assert_array_equal(rows.set_index("id").surprise.sort_index(), surprise)

@@ -49,7 +49,7 @@ def save_with_names(path):
 def test_lite0_has_the_published_weights(lite0):
     assert lite0.network.count_params() == 3_413_024
     embedding = lite0.network.predict_on_batch(drawn())[0]
-    assert embedding.shape == (1280,)
+    assert embedding.shape == (1904,)
     np.testing.assert_allclose(embedding[GOLDEN_PLACES], GOLDEN_VALUES, rtol=1e-3, atol=1e-4)
     assert embedding.mean() == pytest.approx(GOLDEN_MEAN, rel=1e-3)
 
@@ -93,7 +93,7 @@ def test_a_truncated_file_is_refused(tmp_path):
 
 def test_the_artifact_is_the_network(lite0, tmp_path):
     written = fetch.fetch("efficientnet_lite0", tmp_path / "a", side=SIDE)
-    assert (written["image_side"], written["embedding_size"]) == (SIDE, 1280)
+    assert (written["image_side"], written["embedding_size"]) == (SIDE, 1904)
     assert (written["licence"], written["sha256"]) == ("Apache-2.0", efficientnet_lite0.SHA256)
     again = fetch.fetch("efficientnet_lite0", tmp_path / "b", side=SIDE)
     assert again["id"] == written["id"]

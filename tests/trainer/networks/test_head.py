@@ -4,7 +4,7 @@ import pytest
 
 from trainer.networks import head
 
-D, C = 6, 3
+D, C, DECAY = 6, 3, 0.02
 
 
 @pytest.fixture
@@ -14,7 +14,7 @@ def embeddings(rng):
 
 @pytest.fixture
 def network(embeddings):
-    network = head.build((D,), C)
+    network = head.build((D,), C, DECAY)
     head.standardise(network, embeddings.mean(axis=0), embeddings.var(axis=0))
     return network
 
@@ -29,7 +29,7 @@ def test_logits_are_linear_in_the_standardised_embedding(network, embeddings, tr
 
 
 def test_what_hardly_varies_is_not_blown_up(embeddings):
-    network, variance = head.build((D,), C), embeddings.var(axis=0)
+    network, variance = head.build((D,), C, DECAY), embeddings.var(axis=0)
     variance[2] = 0
     head.standardise(network, embeddings.mean(axis=0), variance)
     kept = network.get_layer(head.STANDARDISE).get_weights()[1]
@@ -42,7 +42,7 @@ def test_only_the_dense_layer_is_trained_and_its_kernel_decays(network):
     assert network.trainable_variables == [kernel, bias]
     (regulariser,) = network.losses
     squares = np.square(kernel.numpy()).sum()
-    assert float(regulariser) == pytest.approx(head.WEIGHT_DECAY / 2 * squares)
+    assert float(regulariser) == pytest.approx(DECAY / 2 * squares)
 
 
 def test_statistics_are_saved_with_it(network, embeddings, tmp_path):

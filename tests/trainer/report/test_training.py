@@ -1,11 +1,13 @@
 """Content of the report of a training."""
 
 import base64
+import html
 import io
 import json
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 import tensorflow as tf
 from PIL import Image
@@ -16,7 +18,7 @@ from trainer.audit.evidence import coefficient_captions
 from trainer.errors import InputError
 from trainer.evaluation import evaluate
 from trainer.methods import METHODS
-from trainer.report import gallery, training
+from trainer.report import budget, gallery, training
 from trainer.report.published import published_result
 from trainer.serving import export
 
@@ -35,6 +37,7 @@ def test_what_it_says(hostile_run):
     assert f"Estimated noise rate of the training labels: {rate:.1%} (between" in made
     captions = re.findall("<figcaption>(.*)</figcaption>", made)
     assert captions == [
+        "Labels right after N looks",
         *("Estimated transition matrix", "Confusion matrix", "Reliability diagram"),
         *("Accuracy", "Loss", "Label scores"),
     ]
@@ -43,6 +46,45 @@ def test_what_it_says(hostile_run):
     assert rows["network_name"] == "convnet"
     assert rows["tensorflow"] == tf.__version__
     assert rows["label_audit"] == audit["id"]
+
+
+def test_the_page_says_what_was_run(hostile_run):
+    """And the counts agree with each other."""
+    made = html.unescape((hostile_run / "report.html").read_text())
+    assert '<h1>im,"ages<img src=x></h1>' in made
+    assert "supervised, convnet, 2 steps of 4 images, seed 0." in made
+    assert "20 training images: 16 with given labels, all audited, and 4 trusted" in made
+    assert "All 16 audited labels" in made
+    rows = dict(re.findall(r'<th scope="row">(.*?)</th><td>(.*?)</td>', made))
+    assert rows["batch_size"] == "4"
+    unused = {
+        "decay_steps",
+        "max_epoch",
+        "backbone_views",
+        "finetune_epochs",
+        "audit_fold",
+        "image_cache_gb",
+    }
+    assert not unused & set(rows)
+
+
+def test_folders_that_begin_alike():
+    assert gallery.common_folder(["/a/photos1/x.jpg", "/a/photos2/y.jpg"]) == "/a/"
+    assert gallery.common_folder(["/a/b/x.jpg", "/a/b/c/y.jpg"]) == "/a/b/"
+    assert gallery.common_folder(["gs://b/p/x.jpg", "gs://b/p/y.jpg"]) == "gs://b/p/"
+    assert gallery.common_folder(["", ""]) == gallery.common_folder([]) == ""
+
+
+def test_labels_right_after_looks():
+    wrong = np.array([0.1, 0.5, 0.0, 0.2])
+    np.testing.assert_allclose(budget.right_after_looks(wrong), [0.8, 0.925, 0.975, 1, 1])
+    issues = pd.DataFrame({"label_score": [0.1, 0.5], "p_suggested": [0.8, 0.3]})
+    issues["corrected"] = [1, 0]
+    np.testing.assert_allclose(gallery.expected_gain(issues), [0.2, 0.5])
+    made = budget.budget(issues, (0.35, 0.2, 0.7), np.array([True, False]))
+    assert made["rows"][0] == {
+        **{"looks": "0", "expected": "65.0%", "low": "30.0%", "high": "80.0%", "true": "50.0%"}
+    }
 
 
 def test_where_the_truth_is_known(digits, noisy_labels, probe_split, trained, tmp_path):
@@ -55,7 +97,7 @@ def test_where_the_truth_is_known(digits, noisy_labels, probe_split, trained, tm
     training.write(*paths, tmp_path / "report.html")
     made = (tmp_path / "report.html").read_text()
     captions = re.findall("<figcaption>(.*)</figcaption>", made)
-    assert captions[:2] == ["True transition matrix", "Estimated transition matrix"]
+    assert captions[1:3] == ["True transition matrix", "Estimated transition matrix"]
     weight, _ = coefficient_captions(METHODS["l2r"].coefficients)["weight"]
     assert captions[-2:] == ["Label scores", weight]
     assert made.count("wrong labels") >= 2
@@ -75,7 +117,8 @@ def test_thumbnails(size, kind):
     pixels = np.random.default_rng(0).integers(256, size=(*size[::-1], 3)).astype(np.uint8)
     file, shown = io.BytesIO(), gallery.SIDE
     Image.fromarray(pixels).save(file, "PNG")
-    address, content = gallery.thumbnail(file.getvalue()).split(",")
+    picture = gallery.picture(file.getvalue(), shown)
+    address, content = gallery.data_url(picture).split(",")
     assert address == f"data:image/{kind};base64"
     made = Image.open(io.BytesIO(base64.b64decode(content)))
     assert made.size == (size if kind == "png" else (shown, round(shown * size[1] / size[0])))

@@ -30,6 +30,8 @@ class Source:
       notes: Lines that say how the input was read.
       duplicates: `pandas.DataFrame` of image (a number), path, label and part, of files whose
         content occurs more than once.
+      votes: `pandas.DataFrame` of path, label and annotator, of each annotator's label of training
+        images, where there are several.
       facts: Further entries of the manifest.
     """
 
@@ -47,6 +49,7 @@ class Source:
     converted: tuple | list = ()
     notes: tuple = ()
     duplicates: pd.DataFrame | None = None
+    votes: pd.DataFrame | None = None
     facts: dict = field(default_factory=dict)
 
 

@@ -9,6 +9,7 @@ import csv
 import io
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -71,6 +72,7 @@ def table(settings):
     files["clean_label"] = rows.clean_label.where(~trusted | (rows.clean_label != ""), rows.label)
     unused = files.path[(split == "validation") & ~test]
     files = class_names.unified(files.drop(unused.index), settings.label_case)
+    votes = files[~files.test & ~files.trusted][["path", "label", "annotator"]].drop_duplicates()
     files, facts = annotators.one_row_per_image(files, settings.annotator_column)
     remote = [path for path in files.path if storage.is_remote(path)]
     if remote and not settings.beam_runner:
@@ -84,6 +86,8 @@ def table(settings):
         left_out=[(path, "is of split validation, and there is a split test") for path in unused],
         facts=facts,
     )
+    if "annotators_joined_by" in facts:
+        source = replace(source, votes=votes)
     return more.added_to(source)
 
 

@@ -1,0 +1,48 @@
+"""Evidence from linear models on embeddings, none of which has seen the image that it predicts.
+
+N audited examples, C classes.
+"""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+
+from trainer.audit.evidence import TRUSTED
+from trainer.data import probe
+from trainer.methods import cross_fitting
+
+LINEAR_MODELS = "linear models on the embeddings that have not seen the example"
+
+
+def evidence_out_of_fold(by_run, dataset_path, probe_split_path, embeddings_path, labels, ids):
+    """The evidence of a run with class probabilities and T by `trainer.methods.cross_fitting`.
+
+    Args:
+      by_run: `trainer.audit.evidence.Evidence` of the run.
+      dataset_path: Directory of the prepared dataset.
+      probe_split_path: Directory of the probe split.
+      embeddings_path: Directory of the embeddings.
+      labels: int32, given labels by id.
+      ids: int64 (N,), of the audited examples; the others are trusted.
+    """
+    true = probe.trusted_labels(probe_split_path, dataset_path, labels)
+    trusted = np.setdiff1d(np.flatnonzero(true >= 0), ids)
+    embeddings = np.load(Path(embeddings_path) / "train.npy", mmap_mode="r")
+    found = cross_fitting.cross_fit(
+        embeddings[ids, 0],
+        labels[ids],
+        embeddings[trusted, 0],
+        true[trusted],
+        num_classes=by_run.P.shape[1],
+        seed=by_run.runs[-1]["seed"],
+    )
+    known = len(trusted) >= TRUSTED
+    return dataclasses.replace(
+        by_run,
+        P=found.probabilities,
+        transition=found.transition,
+        predicted_by=LINEAR_MODELS,
+        agreement=np.mean(found.probabilities.argmax(axis=1) == labels[ids]),
+        accuracy=found.trusted_accuracy if known else None,
+    )

@@ -1,0 +1,34 @@
+// How far the review is, how long it takes, and how often a look changes a label.
+function duration(seconds) {
+  const minutes = Math.floor(seconds / 60);
+  if (minutes >= 60) return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+  return minutes ? `${minutes} min ${Math.floor(seconds % 60)} s` : `${Math.floor(seconds)} s`;
+}
+
+function showProgress() {
+  const decided = [...decisions], flagged = decided.filter(([id]) => exampleOf.get(id).flagged).length;
+  const left = found.filter(({ id }) => !decisions.has(id)).length;
+  const parts = [`${number(flagged)} of ${number(facts.flagged)} label issues decided, ${number(decided.length)} labels in all`];
+  if (looks) {
+    const pace = seconds / looks;
+    parts.push(`${duration(seconds)} so far, ${pace.toFixed(1)} s a look, ${duration(pace * left)} for the ${number(left)} undecided here`);
+  }
+  byId("progress-text").textContent = `${parts.join("; ")}.`;
+  byId("progress-bar").max = Math.max(facts.flagged, 1);
+  byId("progress-bar").value = flagged;
+  byId("so-far").textContent = soFar(decided);
+  byId("save-decisions").disabled = !decided.length;
+  byId("save-decisions").textContent = `Save decisions (${number(decided.length)})`;
+  const open = undecidedIssues().length;
+  byId("take-all").textContent = `Take ${number(open)} suggestions`;
+  byId("take-all").disabled = !open;
+}
+
+function soFar(decided) {
+  const sure = decided.filter(([, { decision }]) => decision !== "unsure");
+  if (!sure.length) return "";
+  const changed = sure.filter(([, { decision }]) => decision !== "keep").length;
+  const expected = sure.reduce((sum, [id]) => sum + 1 - exampleOf.get(id).score, 0);
+  const percent = (n) => `${Math.round(100 * n / sure.length)}%`;
+  return `So far ${number(changed)} of ${number(sure.length)} decisions changed the given label (${percent(changed)}); ${percent(expected)} were expected to.`;
+}
