@@ -68,9 +68,8 @@ def large(root):
     records.prepare("image_folder", data, DataSettings(data=str(root / "pictures")))
     injection.inject(data, noisy_labels, "none", 0, seed=0)
     probe.split(data, split, per_class=0, seed=0)
-    settings = configuration.resolve(
-        "image_folder", image_size=SIDE, batch_size=steps.BATCH_SIZE.value, aug_type="autoaug"
-    )
+    given = {"image_size": SIDE, "batch_size": steps.BATCH_SIZE.value, "aug_type": "autoaug"}
+    settings = configuration.resolve("image_folder", backbone="none", **given)
     loaded = input_pipeline.load_training_data(data, noisy_labels, split, settings)
     methods = {WEAK: Supervised, BOTH: BothViews}
     made = {k: input_pipeline.training_batches(loaded, settings, m) for k, m in methods.items()}
