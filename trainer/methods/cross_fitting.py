@@ -2,8 +2,8 @@
 
 A linear model on embeddings learns by forward correction from all folds but one and predicts that
 one. EM estimates T from these out-of-fold predictions: a model that has seen a label believes it,
-and T from its predictions would be too clean. A temperature, fitted to the trusted examples,
-corrects that a regularised model is not confident enough.
+and T from its predictions would be too clean. A temperature corrects that a regularised model is
+not confident enough.
 
 N noisy examples, M trusted ones, n = N + M, D embedding, C classes, K folds.
 """
@@ -176,21 +176,34 @@ def fit(x, log_likelihood, regulariser, start=None):
 
 
 def confidence(z, y, is_trusted, T):
-    """1 / temperature of the logits z (n, C): best for trusted labels, for noisy ones if none.
+    """1 / temperature of the logits z (n, C): the larger of those by trusted and by noisy labels.
 
-    Targets are smoothed as by Platt (1999), lest few labels that are all predicted make it
-    infinite.
+    Too little confidence hides wrong labels, and costs more than too much.
     """
-    m, C = is_trusted.sum(), z.shape[1]
-    if m:
-        target = np.full((m, C), 1 / (m + 2) / (C - 1))
-        target[np.arange(m), y[is_trusted]] = (m + 1) / (m + 2)
+    noisy = ~is_trusted
+    found = best_confidence(z[noisy], lambda log_p: through(log_p, y[noisy], T))
+    if is_trusted.any():
+        target = smoothed(y[is_trusted], z.shape[1])
+        by_trusted = best_confidence(z[is_trusted], lambda log_p: -np.sum(target * log_p))
+        found = max(found, by_trusted)
+    return found
 
-    def loss(log_confidence):
-        log_p = log_softmax(np.exp(log_confidence) * (z[is_trusted] if m else z), axis=1)
-        return -np.sum(target * log_p) / m if m else through(log_p, y, T)
 
-    return np.exp(minimize_scalar(loss, bounds=CONFIDENCES, method="bounded").x)
+def best_confidence(z, loss):
+    """The factor of the logits z (n, C) with the lowest loss of their log probabilities."""
+
+    def loss_at(log_confidence):
+        return loss(log_softmax(np.exp(log_confidence) * z, axis=1))
+
+    return np.exp(minimize_scalar(loss_at, bounds=CONFIDENCES, method="bounded").x)
+
+
+def smoothed(y, C):
+    """Targets (m, C) of m labels by Platt (1999): few that are all predicted say less than 1."""
+    m = len(y)
+    target = np.full((m, C), 1 / (m + 2) / (C - 1))
+    target[np.arange(m), y] = (m + 1) / (m + 2)
+    return target
 
 
 def through(log_p, y, T):
