@@ -178,7 +178,7 @@ WRONG = [
         "--noise_ratios: contradicts the noise ratio 0.4; give one of them.",
     ),
     (
-        "pipelines run --pipeline=sweep --dataset=webvisionmini --imagenet_val=a",
+        "pipelines run --pipeline=sweep --dataset=webvisionmini --imagenet_val=.",
         "--imagenet_val: is for --pipeline=training",
     ),
     ("pipelines run --parameters=none.yaml", "--parameters: must be a YAML file"),

@@ -172,7 +172,7 @@ def test_a_backbone_of_ones_own_runs_end_to_end(added, monkeypatch, tmp_path):
     root, files = tmp_path / "run", DataSettings(probe_per_class=3)
     run = {"files": files, "settings": settings, "worker": 0, "send": lambda _: None}
     local_run.train(root, "digits", "none", 0.0, **run)
-    assert np.load(root / "embeddings" / "train.npy").shape == (1437, 2, 48)
+    assert np.load(root / "embeddings" / "train.npy").shape == (1437, 1, 48)
     assert local_run.evaluate(root, files)["test/top1"] > 0.7
     local_run.audit(root, 0)
     local_run.export(root)

@@ -137,7 +137,8 @@ class Robust(Method):
 
     @classmethod
     def probe_size(cls, config):
-        return round(config.trusted_fraction * config.batch_size)
+        fraction = config.trusted_fraction
+        return max(round(fraction * config.batch_size), 1 if fraction else 0)
 
     @classmethod
     def strong_size(cls, config):

@@ -114,7 +114,7 @@ def test_grey_images_of_eight_pixels(digits, backbone, own_backbone, tmp_path):
     made = embed.embed(digits, backbone, tmp_path / "a", config)
     assert (made["crop_side"], made["image_shape"]) == (0, [8, 8, 1])
     train, test = arrays(tmp_path / "a")
-    assert (train.shape, test.shape) == ((1437, 2, D), (360, 1, D))
+    assert (train.shape, test.shape) == ((1437, 1, D), (360, 1, D))
     means = records.read_images(digits, "test").mean(axis=(1, 2, 3))
     for channel in range(3):
         np.testing.assert_allclose(test[:, 0, channel], means, rtol=0.1)

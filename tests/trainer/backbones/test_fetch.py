@@ -50,8 +50,9 @@ def test_lite0_has_the_published_weights(lite0):
     assert lite0.network.count_params() == 3_413_024
     embedding = lite0.network.predict_on_batch(drawn())[0]
     assert embedding.shape == (1904,)
-    np.testing.assert_allclose(embedding[GOLDEN_PLACES], GOLDEN_VALUES, rtol=1e-3, atol=1e-4)
-    assert embedding.mean() == pytest.approx(GOLDEN_MEAN, rel=1e-3)
+    last = embedding[-1280:]
+    np.testing.assert_allclose(last[GOLDEN_PLACES], GOLDEN_VALUES, rtol=1e-3, atol=1e-4)
+    assert last.mean() == pytest.approx(GOLDEN_MEAN, rel=1e-3)
 
 
 def test_all_tensors_of_the_file_are_read():

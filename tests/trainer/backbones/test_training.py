@@ -28,7 +28,8 @@ FEW = {"max_iteration": 12, "eval_freq": 6, "batch_size": 100}
 @pytest.fixture(scope="module")
 def embeddings(digits, backbone, own_backbone, tmp_path_factory):
     path = tmp_path_factory.mktemp("digits") / "embeddings"
-    embed.embed(digits, backbone, path, configuration.resolve("digits", backbone=str(own_backbone)))
+    config = configuration.resolve("digits", backbone=str(own_backbone), backbone_views=2)
+    embed.embed(digits, backbone, path, config)
     return path
 
 

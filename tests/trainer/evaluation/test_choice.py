@@ -210,7 +210,7 @@ def test_each_candidate_takes_the_settings_that_mean_something_to_it():
     given = {"image_size": 32, "backbone_views": 3, "finetune_epochs": 2, "max_iteration": 100}
     made = candidates.candidates("image_folder", **given, seed=5)
     assert [each.backbone for each in made.values()] == [*["efficientnet_lite0"] * 2, "none"]
-    assert [each.backbone_views for each in made.values()] == [3, 3, 2]
+    assert [each.backbone_views for each in made.values()] == [3, 3, 1]
     assert made["scratch"].image_size == 32
     assert [each.finetune_epochs for each in made.values()] == [4, 2, 4]
     assert {each.seed for each in made.values()} == {5}
