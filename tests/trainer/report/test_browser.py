@@ -164,6 +164,7 @@ def made_report(digits, tmp_path, monkeypatch):
             **{"title": "many", "audited": N, "issues": N // 3, "large": True, "gallery": data},
             classes=classes.rows(issues, given, suggested, np.eye(C), names),
             data_issues=NO_DATA_ISSUES,
+            backbone_choice=None,
             budget=budget.budget(issues, (0.3, 0.2, 0.4)),
         )
         return file
