@@ -79,7 +79,7 @@ DETERMINISM = flags.DEFINE_boolean(
 META = flags.DEFINE_string("meta_precision", "float32", "as for python -m trainer")
 BLOCKS = flags.DEFINE_integer("blocks", 4, "timed blocks of five calls")
 CALLS = 5
-AT_ONCE = 4  # rows: compiling more on 16 cores, none was ready in four minutes
+AT_ONCE = 4  # rows: compiling twenty on 16 cores took the rows of ieg beyond four minutes
 COMPILATION = 0.75  # of the time that is left, at most
 
 
