@@ -105,7 +105,9 @@ def audit(
     table = test_images.with_issues(table, rates.overall[0])
     metrics = dict(zip(RATE_METRICS, rates.overall.tolist()))
     metrics |= audit_quality(table, corrected[ids], dataset_path, transition)
-    table = test_images.with_test_images(table, dataset_path, evidence.tested, decided)
+    table = test_images.with_test_images(
+        table, dataset_path, evidence.tested, decided, evidence.transition
+    )
     features = for_review.read_features(dataset_path, checkpoints_paths[-1], embeddings_path)
     trusted = trusted_ids, true[trusted_ids]
     seen = for_review.gather_both(evidence, table, trusted, features, len(labels))

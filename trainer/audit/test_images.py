@@ -41,7 +41,7 @@ def noise_rates(dataset_path, evidence, given):
     return noise_estimation.noise_rates(evidence.tested, tested), tested, [note]
 
 
-def with_test_images(table, dataset_path, P, decided=False):
+def with_test_images(table, dataset_path, P, decided=False, transition=None):
     """The table of label issues with rows of test images, unless their labels are true.
 
     Their labels are never corrected here: the model would correct what it is measured by.
@@ -51,6 +51,7 @@ def with_test_images(table, dataset_path, P, decided=False):
       dataset_path: Directory of the prepared dataset.
       P: (T, C) probabilities of the test images.
       decided: Which of them a reviewer decided on, bool (T,), if some: they have no row.
+      transition: T (C, C) if known; EM finds it unless given.
     """
     from cleanlab.rank import get_label_quality_scores  # takes seconds
 
@@ -60,7 +61,7 @@ def with_test_images(table, dataset_path, P, decided=False):
     if dataset["test_labels_are_clean"] or not len(ids):
         return table
     P, given = P[ids], given[ids]
-    Q, _ = noise_estimation.true_label_posterior(P, given)
+    Q, _ = noise_estimation.true_label_posterior(P, given, transition)
     tested = rank_labels(given, Q).assign(
         id=dataset["num_examples"]["train"] + ids,
         cleanlab_score=get_label_quality_scores(given, P),

@@ -17,6 +17,8 @@ from scipy.optimize import minimize, minimize_scalar
 from scipy.special import log_softmax, logsumexp, softmax
 from threadpoolctl import threadpool_limits
 
+from trainer.data.noise.transition import normalised_rows, uniform_noise
+
 FOLDS = 5
 ROUNDS, EM_STEPS = 4, 30
 STEPS = 20  # of L-BFGS in a round
@@ -114,7 +116,7 @@ def expectation_maximisation(x, y, is_trusted, fold, num_classes, prior, regular
       The result, and the weights of each fold.
     """
     C, noisy = num_classes, ~is_trusted
-    T = uniform(0.5 * (C - 1) / C, C)
+    T = uniform_noise(0.5 * (C - 1) / C, C)
     z = np.zeros((len(x), C))
     for _ in range(ROUNDS):
         log_likelihood = np.log(np.maximum(T[:, y].T, LOWEST))
@@ -222,10 +224,4 @@ def transition(joint, prior):
     C = len(joint)
     accuracy = min(np.trace(joint), 1 - 1e-6)
     information = max((C * accuracy - 1) / (C - 1), 0)
-    counts = information**2 * joint + prior / C * uniform(1 - accuracy, C)
-    return counts / counts.sum(axis=1, keepdims=True)
-
-
-def uniform(noise_rate, C):
-    """T of uniform noise."""
-    return (1 - noise_rate) * np.eye(C) + noise_rate / (C - 1) * (1 - np.eye(C))
+    return normalised_rows(information**2 * joint + prior / C * uniform_noise(1 - accuracy, C))

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from etils import epy
 
+from trainer import backbones
+from trainer.errors import InputError
 from trainer.methods.losses import cross_entropy
 from trainer.methods.method import Method
 from trainer.methods.shared_settings import StrongViewSettings
@@ -118,6 +120,13 @@ class Robust(Method):
     @property
     def is_cross_fitted(self):
         return self.config.transition_estimate == "cross_fitted"
+
+    @classmethod
+    def check(cls, config, data, num_classes):
+        super().check(config, data, num_classes)
+        if config.transition_estimate == "cross_fitted" and config.backbone == backbones.NONE:
+            rule = "must be online without a --backbone, of whose embeddings cross_fitted makes it"
+            raise InputError("--transition_estimate", rule, config.transition_estimate)
 
     def begin(self, data):
         if self.is_cross_fitted:

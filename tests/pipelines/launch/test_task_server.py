@@ -27,5 +27,5 @@ def test_a_task_speaks_and_ends_for_itself(tmp_path, capsys):
         status, _ = task("import os, sys\nassert 'HUE' not in os.environ\nsys.exit(0)")
         assert status == 0
         server = "import os\nos.kill(int(open(f'/proc/{os.getppid()}/stat').read().split()[3]), 9)"
-        assert task(server)[0] == 1  # it is killed, and the task goes on to its end
+        assert task(server)[0] == 1  # it is killed, and the task runs to its end
         assert task("") == (-signal.SIGKILL, "")

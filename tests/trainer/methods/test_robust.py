@@ -9,6 +9,9 @@ from tests.trainer.methods.golden_step import (
     golden_method,
     read_golden,
 )
+from trainer.errors import InputError
+from trainer.methods import METHODS
+from trainer.training import configuration
 
 OFF = {"rotation_weight": 0.0, "pseudo_label_weight": 0.0, "class_prior_weight": 0.0}
 
@@ -113,3 +116,9 @@ def test_rotated_images_teach_class_and_rotation(rng):
     losses = [float(step(batch)["loss_rotation"]) for _ in range(60)]
     assert losses[0] > 3 * np.log(20)
     assert losses[-1] < 0.25 * losses[0]
+
+
+def test_cross_fitting_needs_embeddings():
+    config = configuration.resolve("digits", method="robust", transition_estimate="cross_fitted")
+    with pytest.raises(InputError, match="--transition_estimate: must be online without"):
+        METHODS["robust"].check(config, None, 10)

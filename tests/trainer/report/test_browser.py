@@ -238,7 +238,7 @@ def test_training_and_test_images_apart(opened, made_report, hostile_run):
 
 
 def test_keys_alone_decide(opened, hostile_run, issues):
-    """The focus goes on to the next image; all of it can be undone."""
+    """The focus moves to the next image; all of it can be undone."""
     report = opened(hostile_run / "report.html")
     report.begin()
     report.press("s", "k", "x", "u", "Space")

@@ -144,7 +144,7 @@ function filterBy(givenLabel, suggestedLabel) {
   say(`${number(found.length)} images: ${names.join(", ") || "all"}.`);
 }
 
-// Decides on one example and goes on to the next.
+// Decides on one example and moves to the next.
 function take(example, decision) {
   decide([[example.id, decision]], true);
   say(`${fileName(example)}: ${describe(decision, example)}.`);
