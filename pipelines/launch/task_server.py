@@ -57,22 +57,26 @@ def run(server, full_command, env_vars):
         "arguments": arguments,
         "environment": {**os.environ, **RUNTIME, **(env_vars or {})},
     }
-    ours, its = socket.socketpair()
-    with its:
-        try:
-            socket.send_fds(server, [b"task"], [its.fileno()])
-        except OSError:  # the server was killed
-            return -signal.SIGKILL
-    with ours, ours.makefile("w", encoding="utf-8") as asked:
-        asked.write(json.dumps(request) + "\n")
-        asked.flush()
-        with ours.makefile(encoding="utf-8", errors="backslashreplace") as said:
-            for line in said:
+    try:
+        with asked(server, request) as answer:
+            for line in answer:
                 head, end, status = line.rpartition(END)
                 print(head if end else line, end="")
                 if end:
                     return int(status)
+    except ConnectionError:  # the server, or the process that waits for the task, was killed
+        pass
     return -signal.SIGKILL
+
+
+def asked(server, request):
+    """Asks the server for a task. Returns a text stream of what the task says."""
+    ours, its = socket.socketpair()
+    with ours:
+        with its:
+            socket.send_fds(server, [b"task"], [its.fileno()])
+        ours.sendall(json.dumps(request).encode() + b"\n")
+        return ours.makefile(encoding="utf-8", errors="backslashreplace")
 
 
 END = "\x00ended with status "  # the last line, from the process that waits for the task
