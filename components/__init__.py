@@ -2,6 +2,7 @@
 
 from components.apply_review import apply_review
 from components.audit_labels import audit_labels
+from components.choose_backbone import choose_backbone
 from components.compare_runs import compare_runs
 from components.embed_images import embed_images
 from components.evaluate import evaluate
@@ -18,6 +19,7 @@ from components.write_report import write_report
 __all__ = [
     "apply_review",
     "audit_labels",
+    "choose_backbone",
     "compare_runs",
     "embed_images",
     "evaluate",

@@ -34,7 +34,7 @@ def embed_images(
         records.read_manifest(prepared_dataset.path)["source"],
         method="supervised",
         backbone=fetch.read(backbone.path)["name"],
-        **configuration.those_of("supervised", settings),
+        **configuration.for_embedding(settings),
     )
     if config.finetune:
         finetuning.check(backbone.path, config.finetune_image_size)

@@ -27,7 +27,7 @@ def fetch_backbone(
     from trainer.backbones import fetch
     from trainer.training import configuration
 
-    own = configuration.those_of("supervised", settings)
+    own = configuration.for_embedding(settings)
     config = configuration.resolve("image_folder", method="supervised", backbone=name, **own)
     written = fetch.fetch(name, backbone.path, weights, config.backbone_image_size)
     backbone.metadata.update(artifacts.scalars(written), framework="Keras")

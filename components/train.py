@@ -23,6 +23,7 @@ def train(
     backbone: dsl.Input[dsl.Model] = None,
     head: dsl.Input[dsl.Artifact] = None,
     finetuning: bool = False,
+    backbone_choice: dsl.Input[dsl.Artifact] = None,
 ):
     """Trains a network on the noisy labels.
 
@@ -47,6 +48,8 @@ def train(
         backbone: Network from images to embeddings, to fine-tune.
         head: Checkpoints of a head on the embeddings, from which fine-tuning starts.
         finetuning: Whether the pipeline has a task that fine-tunes, as settings have to say too.
+        backbone_choice: Says whether a head sees the embeddings or a network from scratch the
+            images.
 
     Returns:
         checkpoints: Weights, history and settings, for evaluation and resuming.
@@ -56,25 +59,24 @@ def train(
     from trainer.backbones import fetch
     from trainer.data import records
     from trainer.errors import InputError
+    from trainer.evaluation import choice
     from trainer.training import configuration, resume
     from trainer.training import finetuning as fine_tuning
 
-    dataset = records.read_manifest(prepared_dataset.path)["source"]
-    fold = {"audit_folds": audit_folds, "audit_fold": audit_fold}
-    name = "none"
+    dataset = records.read_manifest(prepared_dataset.path)
+    own = {"method": method, "seed": seed, "audit_folds": audit_folds, "audit_fold": audit_fold}
+    own |= configuration.those_of(method, settings)
+    name, facts = "none", None
     if embeddings:
         made = artifacts.read(embeddings.path, artifacts.EMBEDDINGS)
         name = made["backbone"]["name"]
     if backbone:
         name = fetch.read(backbone.path)["name"]
-    config = configuration.resolve(
-        dataset,
-        method=method,
-        seed=seed,
-        **fold,
-        backbone=name,
-        **configuration.those_of(method, settings),
-    )
+    if backbone_choice:
+        config, facts = choice.chosen(backbone_choice.path, dataset, **own)
+        embeddings = embeddings if config.on_embeddings else None
+    else:
+        config = configuration.resolve(dataset["source"], backbone=name, **own)
     if config.finetune != finetuning:
         rule = "must be as in the command that compiled the pipeline"
         raise InputError("--finetune", rule, config.finetune)
@@ -92,6 +94,7 @@ def train(
         embeddings_path=embeddings.path if embeddings else None,
         backbone_path=backbone.path if backbone else None,
         head_path=head.path if head else None,
+        further_facts=facts,
     )
     if run:
         checkpoints.metadata.update(artifacts.scalars(run))

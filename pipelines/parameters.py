@@ -46,6 +46,11 @@ def has_finetuning(parameters):
     return has_backbone(parameters) and bool(parameters.get("settings", {}).get("finetune"))
 
 
+def has_choice(parameters):
+    """Whether a pipeline chooses between the embeddings and a network from scratch."""
+    return parameters.get("backbone") == backbones.AUTO
+
+
 def without(*names):
     """A decorator that takes parameters from a function: they keep their defaults.
 

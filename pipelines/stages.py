@@ -58,19 +58,40 @@ def embed_images(profile, prepared_dataset, settings, dataset_settings, backbone
     return made | artifact(task, "embeddings")
 
 
+def choose_backbone(profile, inputs, backbone, **recipe):
+    """Chooses on one accelerator what `train` is to see. Returns backbone_choice.
+
+    Args:
+      profile: `pipelines.launch.profiles.Profile`.
+      inputs: prepared_dataset, noisy_labels, probe_split and embeddings.
+      backbone: Pipeline parameter: auto.
+      **recipe: method, seed, settings and checkpoint_root.
+    """
+    arguments = inputs | outliving(profile, recipe)
+    task = components.choose_backbone(**arguments, backbone=backbone)
+    placement.on_pool(task, profile, min(profile.accelerators, 1))
+    return artifact(task, "backbone_choice")
+
+
+def outliving(profile, recipe):
+    """A recipe with the checkpoints on the volume of the run, if it has one."""
+    if not profile.workspace:
+        return recipe
+    return recipe | {"checkpoint_root": dsl.WORKSPACE_PATH_PLACEHOLDER}
+
+
 def train(profile, inputs, display_name="train", **recipe):
     """Trains, with all the workers of the profile. Returns checkpoints.
 
     Args:
       profile: `pipelines.launch.profiles.Profile`.
-      inputs: prepared_dataset, noisy_labels and probe_split; with a backbone also embeddings.
+      inputs: prepared_dataset, noisy_labels and probe_split; with a backbone also embeddings; with
+        a choice also backbone_choice.
       display_name: Display name of the task.
       **recipe: method, seed, settings and checkpoint_root; for a fold also audit_folds and
         audit_fold; finetuning.
     """
-    arguments = inputs | recipe
-    if profile.workspace:
-        arguments["checkpoint_root"] = dsl.WORKSPACE_PATH_PLACEHOLDER
+    arguments = inputs | outliving(profile, recipe)
     if profile.target == "vertex" and profile.custom_job:
         task = placement.as_custom_job(components.train, profile)(**arguments)
         return artifact(placement.of_training(task, profile, display_name), "checkpoints")
@@ -94,7 +115,7 @@ def train_run(profile, data, made, finetuned, display_name="train", **recipe):
 
     Args:
       profile: `pipelines.launch.profiles.Profile`.
-      data: prepared_dataset, noisy_labels and probe_split.
+      data: prepared_dataset, noisy_labels and probe_split; with a choice also backbone_choice.
       made: backbone and embeddings; empty without a backbone.
       finetuned: Whether to fine-tune the backbone.
       display_name: Display name of the task, with the word "train".

@@ -1,8 +1,9 @@
 """prepare -> embed, inject noise, split probe -> train -> evaluate, export, audit -> report.
 
 Images are embedded where the pipeline has a backbone. To fine-tune it, `train` is there twice: for
-the head on embeddings, then for both on images. A review changes labels and probe before the
-training.
+the head on embeddings, then for both on images. With --backbone=auto a task chooses by trusted
+images whether all later ones see the embeddings, or a network from scratch sees the images. A
+review changes labels and probe before the training.
 """
 
 from functools import partial
@@ -12,15 +13,17 @@ from kfp import dsl
 from pipelines import stages
 from pipelines.parameters import OF_BACKBONE, OF_REVIEW, described, without
 from pipelines.placement import pipeline_config
+from trainer import backbones
 
 
-def pipeline(profile, embedded=False, finetuned=False, reviewed=False):
+def pipeline(profile, embedded=False, finetuned=False, chosen=False, reviewed=False):
     """The pipeline that trains one method, for the machines of a profile.
 
     Args:
       profile: `pipelines.launch.profiles.Profile`.
       embedded: Whether it trains on the embeddings of a backbone.
       finetuned: Whether it fine-tunes the backbone after that.
+      chosen: Whether it may choose a network from scratch in place of the embeddings.
       reviewed: Whether it applies a reviewer's decisions.
     """
 
@@ -84,17 +87,20 @@ def pipeline(profile, embedded=False, finetuned=False, reviewed=False):
                     **prepared,
                     settings=settings,
                     dataset_settings=dataset_settings,
-                    backbone=backbone,
+                    backbone=backbones.DEFAULT if chosen else backbone,
                     backbone_weights=backbone_weights,
                 )
             images = prepared | noisy | probe
-            if reviewed:
-                images |= stages.apply_review(profile, images, decisions)
             seen = stages.embeddings_of(made) if embedded and not finetuned else {}
             recipe = dict(
                 method=method, seed=seed, settings=settings, checkpoint_root=checkpoint_root
             )
-            train = partial(stages.train_run, profile, images, made, finetuned, **recipe)
+            choice = {}
+            if chosen:
+                choice = stages.choose_backbone(profile, images | seen, backbone, **recipe)
+            if reviewed:
+                images |= stages.apply_review(profile, images, decisions)
+            train = partial(stages.train_run, profile, images | choice, made, finetuned, **recipe)
             run = train()
             metrics = stages.evaluate(profile, **prepared, **run, **seen)
             model = stages.export_model(profile, images, **run, **(made if seen else {}))

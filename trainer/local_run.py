@@ -76,12 +76,13 @@ def choose(root, choices, files, send):
         train_run(made, place, settings, lambda part: send(f"{name}/{part}"), data)
         return embeddings_path(made, settings).get("embeddings_path")
 
-    found = choice.choose(data_paths(root), root / CHOICE, choices, train)
+    place = root / CHOICE
+    found = choice.choose(data_paths(root), place, place / "result", choices, train)
     print(f"--backbone=auto takes {found['sentence']}")
     settings = choices[found["chosen"]]
     if settings.finetune:
         fetch_backbone(root, settings)
-    return settings, {"backbone_choice": found}
+    return settings, {artifacts.BACKBONE_CHOICE: found}
 
 
 def train_run(root, place, settings, send=lambda place: None, data=None, further_facts=None):

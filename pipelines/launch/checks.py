@@ -4,13 +4,13 @@ import dataclasses
 import difflib
 
 from pipelines.launch.parameters_file import typed
-from pipelines.parameters import OF_BACKBONE, has_backbone
+from pipelines.parameters import OF_BACKBONE, has_backbone, has_choice
 from trainer import backbones
 from trainer.data import request
 from trainer.errors import InputError
 from trainer.settings.data import DataSettings
 from trainer.settings.fields import changed, check_range
-from trainer.training import configuration
+from trainer.training import candidates, configuration
 
 OF_DATA = [field.name for field in dataclasses.fields(DataSettings)]
 RUN = {"method": str, "noise_ratio": float, "seed": int}  # an item of the parameter runs
@@ -27,9 +27,10 @@ def checked(parameters, forbidden):
       InputError: One of them breaks a rule.
     """
     dataset, settings = parameters["dataset"], parameters["settings"]
-    if parameters.get("backbone") == backbones.AUTO:
-        rule = f"is for python -m trainer; a pipeline takes what it chose, {backbones.DEFAULT} or"
-        raise InputError("--backbone", f"{rule} {backbones.NONE}", backbones.AUTO)
+    if has_choice(parameters) and "runs" in parameters:
+        rule = "of a sweep must be one for all runs; auto is for --pipeline=training, which says"
+        rule += f" what it chooses, {backbones.DEFAULT} or {backbones.NONE}"
+        raise InputError("--backbone", rule, backbones.AUTO)
     check_names("settings", settings, configuration.fields(), forbidden)
     check_names("dataset_settings", parameters["dataset_settings"], OF_DATA, forbidden)
     files = data_config(parameters)
@@ -43,6 +44,9 @@ def checked(parameters, forbidden):
     if "runs" not in parameters:
         own = {name: parameters[name] for name in configuration.fields() if name in parameters}
         method = configuration.resolve(dataset, **settings | own).method
+        if has_choice(parameters):
+            backbones.check(backbones.DEFAULT, parameters.get("backbone_weights", ""))
+            candidates.candidates(dataset, **settings | own)
         configuration.check_probe(method, files)
         return parameters
     if not parameters["runs"]:

@@ -9,7 +9,7 @@ from kfp import compiler
 from components import images
 from pipelines import sweep, training
 from pipelines.launch.profiles import Profile
-from pipelines.parameters import has_backbone, has_finetuning
+from pipelines.parameters import has_backbone, has_choice, has_finetuning
 from trainer.errors import InputError
 
 ANY_BACKBONE = {"backbone": ""}
@@ -22,10 +22,9 @@ PIPELINES = {
 def built(name, profile, parameters):
     """A pipeline for the machines of a profile, with the tasks that its parameters ask for."""
     parameters = parameters or {}
-    reviewed = {"reviewed": True} if parameters.get("decisions") else {}
-    return PIPELINES[name](
-        profile, has_backbone(parameters), has_finetuning(parameters), **reviewed
-    )
+    further = {"chosen": has_choice(parameters), "reviewed": bool(parameters.get("decisions"))}
+    further = {name: True for name in further if further[name]}  # of one training alone
+    return PIPELINES[name](profile, has_backbone(parameters), has_finetuning(parameters), **further)
 
 
 def compile_pipeline(name, profile, path, defaults=None, parameters=None):

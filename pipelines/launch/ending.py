@@ -26,6 +26,8 @@ def say(name, root, content, paths, gained=""):
     lines = ["", comparison.table(summary), ""]
     if name != "sweep":
         lines += accuracy(content, paths)
+    if artifacts.BACKBONE_CHOICE in paths:
+        lines.append(f"network: {read(paths[artifacts.BACKBONE_CHOICE])['sentence']}")
     if artifacts.LABEL_AUDIT in paths:
         lines += labels(root, paths[artifacts.LABEL_AUDIT])
     lines += ["", gained] if gained else []

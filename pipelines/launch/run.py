@@ -35,7 +35,7 @@ from pipelines.launch.identity import resolved, trainings
 from pipelines.launch.output_directory import STATES, OutputDirectory, default
 from pipelines.launch.paths import absolute
 from pipelines.launch.progress import number_of_tasks
-from pipelines.parameters import has_backbone
+from pipelines.parameters import has_backbone, has_choice
 from trainer import artifacts, backbones
 from trainer.data import inputs
 from trainer.report import provenance
@@ -51,7 +51,7 @@ KEPT = {
     "clean_manifest.csv": "**/clean_manifest.csv",
     "exported_model": "**/exported_model",
 }
-ARTIFACTS = (artifacts.PREPARED_DATASET, artifacts.LABEL_AUDIT)
+ARTIFACTS = (artifacts.PREPARED_DATASET, artifacts.LABEL_AUDIT, artifacts.BACKBONE_CHOICE)
 FINISHED = "finished"
 GRACE = 10  # seconds that tasks may take to save a checkpoint
 
@@ -72,7 +72,7 @@ def run(name, profile, parameters, output_dir=None, runner="subprocess", gpus=No
       SystemExit: A task failed; with status 2 if that was for wrong input, otherwise 1.
     """
     pipeline, spec = built_here(name, profile, parameters)
-    if has_backbone(parameters):
+    if has_backbone(parameters) and not has_choice(parameters):
         backbones.check(parameters["backbone"], parameters.get("backbone_weights", ""))
     parameters, paths = absolute(parameters)
     seen = inputs.check(

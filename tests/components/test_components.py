@@ -13,6 +13,7 @@ import components
 from components import images
 from pipelines.launch import docker_runner
 from tests.conftest import ON_EACH_RUNNER
+from tests.trainer.evaluation.test_choice import draw, shade
 from trainer import artifacts
 from trainer.errors import InputError
 
@@ -379,3 +380,51 @@ def test_every_argument_is_described(name):
     assert spec.description
     for argument in (*(spec.inputs or {}).values(), *(spec.outputs or {}).values()):
         assert argument.description, argument
+
+
+def test_a_run_that_has_the_choice(tmp_path):
+    """As plain functions; embeddings of a small backbone tell dark from bright."""
+    for seed, (folder, count) in enumerate((("data", 60), ("trusted", 10), ("test", 10))):
+        draw(tmp_path / folder, shade, count, seed)
+    paths = {name: str(tmp_path / name) for name in ("data", "trusted", "test")}
+    data, labels, split, embeddings = (plain(dsl.Dataset, tmp_path / name) for name in "abcd")
+    backbone, model = (plain(dsl.Model, tmp_path / name) for name in "ef")
+    made, again, checkpoints = (plain(dsl.Artifact, tmp_path / name) for name in "ghi")
+    settings = {"max_iteration": 100.0, "batch_size": 20, "learning_rate": 0.05}
+    settings["backbone_image_size"] = 32
+    settings |= {"image_size": 32, "network_name": "convnet"}  # of a network from scratch
+    components.prepare_dataset.python_func("image_folder", data, **paths)
+    page, markdown = plain(dsl.HTML, tmp_path / "p"), plain(dsl.Markdown, tmp_path / "m")
+    components.inject_noise.python_func(data, "uniform", 0.2, 0, labels, page)
+    components.split_probe.python_func(data, 10, 0, split)
+    name = "efficientnet_lite0"
+    components.fetch_backbone.python_func(name, backbone, settings=settings)
+    components.embed_images.python_func(data, backbone, settings, embeddings)
+    arguments = data, labels, split, embeddings
+    recipe = "supervised", 1, settings
+    with pytest.raises(InputError, match="--backbone: must be auto, as in the command"):
+        components.choose_backbone.python_func(*arguments, name, *recipe, made, markdown)
+    root = tmp_path / "root"
+    for output in (made, again):  # the second time on another machine
+        components.choose_backbone.python_func(
+            *(*arguments, "auto", *recipe, output, markdown), checkpoint_root=str(root)
+        )
+        assert len(list(root.glob(f"*/{artifacts.MANIFEST}"))) == 2
+    assert again.metadata["chosen"] == "embeddings"
+    assert again.metadata["sentence"] in (tmp_path / "m").read_text()
+    rows = [artifacts.read(each.path, "backbone_choice")["rows"] for each in (made, again)]
+    assert rows[0] == rows[1]
+    components.train.python_func(
+        *(data, labels, split, *recipe, checkpoints, model),
+        embeddings=embeddings,
+        backbone_choice=again,
+    )
+    run = artifacts.read(checkpoints.path, "checkpoints")
+    assert (run["config"]["backbone"], run["config"]["network_name"]) == (name, "head")
+    assert run["backbone_choice"]["chosen"] == "embeddings"
+    metrics = plain(dsl.Metrics, tmp_path / "metrics")
+    confusion = plain(dsl.ClassificationMetrics, tmp_path / "confusion")
+    components.evaluate.python_func(
+        data, checkpoints, metrics, confusion, markdown, embeddings=embeddings
+    )
+    assert metrics.metadata["test/top1"] > 0.9

@@ -12,6 +12,7 @@ from pipelines.launch.compile import PIPELINES, compile_pipeline
 DIRECTORY = Path(__file__).parents[1] / "golden" / "pipelines"
 EMBEDDED = {"backbone": "efficientnet_lite0"}
 FINETUNED = EMBEDDED | {"settings": {"finetune": True}}
+CHOSEN = {"backbone": "auto"}
 CASES = [(name, target) for name in PIPELINES for target in profiles.TARGETS]
 
 
@@ -37,5 +38,7 @@ if __name__ == "__main__":
         file.write_text(of_default_profile(name, "kubeflow", EMBEDDED))
     file = DIRECTORY / "training-kubeflow-finetune.yaml"
     file.write_text(of_default_profile("training", "kubeflow", FINETUNED))
+    file = DIRECTORY / "training-kubeflow-auto.yaml"
+    file.write_text(of_default_profile("training", "kubeflow", CHOSEN))
     for name, target in CASES:
         (DIRECTORY / f"{name}-{target}.yaml").write_text(of_default_profile(name, target))

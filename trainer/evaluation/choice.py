@@ -1,10 +1,10 @@
 """The choice of `--backbone=auto`: cross-validation on trusted images decides between candidates.
 
-<choice>/
+<backbone_choice>/manifest.json   chosen, rows (one for each candidate) and sentence
+<comparison>/
   folds/<n>/probe_split       the probe without the trusted images of a fold
   <candidate>/<share>/<n>/    its run without the fold, of a share of its steps in percent:
                               checkpoints, model
-  result/manifest.json        chosen, rows (one for each candidate) and sentence
 
 Each candidate predicts the trusted images of each fold by a run that has not seen them. A later
 candidate takes more time, and replaces the chosen one only if it is right on more of the same
@@ -22,17 +22,17 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
+from tabulate import tabulate
 
 from trainer import artifacts
 from trainer.data import probe, records
 from trainer.errors import InputError
 from trainer.evaluation import predictions
-from trainer.training import candidates, fit
+from trainer.training import candidates, fit, resume
 from trainer.training.candidates import EMBEDDINGS, FINETUNING, SCRATCH
 
 FOLDS = 2
 ENOUGH = 0.99  # accuracy of embeddings from which on nothing else is tried
-RESULT = "result"
 FACTS = ("chosen", "rows", "sentence")
 
 
@@ -61,16 +61,18 @@ class Outcome:
         return math.sqrt(self.accuracy * (1 - self.accuracy) / len(self.right))
 
 
-def choose(data, place, settings, train):
+def choose(data, place, output_path, settings, train, left_out=None):
     """Chooses a candidate, unless that has been done.
 
     Args:
       data: Directories of dataset, noisy labels and probe split, by the name of the argument of
         `trainer.training.fit.train`.
-      place: Directory of the choice.
+      place: Directory of the comparison, which resumes there.
+      output_path: Directory of the choice.
       settings: Settings of each candidate, by its name, as `candidates.candidates` gives them.
       train: Function of the settings of a candidate, a directory and `data` with another probe
         split; it trains there, and returns the `embeddings_path` of the run, None without.
+      left_out: Why a candidate is not to be tried, by its name.
 
     Returns:
       What the manifest of the run says about the choice: FACTS.
@@ -79,13 +81,10 @@ def choose(data, place, settings, train):
     split = probe.read_split(data["probe_split_path"], dataset)[2]
     parents = {manifest["kind"]: manifest for manifest in (dataset, split)}
     with contextlib.suppress(InputError):
-        made = artifacts.read(place / RESULT, artifacts.BACKBONE_CHOICE)
-        for parent in parents.values():
-            artifacts.check_parent(made, parent)
-        return {name: made[name] for name in FACTS}
+        return read(output_path, *parents.values())
     tried, reasons = {}, {}
     for name, config in settings.items():
-        reasons[name] = reason_against(name, tried, split)
+        reasons[name] = (left_out or {}).get(name) or reason_against(name, tried, split)
         if not reasons[name]:
             print(f"--backbone=auto tries {label(name, config)} on {FOLDS} folds of trusted images")
             tried[name] = try_out(data, place, name, config, train, tried.get(decide(tried)))
@@ -98,9 +97,53 @@ def choose(data, place, settings, train):
         ],
         "sentence": sentence(tried, chosen, settings),
     }
-    with artifacts.writing(place / RESULT) as directory:
+    with artifacts.writing(output_path) as directory:
         artifacts.finish(directory, artifacts.BACKBONE_CHOICE, parents, **facts)
     return facts
+
+
+def read(path, *parents):
+    """FACTS of the choice in a directory; InputError unless it was made from these manifests."""
+    made = artifacts.read(path, artifacts.BACKBONE_CHOICE)
+    for parent in parents:
+        artifacts.check_parent(made, parent)
+    return {name: made[name] for name in FACTS}
+
+
+def chosen(path, dataset, **given):
+    """The settings of the candidate that was chosen, and what its run says about the choice.
+
+    Args:
+      path: Directory of the choice.
+      dataset: Manifest of the prepared dataset.
+      **given: As for `candidates.candidates`.
+    """
+    found = read(path, dataset)
+    settings = candidates.candidates(dataset["source"], **given)[found["chosen"]]
+    return settings, {artifacts.BACKBONE_CHOICE: found}
+
+
+def training_on(embeddings_path, root=""):
+    """A `train` for `choose` of candidates on images or on these embeddings.
+
+    Args:
+      embeddings_path: Directory of the embeddings.
+      root: As for `trainer.training.resume.train`.
+    """
+
+    def train(config, place, data):
+        seen = embeddings_path if config.on_embeddings else None
+        resume.train(
+            config,
+            [data[name] for name in ("dataset_path", "noisy_labels_path", "probe_split_path")],
+            checkpoints_path=place / artifacts.CHECKPOINTS,
+            model_path=place / artifacts.MODEL,
+            root=root,
+            embeddings_path=seen,
+        )
+        return seen
+
+    return train
 
 
 def reason_against(name, tried, split):
@@ -209,3 +252,8 @@ def sentence(tried, chosen, settings):
     )
     count = len(tried[chosen].right)
     return f"{named}, by accuracy on {count:,} held-out trusted images: {results}"
+
+
+def text(facts):
+    """The choice as Markdown."""
+    return f"{facts['sentence']}\n\n{tabulate(facts['rows'], 'keys', 'github')}\n"

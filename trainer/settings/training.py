@@ -134,7 +134,7 @@ class BackboneSettings:
         "none",
         "pretrained network of whose embeddings a head is trained: efficientnet_lite0, keras:<Name>"
         " as in keras.applications, hub:<preset> of KerasHub, or a .keras file from images to"
-        " vectors; none: from scratch; auto: by held-out trusted images (python -m trainer)",
+        " vectors; none: from scratch; auto: by held-out trusted images, not in a sweep",
         short=True,
     )
     backbone_weights: str = setting(

@@ -142,6 +142,12 @@ def those_of(method, settings):
     return {k: v for k, v in settings.items() if k in own or not methods_with(k)}
 
 
+def for_embedding(settings):
+    """`settings` without those that mean nothing where images are embedded."""
+    own = those_of("supervised", settings)
+    return {name: value for name, value in own.items() if name not in OF_IMAGES}
+
+
 def restored(values):
     """The settings of a run, from the values in its manifest."""
     return METHODS[values["method"]].Settings(**values)

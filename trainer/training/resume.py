@@ -29,6 +29,7 @@ def train(
     embeddings_path=None,
     backbone_path=None,
     head_path=None,
+    further_facts=None,
 ):
     """Trains as `trainer.training.fit.train`, from checkpoints of earlier tries if there are any.
 
@@ -48,6 +49,7 @@ def train(
       embeddings_path: As for `trainer.training.fit.train`.
       backbone_path: As for `trainer.training.fit.train`.
       head_path: As for `trainer.training.fit.train`.
+      further_facts: As for `trainer.training.fit.train`.
 
     Returns:
       The manifest of the checkpoints; None in a worker that is not the chief.
@@ -84,6 +86,7 @@ def train(
                 embeddings_path=embeddings_path,
                 backbone_path=backbone_path,
                 head_path=head_path,
+                further_facts=further_facts,
             )
     if run and root:
         shutil.copytree(directory, checkpoints_path, dirs_exist_ok=True)

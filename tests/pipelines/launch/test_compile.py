@@ -18,6 +18,7 @@ DATA_STEPS = {
     *("prepare-dataset", "inject-noise", "split-probe", "number-folds", "compare-runs"),
     *("write-report", "record-status"),
 }
+SEEN = {"embeddings", "backbone_choice"}  # by a training that has the choice
 TRAINED = {"train", "evaluate", "audit-labels", "export-model"}
 
 
@@ -55,6 +56,32 @@ def test_as_committed_with_a_backbone(name):
 def test_as_committed_with_fine_tuning():
     committed = (golden.DIRECTORY / "training-kubeflow-finetune.yaml").read_text()
     assert golden.of_default_profile("training", "kubeflow", golden.FINETUNED) == committed
+
+
+def test_as_committed_with_a_choice():
+    committed = (golden.DIRECTORY / "training-kubeflow-auto.yaml").read_text()
+    assert golden.of_default_profile("training", "kubeflow", golden.CHOSEN) == committed
+
+
+@pytest.mark.parametrize("name", ["gke-a100x8", "gke-a100x8x2", "vertex-l4x1", "vertex-a100x8x2"])
+def test_each_training_sees_what_was_chosen(name):
+    spec, *_ = golden.compiled("training", profile(name), golden.CHOSEN)
+    json_format.ParseDict(spec, pipeline_spec_pb2.PipelineSpec())
+    found = tasks(spec)
+    given = found["choose-backbone"]["inputs"]["artifacts"]
+    makers = {name: made["taskOutputArtifact"]["producerTask"] for name, made in given.items()}
+    data = {"prepared_dataset": "prepare-dataset", "noisy_labels": "inject-noise"}
+    assert makers == data | {"probe_split": "split-probe", "embeddings": "embed-images"}
+    trainings = [task for each, task in found.items() if re.fullmatch(r"train(-\d+)?", each)]
+    assert len(trainings) == 2 * (2 if name == "gke-a100x8x2" else 1)
+    for task in trainings:
+        assert set(task["inputs"]["artifacts"]) == {*data, "probe_split", *SEEN}
+    assert "backbone_choice" not in found["evaluate"]["inputs"]["artifacts"]
+    fetched = found["fetch-backbone"]["inputs"]["parameters"]["name"]
+    assert fetched["runtimeValue"]["constant"] == "efficientnet_lite0"
+    chooses = executors(spec)["choose-backbone"]
+    assert chooses["resources"]["accelerator"]["resourceCount"] == "1"
+    assert chooses["image"] == images.TRAINER_GPU
 
 
 def test_fine_tuning_starts_from_the_head_and_sees_images():

@@ -199,7 +199,9 @@ def test_one_trusted_image_of_each_class_is_too_few(drawn, tmp_path):
     records.prepare("image_folder", root / "prepared_dataset", drawn(shade, trusted=1))
     probe.split(root / "prepared_dataset", root / "probe_split", per_class=1, seed=0)
     choices = candidates.candidates("image_folder", **GIVEN)
-    found = choice.choose(local_run.data_paths(root), root / "choice", choices, train=None)
+    place = root / "choice"
+    data = local_run.data_paths(root)
+    found = choice.choose(data, place, place / "result", choices, train=None)
     assert found["chosen"] == "embeddings"
     reason = "there are fewer than 2 trusted images of each class"
     assert [row["budget"] for row in found["rows"]] == [f"not tried: {reason}"] * 3
@@ -224,11 +226,16 @@ def test_each_candidate_takes_the_settings_that_mean_something_to_it():
 @pytest.mark.parametrize(
     ("command", "rule"),
     [
-        (("trainer", "--finetune"), "--finetune: is one of what --backbone=auto compares"),
+        (("trainer", "--finetune"), "--finetune: needs a --backbone by name, such as"),
         (("trainer", "--backbone_weights=a.h5"), "--backbone_weights: is for --backbone=keras"),
         (("trainer", "--image_size=-1"), "--image_size: must be 0 or more"),
-        (("pipelines", "run"), "--backbone: is for python -m trainer; a pipeline takes"),
-        (("pipelines", "compile", "--pipeline=sweep"), "--backbone: is for python -m trainer"),
+        (("pipelines", "run", "--finetune"), "--finetune: needs a --backbone by name, such as"),
+        (("pipelines", "run", "--backbone_weights=a.h5"), "--backbone_weights: is for --backbone="),
+        (("pipelines", "compile", "--image_size=-1"), "--image_size: must be 0 or more"),
+        (
+            ("pipelines", "compile", "--pipeline=sweep"),
+            "--backbone: of a sweep must be one for all runs; auto is for --pipeline=training",
+        ),
     ],
 )
 def test_what_it_refuses(command, rule, tmp_path):
