@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from tests.conftest import ON_EACH_RUNNER
 from tests.trainer.evaluation.test_choice import GIVEN, SCRATCH, draw, stripes
 from trainer import artifacts
 
@@ -22,15 +23,18 @@ def python(*arguments, cwd):
     return done.stdout
 
 
-@pytest.fixture(scope="module")
-def place(tmp_path_factory):
+@pytest.fixture(scope="module", params=ON_EACH_RUNNER)
+def place(request, tmp_path_factory):
     """A directory in which a run has finished."""
+    if request.param == "docker":
+        request.getfixturevalue("engine")
     root = tmp_path_factory.mktemp("choice")
     for seed, (name, count) in enumerate((("data", 60), ("trusted", 10), ("test", 10))):
         draw(root / name, stripes, count, seed)
     data = (f"--{name}={name}" for name in ("data", "trusted", "test"))
+    run = "run", f"--runner={request.param}"
     flags = (f"--{name}={value}" for name, value in FLAGS.items())
-    (root / "said.txt").write_text(python("pipelines", "run", *data, *flags, cwd=root))
+    (root / "said.txt").write_text(python("pipelines", *run, *data, *flags, cwd=root))
     return root
 
 
