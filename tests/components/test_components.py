@@ -404,6 +404,8 @@ def test_a_run_that_has_the_choice(tmp_path):
     recipe = "supervised", 1, settings
     with pytest.raises(InputError, match="--backbone: must be auto, as in the command"):
         components.choose_backbone.python_func(*arguments, name, *recipe, made, markdown)
+    with pytest.raises(InputError, match="--backbone: must be none, efficientnet_lite0, keras:"):
+        components.fetch_backbone.python_func("auto", backbone)  # where nothing is chosen
     root = tmp_path / "root"
     for output in (made, again):  # the second time on another machine
         components.choose_backbone.python_func(
