@@ -13,7 +13,7 @@ import components
 from components import images
 from pipelines.launch import docker_runner
 from tests.conftest import ON_EACH_RUNNER
-from tests.trainer.evaluation.test_choice import draw, shade
+from tests.trainer.evaluation.test_choice import SCRATCH, draw, shade, stripes
 from trainer import artifacts
 from trainer.errors import InputError
 
@@ -382,17 +382,20 @@ def test_every_argument_is_described(name):
         assert argument.description, argument
 
 
-def test_a_run_that_has_the_choice(tmp_path):
-    """As plain functions; embeddings of a small backbone tell dark from bright."""
+@pytest.mark.parametrize(
+    ("pixels", "side", "runs", "chosen", "network_name"),
+    [(shade, 32, 2, "embeddings", "head"), (stripes, 16, 4, "scratch", "convnet")],
+)
+def test_a_run_that_has_the_choice(tmp_path, pixels, side, runs, chosen, network_name):
+    """As plain functions; small images of a backbone tell dark from bright, and show no stripes."""
     for seed, (folder, count) in enumerate((("data", 60), ("trusted", 10), ("test", 10))):
-        draw(tmp_path / folder, shade, count, seed)
+        draw(tmp_path / folder, pixels, count, seed)
     paths = {name: str(tmp_path / name) for name in ("data", "trusted", "test")}
     data, labels, split, embeddings = (plain(dsl.Dataset, tmp_path / name) for name in "abcd")
     backbone, model = (plain(dsl.Model, tmp_path / name) for name in "ef")
     made, again, checkpoints = (plain(dsl.Artifact, tmp_path / name) for name in "ghi")
-    settings = {"max_iteration": 100.0, "batch_size": 20, "learning_rate": 0.05}
-    settings["backbone_image_size"] = 32
-    settings |= {"image_size": 32, "network_name": "convnet"}  # of a network from scratch
+    settings = {"max_iteration": 240.0, "batch_size": 20, "learning_rate": 0.05}
+    settings |= SCRATCH | {"backbone_image_size": side}
     components.prepare_dataset.python_func("image_folder", data, **paths)
     page, markdown = plain(dsl.HTML, tmp_path / "p"), plain(dsl.Markdown, tmp_path / "m")
     components.inject_noise.python_func(data, "uniform", 0.2, 0, labels, page)
@@ -411,8 +414,8 @@ def test_a_run_that_has_the_choice(tmp_path):
         components.choose_backbone.python_func(
             *(*arguments, "auto", *recipe, output, markdown), checkpoint_root=str(root)
         )
-        assert len(list(root.glob(f"*/{artifacts.MANIFEST}"))) == 2
-    assert again.metadata["chosen"] == "embeddings"
+        assert len(list(root.glob(f"*/{artifacts.MANIFEST}"))) == runs
+    assert again.metadata["chosen"] == chosen
     assert again.metadata["sentence"] in (tmp_path / "m").read_text()
     rows = [artifacts.read(each.path, "backbone_choice")["rows"] for each in (made, again)]
     assert rows[0] == rows[1]
@@ -422,8 +425,8 @@ def test_a_run_that_has_the_choice(tmp_path):
         backbone_choice=again,
     )
     run = artifacts.read(checkpoints.path, "checkpoints")
-    assert (run["config"]["backbone"], run["config"]["network_name"]) == (name, "head")
-    assert run["backbone_choice"]["chosen"] == "embeddings"
+    assert run["config"]["network_name"] == network_name
+    assert run["backbone_choice"]["chosen"] == chosen
     metrics = plain(dsl.Metrics, tmp_path / "metrics")
     confusion = plain(dsl.ClassificationMetrics, tmp_path / "confusion")
     components.evaluate.python_func(

@@ -12,6 +12,7 @@ from tests.conftest import ON_EACH_RUNNER
 from tests.trainer.evaluation.test_choice import GIVEN, SCRATCH, draw, stripes
 from trainer import artifacts
 
+pytestmark = pytest.mark.slow
 FLAGS = GIVEN | SCRATCH | {"backbone": "auto", "backbone_image_size": 16, "output_dir": "out"}
 
 
@@ -75,7 +76,6 @@ def test_what_follows_is_of_the_chosen_network(place):
     assert sum(right) > 0.9 * len(files)
 
 
-@pytest.mark.slow
 def test_a_review_keeps_the_choice(place):
     issues = pd.read_csv(place / "out" / "label_issues.csv", dtype="str", keep_default_na=False)
     issues.head(5).assign(decision="relabel", label=issues.suggested_label).to_csv(
