@@ -24,7 +24,7 @@ def audit_labels(
         checkpoints: Checkpoints of the run.
         fold_checkpoints: Checkpoints of runs that each left out a fold; they make out-of-sample
             predictions.
-        embeddings: Embeddings of the images, if the runs were trained on them, or had the choice.
+        embeddings: Embeddings of the images, if there are any.
 
     Returns:
         label_audit: label_issues.csv, most suspicious first, and corrected labels.
@@ -35,11 +35,10 @@ def audit_labels(
     from pathlib import Path
 
     from trainer.audit import label_issues as audit
-    from trainer.training import candidates
 
     data = prepared_dataset.path, noisy_labels.path, probe_split.path
     runs = [run.path for run in fold_checkpoints or [checkpoints]]
-    embedded = embeddings and candidates.seen_embeddings(checkpoints.path, embeddings.path)
+    embedded = embeddings.path if embeddings else None
     found = audit.audit(*data, runs, label_audit.path, embeddings_path=embedded)
     metrics.metadata.update(found)
     label_audit.metadata.update(found)

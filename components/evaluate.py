@@ -19,7 +19,7 @@ def evaluate(
         prepared_dataset: TFDS directory of the run, or another one with the same classes.
         checkpoints: Checkpoints of the run.
         name: Prefix of the names of the accuracies.
-        embeddings: Embeddings of the images, if the run was trained on them, or had the choice.
+        embeddings: Embeddings of the images, if there are any.
 
     Returns:
         metrics: metrics.json; test/top1 is with EMA weights, test/top1_raw without.
@@ -33,9 +33,8 @@ def evaluate(
 
     from trainer import artifacts
     from trainer.evaluation import evaluate
-    from trainer.training import candidates
 
-    embedded = embeddings and candidates.seen_embeddings(checkpoints.path, embeddings.path)
+    embedded = embeddings.path if embeddings else None
     found = evaluate.evaluate(
         prepared_dataset.path, checkpoints.path, metrics.path, name, embeddings_path=embedded
     )

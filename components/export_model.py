@@ -21,7 +21,7 @@ def export_model(
         probe_split: Trusted examples; those that training has not used calibrate the model.
         checkpoints: Checkpoints of the run.
         backbone: Network from images to embeddings, if the run has one.
-        embeddings: Embeddings of the images, if the run was trained on them, or had the choice.
+        embeddings: Embeddings of the images, if there are any.
 
     Returns:
         exported_model: SavedModel that needs TensorFlow alone, and model.keras.
@@ -34,16 +34,14 @@ def export_model(
 
     from trainer import artifacts
     from trainer.serving import export
-    from trainer.training import candidates
 
-    embedded = embeddings and candidates.seen_embeddings(checkpoints.path, embeddings.path)
     written = export.export(
         prepared_dataset.path,
         probe_split.path,
         checkpoints.path,
         exported_model.path,
         backbone_path=backbone.path if backbone else None,
-        embeddings_path=embedded,
+        embeddings_path=embeddings.path if embeddings else None,
     )
     facts = artifacts.scalars(written)
     exported_model.metadata.update(facts, framework="TensorFlow")

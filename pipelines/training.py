@@ -91,7 +91,7 @@ def pipeline(profile, embedded=False, finetuned=False, chosen=False, reviewed=Fa
                     backbone_weights=backbone_weights,
                 )
             images = prepared | noisy | probe
-            seen = stages.embeddings_of(made) if embedded and not finetuned else {}
+            seen = stages.embeddings_of(made)
             recipe = dict(
                 method=method, seed=seed, settings=settings, checkpoint_root=checkpoint_root
             )
@@ -103,7 +103,7 @@ def pipeline(profile, embedded=False, finetuned=False, chosen=False, reviewed=Fa
             train = partial(stages.train_run, profile, images | choice, made, finetuned, **recipe)
             run = train()
             metrics = stages.evaluate(profile, **prepared, **run, **seen)
-            model = stages.export_model(profile, images, **run, **(made if seen else {}))
+            model = stages.export_model(profile, images, **run, **made)
             stages.audit_and_report(
                 profile, images | seen, train, audit_folds, run | metrics | model
             )

@@ -230,7 +230,8 @@ def audit(root, count):
     run = artifacts.read(root / artifacts.CHECKPOINTS, artifacts.CHECKPOINTS)
     from trainer.audit import label_issues
 
-    checkpoints_paths, config = [root / artifacts.CHECKPOINTS], config_of(run)
+    checkpoints_paths = [root / artifacts.CHECKPOINTS]
+    embedded = root / artifacts.EMBEDDINGS
     if count:
         both = whole_config(root, run)
         folds = [root / "folds" / str(fold) for fold in range(count)]
@@ -242,7 +243,7 @@ def audit(root, count):
         **data_paths(root),
         checkpoints_paths=checkpoints_paths,
         output_path=root / artifacts.LABEL_AUDIT,
-        **embeddings_path(root, config),
+        embeddings_path=embedded if embedded.is_dir() else None,
     )
 
 

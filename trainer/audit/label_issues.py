@@ -27,7 +27,7 @@ import numpy as np
 import pandas as pd
 from tabulate import tabulate
 
-from trainer import artifacts
+from trainer import artifacts, backbones
 from trainer.audit import (
     annotators,
     exports,
@@ -84,7 +84,8 @@ def audit(
       checkpoints_paths: Directories of the checkpoints of one run, or of all `audit_folds` runs
         that each left out a fold: all predictions are then out of sample.
       output_path: Directory to write.
-      embeddings_path: Directory of the embeddings, where the runs were trained on such.
+      embeddings_path: Directory of the embeddings of the images, where there are some; runs
+        without a backbone leave them alone.
 
     Raises:
       InputError: Artifacts that are not whole or do not fit, or a missing fold.
@@ -92,6 +93,9 @@ def audit(
     dataset = records.read_manifest(dataset_path)
     labels, noisy_labels = injection.read_noisy_labels(noisy_labels_path, dataset)
     _, ids, split = probe.read_split(probe_split_path, dataset)
+    run = artifacts.read(checkpoints_paths[-1], artifacts.CHECKPOINTS)
+    if run["config"]["backbone"] == backbones.NONE:
+        embeddings_path = None
     evidence = out_of_sample.gather_evidence(
         dataset_path, probe_split_path, checkpoints_paths, labels, ids, embeddings_path
     )

@@ -1,5 +1,8 @@
 """Evidence from linear models on embeddings, none of which has seen the image that it predicts.
 
+A fine-tuned run has seen the images, but errs on others than they do: the product of both
+probabilities ranks and corrects labels better than either.
+
 N audited examples, C classes.
 """
 
@@ -13,10 +16,13 @@ from trainer.data import probe
 from trainer.methods import cross_fitting
 
 LINEAR_MODELS = "linear models on the embeddings that have not seen the example"
+WITH_RUN = f"the fine-tuned run, together with {LINEAR_MODELS}"
 
 
 def evidence_out_of_fold(by_run, dataset_path, probe_split_path, embeddings_path, labels, ids):
     """The evidence of a run with class probabilities and T by `trainer.methods.cross_fitting`.
+
+    Those of a fine-tuned run are pooled with its own.
 
     Args:
       by_run: `trainer.audit.evidence.Evidence` of the run.
@@ -37,6 +43,13 @@ def evidence_out_of_fold(by_run, dataset_path, probe_split_path, embeddings_path
         num_classes=by_run.P.shape[1],
         seed=by_run.runs[-1]["seed"],
     )
+    if by_run.runs[-1]["config"]["finetune"]:
+        return dataclasses.replace(
+            by_run,
+            P=pooled(found.probabilities, by_run.P),
+            transition=found.transition,
+            predicted_by=WITH_RUN,
+        )
     known = len(trusted) >= TRUSTED
     return dataclasses.replace(
         by_run,
@@ -46,3 +59,9 @@ def evidence_out_of_fold(by_run, dataset_path, probe_split_path, embeddings_path
         agreement=np.mean(found.probabilities.argmax(axis=1) == labels[ids]),
         accuracy=found.trusted_accuracy if known else None,
     )
+
+
+def pooled(P, Q):
+    """Rows proportional to the products of two experts' probabilities (N, C)."""
+    product = P * Q
+    return product / product.sum(axis=1, keepdims=True)

@@ -23,7 +23,7 @@ def gather_evidence(
     """Predictions of the runs; those of others if a single run has seen the images.
 
     These are linear models if there are embeddings, otherwise leave-one-out ones if the run has
-    seen few images too often.
+    seen few images too often. A fine-tuned run has its say beside linear models.
 
     Args:
       dataset_path: Directory of the prepared dataset.
@@ -31,7 +31,7 @@ def gather_evidence(
       checkpoints_paths: Directories of the checkpoints of one run, or of those of all folds.
       labels: int32, given labels by id.
       ids: int64 (N,), of the audited examples; the others are trusted.
-      embeddings_path: Directory of the embeddings, where the runs were trained on such.
+      embeddings_path: Directory of the embeddings of the backbone of the runs, if they have one.
 
     Returns:
       `trainer.audit.evidence.Evidence`.

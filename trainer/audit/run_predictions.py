@@ -28,7 +28,7 @@ def evidence_from_runs(
       checkpoints_paths: Directories of the checkpoints of one run, or of those of all folds.
       labels: int32, given labels by id.
       ids: int64 (N,), of the audited examples.
-      embeddings_path: Directory of the embeddings, where the runs were trained on such.
+      embeddings_path: Directory of the embeddings, where there are some.
 
     Returns:
       `Evidence`, and logits of the last run for test images, (T, C).

@@ -41,7 +41,7 @@ def evaluate(dataset_path, checkpoints_path, metrics_path, name="test", embeddin
       checkpoints_path: Directory of the run's checkpoints.
       metrics_path: Directory to write.
       name: Prefix of the names of the accuracies.
-      embeddings_path: Directory of the embeddings, if the run was trained on them.
+      embeddings_path: Directory of the embeddings of the images, if there are any.
 
     Returns:
       The metrics, by name; accuracies in [0, 1].

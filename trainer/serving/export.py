@@ -75,8 +75,8 @@ def export(
         give the temperature; where there are none, it is 1.
       checkpoints_path: Directory of the finished run.
       output_path: Directory to write.
-      backbone_path: Directory of the backbone, where the run has one.
-      embeddings_path: Directory of the embeddings that it was then trained on.
+      backbone_path: Directory of the backbone, where there is one.
+      embeddings_path: Directory of the embeddings of the images, where there are some.
 
     Returns:
       The manifest.
@@ -90,8 +90,8 @@ def export(
     facts |= calibrated(dataset_path, method, probe.held_out(probe_split_path, dataset, method))
     network, parents = fit.averaged_network(method), [dataset, split, run]
     of_keras = of_keras_alone(network)
-    if embeddings_path:
-        backbone, embeddings = composed_from(backbone_path, embeddings_path)
+    if method.embeddings_path:
+        backbone, embeddings = composed_from(backbone_path, method.embeddings_path)
         network = of_keras = compose(backbone, of_keras)
         seen = seen_by_backbone(embeddings)
         facts["backbone"] = embeddings["backbone"] | {

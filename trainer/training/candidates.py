@@ -3,7 +3,7 @@
 import dataclasses
 import math
 
-from trainer import artifacts, backbones
+from trainer import backbones
 from trainer.errors import InputError
 from trainer.settings.recipes import OF_IMAGES
 from trainer.settings.training import BackboneSettings, FinetuningSettings
@@ -41,13 +41,6 @@ def candidates(dataset, **given):
 
 def without(values, names):
     return {name: value for name, value in values.items() if name not in names}
-
-
-def seen_embeddings(checkpoints_path, embeddings_path):
-    """The directory of embeddings that a run sees; None for one that chose images instead."""
-    run = artifacts.read(checkpoints_path, artifacts.CHECKPOINTS)
-    had_choice = artifacts.BACKBONE_CHOICE in run
-    return None if had_choice and run["config"]["backbone"] == backbones.NONE else embeddings_path
 
 
 def budgets(name, config):

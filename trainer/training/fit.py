@@ -354,13 +354,15 @@ def restore(checkpoints_path, embeddings_path=None):
 
     Args:
       checkpoints_path: Their directory.
-      embeddings_path: Directory of the embeddings, where the run was trained on such.
+      embeddings_path: Directory of the embeddings of the images, where there are some; a run that
+        sees the images leaves them alone.
 
     Raises:
       InputError: An artifact is not whole, or the embeddings are not those of the run.
     """
     run = artifacts.read(checkpoints_path, artifacts.CHECKPOINTS)
     config = configuration.restored(run["config"])
+    embeddings_path = embeddings_path if config.on_embeddings else None
     check_embeddings(config, embeddings_path)
     if embeddings_path:
         artifacts.check_parent(run, artifacts.read(embeddings_path, artifacts.EMBEDDINGS))

@@ -7,18 +7,23 @@ import sys
 
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 import tensorflow as tf
 from scipy.special import softmax
 
 from tests.trainer.backbones.conftest import SIDE
 from trainer import artifacts, local_run
+from trainer.audit import label_issues
+from trainer.audit.linear_models import WITH_RUN
+from trainer.audit.run_predictions import calibrated_probabilities
 from trainer.backbones import efficientnet_lite0, fetch
 from trainer.backbones.seen import resized
-from trainer.data import input_pipeline, records
+from trainer.data import input_pipeline, probe, records
+from trainer.data.noise import injection
 from trainer.errors import InputError
 from trainer.evaluation import predictions
-from trainer.methods import METHODS
+from trainer.methods import METHODS, cross_fitting
 from trainer.networks import fine_tuned
 from trainer.settings.data import DataSettings
 from trainer.training import configuration, finetuning, fit
@@ -324,6 +329,32 @@ def test_folds_are_fine_tuned_from_heads_that_left_them_out(run):
         )
         assert (head.audit_fold, tuned.audit_fold) == (number, number)
         assert (head.on_embeddings, tuned.finetune) == (True, True)
+
+
+def test_an_audit_multiplies_the_run_with_models_that_have_not_seen_the_image(run, tmp_path):
+    data, embeddings = local_run.data_paths(run), run / artifacts.EMBEDDINGS
+    runs = [run / artifacts.CHECKPOINTS]
+    out = tmp_path / "audit"
+    label_issues.audit(**data, checkpoints_paths=runs, output_path=out, embeddings_path=embeddings)
+    assert artifacts.read(out, artifacts.LABEL_AUDIT)["predicted_by"] == WITH_RUN
+    found = pd.read_parquet(out / label_issues.TABLE)
+    found = found[found.split == "train"].sort_values("id")
+
+    dataset = records.read_manifest(data["dataset_path"])
+    given, _ = injection.read_noisy_labels(data["noisy_labels_path"], dataset)
+    trusted, ids, _ = probe.read_split(data["probe_split_path"], dataset)
+    x, true = (
+        np.load(embeddings / "train.npy")[:, 0],
+        records.read_clean_labels(data["dataset_path"]),
+    )
+    trusted = np.setdiff1d(np.arange(len(x)), ids)
+    C = len(dataset["class_names"])
+    unseen = cross_fitting.cross_fit(x[ids], given[ids], x[trusted], true[trusted], C)
+    method, _ = fit.restore(*runs)
+    seen, _, _ = calibrated_probabilities(data["dataset_path"], data["probe_split_path"], method)
+    posterior = unseen.probabilities * seen[ids] * unseen.transition[:, given[ids]].T
+    p_given = posterior[np.arange(len(ids)), given[ids]] / posterior.sum(axis=1)
+    np.testing.assert_allclose(found.label_score, p_given, atol=1e-5)
 
 
 def test_the_card_says_what_was_fine_tuned(run):
