@@ -6,6 +6,7 @@ no thread of it holds a lock. On other systems than Linux kfp starts its tasks i
 """
 
 import contextlib
+import gc
 import importlib
 import json
 import os
@@ -18,12 +19,15 @@ import sys
 import tempfile
 from pathlib import Path
 
+from trainer import quick
+
 MODULE = "pipelines.launch.task_server"
 EXECUTOR = "kfp.dsl.executor_main"
 RUNTIME = {"_KFP_RUNTIME": "true"}  # kfp then imports less
 IMPORTED = (  # what most tasks import, the first ones first
     *(EXECUTOR, "tensorflow_datasets", "sklearn.datasets", "sklearn.metrics", "scipy.stats"),
     *("trainer.data.records", "trainer.training.resume", "trainer.evaluation.evaluate"),
+    *("trainer.report.noise", "matplotlib.backends.backend_svg"),
 )
 
 
@@ -87,6 +91,7 @@ def serve():
     with socket.socket(fileno=os.dup(0)) as asked:
         for name in IMPORTED:
             importlib.import_module(name)
+        gc.freeze()  # the copies share this memory, as long as no collection writes to it
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the tasks
         waiting = []
         while True:
@@ -118,6 +123,7 @@ def wait_for_task(place):
 
 
 def main():
+    quick.command()
     request = serve()
     os.environ.clear()
     os.environ.update(request["environment"])
