@@ -9,6 +9,7 @@ import contextlib
 import gc
 import importlib
 import json
+import multiprocessing
 import os
 import random
 import runpy
@@ -87,7 +88,7 @@ END = "\x00ended with status "  # the last line, from the process that waits for
 
 
 def serve():
-    """Copies this process for each task that is asked for. Returns in the copies: their request."""
+    """Copies this process for each task that is asked for."""
     with socket.socket(fileno=os.dup(0)) as asked:
         for name in IMPORTED:
             importlib.import_module(name)
@@ -99,32 +100,34 @@ def serve():
             if not message:
                 sys.exit()
             if not (pid := os.fork()):
-                break
+                asked.close()
+                wait_for_task(socket.socket(fileno=places[0]))
+                os._exit(0)
             os.close(*places)
             waiting = [each for each in (*waiting, pid) if not os.waitpid(each, os.WNOHANG)[0]]
-    return wait_for_task(socket.socket(fileno=places[0]))
 
 
 def wait_for_task(place):
-    """Copies this process again, and says how the copy ends. Returns in the copy: its request."""
+    """Runs a task in another copy of this process, and says how it ends.
+
+    Such a process ends without a look at all of its memory, which takes 0.3 s.
+    """
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # the server alone hears what is asked for
     request = json.loads(place.makefile(encoding="utf-8").readline())
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the task may save a checkpoint first
-    if task := os.fork():
-        status = os.waitstatus_to_exitcode(os.waitpid(task, 0)[1])
-        place.sendall(f"{END}{status}\n".encode())
-        os._exit(0)
+    task = multiprocessing.get_context("fork").Process(target=carry_out, args=(request, place))
+    task.start()
+    task.join()
+    place.sendall(f"{END}{task.exitcode}\n".encode())
+
+
+def carry_out(request, place):
+    """Does what kfp's own command for a task does; `place` hears what the task says."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for stream in (1, 2):
         os.dup2(place.fileno(), stream)
     place.close()
-    return request
-
-
-def main():
-    quick.command()
-    request = serve()
     os.environ.clear()
     os.environ.update(request["environment"])
     random.seed()  # not as in the other copies
@@ -136,4 +139,5 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    quick.command()
+    serve()
