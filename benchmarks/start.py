@@ -28,7 +28,7 @@ from absl import app, flags, logging
 from tabulate import tabulate
 
 from benchmarks import harness
-from trainer import artifacts
+from trainer import artifacts, quick
 from trainer.networks import NETWORKS
 from trainer.training import configuration
 
@@ -50,28 +50,33 @@ SHAPE, CLASSES_OF_IMAGES, TRAIN = (32, 32, 3), 10, 1000
 
 
 def start():
-    """Trains until the second step is done, prints the seconds of each part and ends."""
-    marks = {"": STARTED.value, "Python": time.time()}
+    """Trains until the second step is done, prints both kinds of seconds of each part and ends."""
+
+    def now():
+        return time.time(), time.process_time()
+
+    quick.command()  # as `python -m trainer` does
+    marks = {"": (STARTED.value, 0), "Python": now()}
     import tensorflow  # noqa: F401, to see how long it takes
 
-    marks["TensorFlow"] = time.time()
+    marks["TensorFlow"] = now()
     import keras
 
     from trainer.training import fit
 
-    marks["other imports"] = time.time()
+    marks["other imports"] = now()
 
     class FirstStep(keras.callbacks.Callback):
         def on_train_begin(self, logs=None):
-            marks["data pipeline and network"] = time.time()
+            marks["data pipeline and network"] = now()
 
         def on_train_batch_end(self, batch, logs=None):
             assert all(np.isfinite(float(value)) for value in logs.values())
             first = "tracing and first step"
-            marks[SECOND if first in marks else first] = time.time()
+            marks[SECOND if first in marks else first] = now()
             if SECOND not in marks:
                 return
-            seconds = np.diff(list(marks.values())).tolist()
+            seconds = np.diff(list(marks.values()), axis=0).tolist()
             print(json.dumps(dict(zip(list(marks)[1:], seconds))), flush=True)
             os._exit(0)
 
@@ -82,16 +87,19 @@ def start():
 
 
 def starts(root):
-    """A row for each part of a start, with a column for each method."""
+    """A row for each part of a start, with seconds and CPU seconds of each method."""
     taken = {method: [] for method in METHODS.value}
     for _ in range(RUNS.value):
         for method, rows in taken.items():
             parts = child(root, method, started=time.time())
             second = parts.pop(SECOND)
-            rows.append(parts | {"in all": sum(parts.values()), SECOND: second})
+            rows.append(parts | {"in all": np.sum(list(parts.values()), axis=0), SECOND: second})
     for part in next(iter(taken.values()))[0]:
-        medians = {m: statistics.median(row[part] for row in rows) for m, rows in taken.items()}
-        yield {"part of a start": part} | {f"{m}, seconds": s for m, s in medians.items()}
+        columns = {"part of a start": part}
+        for method, rows in taken.items():
+            names = f"{method}, seconds", f"{method}, CPU"
+            columns |= zip(names, np.median([row[part] for row in rows], axis=0))
+        yield columns
 
 
 def child(root, here, **others):
@@ -149,7 +157,8 @@ def commands(root):
     """CPU seconds of whole commands, and of the imports alone that they need."""
     trainer, pipelines = ("-m", "trainer"), ("-m", "pipelines", "run")
     digits = ("--dataset=digits_uniform_0.9", "--method=ieg", "--max_iteration=1")
-    imports = "import tensorflow, keras, tensorflow_datasets, sklearn.datasets"
+    imports = "from trainer import quick; quick.command()"
+    imports += "; import tensorflow, keras, tensorflow_datasets, sklearn.datasets"
     for number in range(RUNS.value):
         run = f"{root}/digits{number}", f"{root}/demo{number}"
         yield {

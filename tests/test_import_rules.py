@@ -31,6 +31,7 @@ LAYERS = (
     ("trainer.outputs",),
     ("trainer.errors",),
     ("trainer",),
+    ("trainer.quick",),
     ("trainer.interrupts", "trainer.quiet", "trainer.xla_cache"),
 )
 HEIGHT = {room: -i for i, rooms in enumerate(LAYERS) for room in rooms}

@@ -9,6 +9,7 @@ import warnings
 
 from absl import app, flags, logging
 
+from trainer import quick
 from trainer.errors import InputError, Preempted, RemoteError, TrainingError
 from trainer.methods import METHODS
 from trainer.settings import training
@@ -139,6 +140,7 @@ def run(main, doc, groups, expand=list):
     if set(HELP) & set(sys.argv[1:]):
         sys.stdout.write(help_page(doc, groups))
         return
+    quick.command()
     logging.set_verbosity(logging.WARNING)  # TFDS and TensorFlow log much that is no problem
     if not sys.warnoptions:
         warnings.simplefilter("ignore")  # libraries warn about each other

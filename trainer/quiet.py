@@ -11,11 +11,19 @@ import sys
 import tempfile
 
 
-class QuietTensorFlow(importlib.abc.MetaPathFinder):
-    """Imports TensorFlow and keeps back standard error, which is shown if the import fails."""
+class ImportedWithin(importlib.abc.MetaPathFinder):
+    """Imports the first of some modules that is asked for within a `with` block.
+
+    Args:
+      block: Function that returns the context manager.
+      *names: Names of the modules.
+    """
+
+    def __init__(self, block, *names):
+        self.block, self.names = block, names
 
     def find_spec(self, fullname, path=None, target=None):
-        if fullname != "tensorflow":
+        if fullname not in self.names:
             return None
         sys.meta_path.remove(self)
         spec = importlib.util.find_spec(fullname)
@@ -23,7 +31,7 @@ class QuietTensorFlow(importlib.abc.MetaPathFinder):
             execute = spec.loader.exec_module
 
             def exec_module(module):
-                with standard_error_kept_back():
+                with self.block():
                     execute(module)
 
             spec.loader.exec_module = exec_module
