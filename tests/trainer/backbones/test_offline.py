@@ -49,7 +49,7 @@ def test_fetching_and_embedding_use_no_network(tmp_path):
     assert done.returncode == 0, done.stderr
     train, test = (np.load(tmp_path / "embeddings" / f"{name}.npy") for name in ("train", "test"))
     assert len(train) + len(test) == 64
-    assert train.shape[1:] == (1, 1904)
+    assert train.shape[1:] == (1, 3808)
     assert not (tmp_path / "keras" / "models").exists()
 
 
