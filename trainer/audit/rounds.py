@@ -21,7 +21,7 @@ from trainer.audit import decisions
 from trainer.audit.label_issues import TABLE
 from trainer.audit.review import run_identity
 from trainer.data import records
-from trainer.errors import InputError, listed
+from trainer.errors import InputError, counted, listed
 
 RUNS, ROUNDS = "runs", "rounds"
 DECISIONS, COMPARISON, PAGE = "decisions.csv", "comparison.json", "comparison.html"
@@ -136,7 +136,7 @@ def same(place, rows):
 
 def opening(root, place, rows, replaced):
     """What a round is about to do: its decisions, and earlier ones that new ones replace."""
-    lines = [f"review of {root}, round {place.name}: {len(rows)} decisions"]
+    lines = [f"review of {root}, round {place.name}: {counted(len(rows), 'decision')}"]
     if len(replaced):
         lines.append(replaced_text(rows, replaced))
     return "\n".join(lines)
@@ -148,7 +148,7 @@ def replaced_text(rows, replaced):
     said = [
         f"id {row.id} {spoken(row)} → {spoken(new.loc[row.id])}" for row in replaced.itertuples()
     ]
-    return f"note: new decisions replace earlier ones on {len(said)} labels: {listed(said)}"
+    return f"note: new decisions replace earlier ones on {counted(len(said), 'label')}: {listed(said)}"
 
 
 def spoken(row):

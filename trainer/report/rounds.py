@@ -4,6 +4,7 @@ from tabulate import tabulate
 
 from trainer import artifacts
 from trainer.audit import decisions, rounds
+from trainer.errors import counted
 from trainer.report import page
 
 LABELS = {
@@ -55,8 +56,8 @@ def note_on_tests(content):
     if not count:
         return ""
     return (
-        f"{count:,} of the decisions are on test images: these labels are corrected in"
-        " clean_manifest.csv. Agreement with test labels is by the labels as they came, so that"
+        f"{count:,} of the decisions {'is' if count == 1 else 'are'} on test images: clean_manifest.csv has"
+        " these labels corrected. Agreement with test labels is by the labels as they came, so that"
         " rounds can be compared."
     )
 
@@ -106,6 +107,6 @@ def sentence(content):
     name = f"{'true' if known else 'estimated'}/labels_right_corrected"
     by = "" if known else ", by estimate"
     return (
-        f"{last['decisions']:,} decisions: after correction {first[name]:.1%} → {last[name]:.1%} of"
+        f"{counted(last['decisions'], 'decision')}: after correction {first[name]:.1%} → {last[name]:.1%} of"
         f" {content['audited']:,} training labels are right{by}."
     )

@@ -6,15 +6,17 @@ function view(example) {
   viewed = example;
   const picture = element("img", "", "full"), beside = element("div", "", "facts");
   picture.alt = fileName(example);
-  const inPage = [pictures.large[example.id], pictures.thumbnails[example.id]].filter(Boolean);
-  showFirst(picture, [...fileAddresses(example), ...inPage, ...thumbnailAddresses(example)]);
+  showFirst(picture, [...fileAddresses(example), ...sources(pictures.large[example.id]), ...thumbnailAddresses(example)]);
   const decision = decisions.get(example.id);
   beside.append(element("p", decision ? describe(decision, example) : "undecided", decision ? "decided" : "quiet"), labelsOf(example),
     probabilities(example), element("p", `label score ${example.score.toFixed(3)}`), element("p", example.path || `id ${example.id}`, "where"),
     buttons(example), ...[example.given, example.suggested].map((label, side) => trustedImages(example, label, side)));
   byId("viewed").replaceChildren(picture, beside);
   viewer.setAttribute("aria-label", `${fileName(example)}, ${found.indexOf(example) + 1} of ${found.length}`);
-  if (!viewer.open) viewer.showModal();
+  if (!viewer.open) {
+    say("");
+    viewer.showModal();
+  }
   byId("viewed").focus();
 }
 
@@ -27,7 +29,7 @@ function trustedImages(example, label, side) {
   for (const id of ids) {
     const picture = element("img", "", "trusted");
     picture.alt = `trusted ${nameOf(label)}`;
-    showFirst(picture, [pictures.trusted[id]]);
+    showFirst(picture, sources(pictures.trusted[id]));
     section.append(picture);
   }
   return section;
