@@ -148,7 +148,9 @@ def replaced_text(rows, replaced):
     said = [
         f"id {row.id} {spoken(row)} → {spoken(new.loc[row.id])}" for row in replaced.itertuples()
     ]
-    return f"note: new decisions replace earlier ones on {counted(len(said), 'label')}: {listed(said)}"
+    return (
+        f"note: new decisions replace earlier ones on {counted(len(said), 'label')}: {listed(said)}"
+    )
 
 
 def spoken(row):

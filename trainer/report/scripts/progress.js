@@ -11,7 +11,8 @@ function showProgress() {
   const parts = [`${number(flagged)} of ${counted(facts.flagged, "label issue")} decided, ${counted(decided.length, "label")} in all`];
   if (looks) {
     const pace = seconds / looks;
-    parts.push(`${duration(seconds)} so far, ${pace.toFixed(1)} s a look, ${duration(pace * left)} for the ${number(left)} undecided here`);
+    const rest = left ? `, ${duration(pace * left)} for the ${number(left)} undecided here` : "";
+    parts.push(`${duration(seconds)} so far, ${pace.toFixed(1)} s a look${rest}`);
   }
   byId("progress-text").textContent = `${parts.join("; ")}.`;
   byId("progress-bar").max = Math.max(facts.flagged, 1);
