@@ -54,10 +54,9 @@ def coefficient_captions(coefficients):
 def contradictions(evidence, low, high):
     """Warnings where the noise rate may be above its range, `low` to `high`.
 
-    Predictions of accuracy a agree with a fraction g of the noisy labels. They are right on a of the
-    right labels, and agree with some of the wrong ones if they have learned from such labels, as
-    they do from those of people. So g >= (1 - r) a, and the noise rate r is at least 1 - g / a; a
-    lower value contradicts nothing.
+    Predictions of accuracy a agree with a fraction g of the noisy labels: with a of the right ones,
+    and with some of the wrong ones if they have learned such labels, as they do from people's. So
+    g >= (1 - r) a, and the noise rate r is at least 1 - g / a; a lower bound contradicts nothing.
     """
     if not evidence.accuracy or evidence.agreement is None:
         return []
@@ -66,7 +65,7 @@ def contradictions(evidence, low, high):
         return []
     return [
         f"the noise rate may be higher than estimated, {low:.1%} to {high:.1%}: predictions by"
-        f" {evidence.predicted_by} have {evidence.accuracy:.1%} accuracy on trusted images but agree"
-        f" with {evidence.agreement:.1%} of noisy labels, which implies a noise rate of at least"
-        f" {least:.1%}, unless the trusted images are easier than the others"
+        f" {evidence.predicted_by} have {evidence.accuracy:.1%} accuracy on trusted images but"
+        f" agree with {evidence.agreement:.1%} of noisy labels, which implies a noise rate of at"
+        f" least {least:.1%}, unless the trusted images are easier than the others"
     ]

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from trainer import artifacts
-from trainer.audit import decisions
+from trainer.audit import decisions, noise_estimation
 from trainer.audit.label_issues import TABLE
 from trainer.audit.review import run_identity
 from trainer.data import records
@@ -214,19 +214,40 @@ def measures(place, ids, clean):
     issues = issues[issues.id < len(corrected)]
     kept, given = ids[corrected[ids] >= 0], corrected.copy()
     given[issues.id] = pd.Index(audit["class_names"]).get_indexer(issues.given_label)
-    right, after = np.ones(len(corrected)), np.ones(len(corrected))  # of reviewed labels
-    right[issues.id] = issues.label_score
-    after[issues.id] = np.where(issues.corrected, issues.p_suggested, issues.label_score)
-    found = {
-        "estimated/labels_right": float(right[kept].mean()),
-        "estimated/labels_right_corrected": float(after[kept].mean()),
-    }
+    found = estimated(issues, audit, kept, len(corrected))
     if clean is not None:
         found["true/labels_right"] = float((given == clean)[kept].mean())
         found["true/labels_right_corrected"] = float((corrected == clean)[kept].mean())
     exported = read(place, artifacts.EXPORTED_MODEL)
     of_model = {name: exported[name] for name in ("trusted/top1", "test/top1") if name in exported}
     return corrected, found | of_model | {"trusted_images": exported["calibrated_on"]}
+
+
+def estimated(issues, audit, kept, count):
+    """Estimated fractions of labels that are right, before and after correction, with their ranges.
+
+    The range comes from that of the noise rate. Reviewed labels count as right.
+
+    Args:
+      issues: Rows of the audit of training images.
+      audit: Its manifest.
+      kept: int64, ids of the labels that are counted.
+      count: Number of training images.
+    """
+    rate, low, high = (audit[f"audit/noise_rate_{name}"] for name in ("estimated", "low", "high"))
+    right = {
+        "labels_right": issues.label_score,
+        "labels_right_corrected": np.where(
+            issues.corrected, issues.p_suggested, issues.label_score
+        ),
+    }
+    found = {}
+    for name, probability in right.items():
+        for end, noise_rate in (("", rate), ("_low", high), ("_high", low)):
+            wrong = np.zeros(count)
+            wrong[issues.id] = noise_estimation.at_rate(1 - probability, rate, noise_rate)
+            found[f"estimated/{name}{end}"] = float(1 - wrong[kept].mean())
+    return found
 
 
 def difference(rows, earlier):
