@@ -175,6 +175,29 @@ def test_edges_of_the_smallest_images(size):
     assert pixels.deviation_of_edges(Image.new("RGB", size, (9, 99, 199))) == 0
 
 
+def test_images_in_which_nothing_is_seen_are_no_copies(tmp_path, rng):
+    """But the same file under several labels is."""
+    night = photo(rng).point(lambda value: value // 9)
+    for place, name in enumerate(CLASSES):
+        for part, count in (("photos", 10), ("test", 2)):
+            folder = tmp_path / part / name
+            folder.mkdir(parents=True)
+            for number in range(count):
+                photo(rng).save(folder / f"{name} {part} {number}.jpg")
+        folder = tmp_path / "photos" / name
+        Image.new("RGB", (SIDE, SIDE), (place, 3, 3)).save(folder / f"black {name}.png")
+        Image.new("RGB", (SIDE, SIDE), (250, 250, 250 + place)).save(folder / f"white {name}.png")
+        night.save(folder / "night.png")
+    files_of = DataSettings(data=str(tmp_path / "photos"), test=str(tmp_path / "test"))
+    records.prepare("image_folder", tmp_path / "data", files_of)
+    table, _ = found_in(tmp_path / "data")
+    assert files(table, "light") == {f"white {name}.png" for name in CLASSES}
+    assert files(table, "dark") == {"night.png", *(f"black {name}.png" for name in CLASSES)}
+    for issue in ("label_conflict", "exact_duplicates"):
+        assert files(table, issue) == {"night.png"}
+    assert (table.label_conflict_score[table.is_label_conflict_issue == 1] == 0).all()
+
+
 def test_all_images_have_a_row_with_the_columns_of_datalab(found, prepared):
     table, facts = found
     sizes = records.read_manifest(prepared)["num_examples"]

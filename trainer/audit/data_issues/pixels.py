@@ -16,6 +16,7 @@ from trainer.data import records
 
 OF_SIZE = ("odd_size", "odd_aspect_ratio")
 ISSUES = ("dark", "light", "blurry", "low_information", *OF_SIZE)  # grey images are no issue
+UNSEEN = ("dark", "light", "low_information")  # little is seen in images with these
 SIDE = 256  # pixels; no property needs more
 SIDE_OF_EDGES = 64  # pixels, as in cleanvision
 
