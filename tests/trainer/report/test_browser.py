@@ -304,6 +304,12 @@ def test_the_full_size_view(opened, hostile_run, issues, tmp_path):
     report.until("document.querySelector('#viewed .full').naturalWidth > 0")
     assert full.get_attribute("src").endswith(issues.path[0].rsplit("/")[-1])
     assert report.page.locator("#viewed .trusted").count() == 4  # two of each class
+    assert "none" not in report.page.locator("#viewed").inner_text()
+    notes = report.page.evaluate(
+        "[[0, 0], [2, 2], [1, 2], [0, 2], [0, Infinity]].map((n) => noteOnTrusted(...n))"
+    )
+    assert notes[:3] == ["There are none of this class.", "", "The page has not all of them."]
+    assert notes[3] == notes[4] == "The page has none for this image: it is far down the list."
     assert report.page.locator("#viewed .top li").count() == 2
     report.press("s")
     assert "2 of" in report.page.locator("#viewer").get_attribute("aria-label")

@@ -90,6 +90,17 @@ def test_parts_of_the_loss_that_are_there(tmp_path):
     assert not any("rotation" in name for name in names)
 
 
+def test_pictures_of_trusted_images_are_bounded(digits, monkeypatch):
+    """However many are trusted after many reviews; those beside the first images come first."""
+    near = np.array([[[30, 4, -1], [7, 4, 30]], [[9, -1, -1], [11, 12, 13]]])
+    everything = gallery.trusted_pictures(digits, near)
+    assert list(everything) == [30, 4, 7, 9, 11, 12, 13]
+    room = sum(len(everything[id]) for id in (30, 4, 7))
+    monkeypatch.setattr(gallery, "TRUSTED_BYTES", room)
+    found = gallery.trusted_pictures(digits, near)
+    assert list(found) == [30, 4, 7]
+
+
 def test_one_is_no_plural():
     count = page.TEMPLATES.from_string('{{ n | counted("image") }}').render
     assert [count(n=n) for n in (0, 1, 2000)] == ["0 images", "1 image", "2,000 images"]

@@ -22,10 +22,11 @@ function view(example) {
 
 function trustedImages(example, label, side) {
   const section = element("section"), near = facts.nearest[example.id];
-  const ids = near ? near[side].filter((id) => id >= 0) : [];
+  const known = near ? near[side].filter((id) => id >= 0) : [];
+  const ids = known.filter((id) => pictures.trusted[id]);
+  const note = noteOnTrusted(ids.length, near ? known.length : Infinity);
   section.append(element("h3", `Nearest trusted images of ${nameOf(label)}`));
-  if (!near) section.append(element("p", "The page has none for this image: it is far down the list.", "quiet"));
-  else if (!ids.length) section.append(element("p", "There are none of this class.", "quiet"));
+  if (note) section.append(element("p", note, "quiet"));
   for (const id of ids) {
     const picture = element("img", "", "trusted");
     picture.alt = `trusted ${nameOf(label)}`;
@@ -33,6 +34,12 @@ function trustedImages(example, label, side) {
     section.append(picture);
   }
   return section;
+}
+
+// The page has pictures of trusted images for the first of the list.
+function noteOnTrusted(shown, known) {
+  if (shown === known) return known ? "" : "There are none of this class.";
+  return shown ? "The page has not all of them." : "The page has none for this image: it is far down the list.";
 }
 
 // Chooses another class by a part of its name.
