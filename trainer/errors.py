@@ -18,6 +18,11 @@ def listed(names):
     return ", ".join([*names[:LISTED], *more])
 
 
+def counted(number, noun):
+    """A number with its noun: 1 image, 2,000 images."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 class InputError(ValueError):
     """Wrong input; the exit status is 2.
 

@@ -1,5 +1,6 @@
 """The last lines of a run: test accuracy, label issues, files, and the next commands."""
 
+import csv
 import json
 import os
 import shlex
@@ -51,8 +52,8 @@ def accuracy(content, paths):
 
 def labels(root, audit):
     """Number of label issues, and the file that lists them."""
-    with open(audit / "label_issues.csv", encoding="utf-8") as rows:
-        audited = sum(1 for _ in rows) - 1
+    with open(audit / "label_issues.csv", encoding="utf-8", newline="") as file:
+        audited = sum(1 for _ in csv.reader(file)) - 1  # names may have line ends
     issues = read(audit)["num_issues"]
     return [
         f"label issues: {issues:,} of {audited:,} labels",

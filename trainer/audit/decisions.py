@@ -125,7 +125,7 @@ def check(rows, dataset, audited, labels):
     if len(wrong):
         row = wrong.iloc[0]
         rule = f"must have one of the classes in column label of a relabel: {listed(names)}"
-        raise InputError(FLAG, rule, f"{row.label} for id {row.id}")
+        raise InputError(FLAG, rule, f"{row.label or 'no label'} for id {row.id}")
     reviewed, dropped = applied(rows, names, labels)
     trained = audited[audited < len(labels)]
     left = set(reviewed[np.setdiff1d(trained, dropped)])

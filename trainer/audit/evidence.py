@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-TRUSTED, TOLERANCE = 20, 0.1  # fewest images, and least difference of rates, to contradict
+TRUSTED, TOLERANCE = 20, 0.1  # fewest images, and least difference of rates, for a warning
 
 
 @dataclass
@@ -52,19 +52,20 @@ def coefficient_captions(coefficients):
 
 
 def contradictions(evidence, low, high):
-    """Warnings where other evidence contradicts a noise rate between `low` and `high`.
+    """Warnings where the noise rate may be above its range, `low` to `high`.
 
-    Predictions of accuracy a that agree with a fraction g of noisy labels imply a noise rate of
-    about 1 - g / a.
+    Predictions of accuracy a agree with a fraction g of the noisy labels: with a of the right ones,
+    and with some of the wrong ones if they have learned such labels, as they do from people's. So
+    g >= (1 - r) a, and the noise rate r is at least 1 - g / a; a lower bound contradicts nothing.
     """
     if not evidence.accuracy or evidence.agreement is None:
         return []
-    rate = max(0.0, 1 - evidence.agreement / evidence.accuracy)
-    if low - TOLERANCE <= rate <= high + TOLERANCE:
+    least = 1 - evidence.agreement / evidence.accuracy
+    if least <= high + TOLERANCE:
         return []
     return [
-        f"the estimated noise rate, {low:.1%} to {high:.1%}, contradicts what else is known:"
-        f" predictions by {evidence.predicted_by} have {evidence.accuracy:.1%} accuracy on trusted"
-        f" images and agree with {evidence.agreement:.1%} of noisy labels, which implies a noise"
-        f" rate of {rate:.1%}"
+        f"the noise rate may be higher than estimated, {low:.1%} to {high:.1%}: predictions by"
+        f" {evidence.predicted_by} have {evidence.accuracy:.1%} accuracy on trusted images but"
+        f" agree with {evidence.agreement:.1%} of noisy labels, which implies a noise rate of at"
+        f" least {least:.1%}, unless the trusted images are easier than the others"
     ]

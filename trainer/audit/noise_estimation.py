@@ -127,6 +127,13 @@ def with_range(rate, smaller, larger, counts):
     return np.stack([rate, np.minimum(low, counted[0]), np.maximum(high, counted[1])], axis=-1)
 
 
+def at_rate(wrong, estimate, rate):
+    """Probabilities whose mean, of `estimate`, becomes `rate`: nearer to 1, or to 0."""
+    if rate <= estimate:
+        return wrong * rate / max(estimate, 1e-9)
+    return wrong + (1 - wrong) * (rate - estimate) / (1 - estimate)
+
+
 def given_label_too(P, given, T):
     """Q[i, j] proportional to P[i, j] T[j, given_i]: (N, C), rows sum to 1."""
     Q = P * T.T[given]

@@ -17,11 +17,11 @@ import numpy as np
 import pandas as pd
 
 from trainer import artifacts
-from trainer.audit import decisions
+from trainer.audit import decisions, noise_estimation
 from trainer.audit.label_issues import TABLE
 from trainer.audit.review import run_identity
 from trainer.data import records
-from trainer.errors import InputError, listed
+from trainer.errors import InputError, counted, listed
 
 RUNS, ROUNDS = "runs", "rounds"
 DECISIONS, COMPARISON, PAGE = "decisions.csv", "comparison.json", "comparison.html"
@@ -136,7 +136,7 @@ def same(place, rows):
 
 def opening(root, place, rows, replaced):
     """What a round is about to do: its decisions, and earlier ones that new ones replace."""
-    lines = [f"review of {root}, round {place.name}: {len(rows)} decisions"]
+    lines = [f"review of {root}, round {place.name}: {counted(len(rows), 'decision')}"]
     if len(replaced):
         lines.append(replaced_text(rows, replaced))
     return "\n".join(lines)
@@ -148,7 +148,9 @@ def replaced_text(rows, replaced):
     said = [
         f"id {row.id} {spoken(row)} → {spoken(new.loc[row.id])}" for row in replaced.itertuples()
     ]
-    return f"note: new decisions replace earlier ones on {len(said)} labels: {listed(said)}"
+    return (
+        f"note: new decisions replace earlier ones on {counted(len(said), 'label')}: {listed(said)}"
+    )
 
 
 def spoken(row):
@@ -212,19 +214,40 @@ def measures(place, ids, clean):
     issues = issues[issues.id < len(corrected)]
     kept, given = ids[corrected[ids] >= 0], corrected.copy()
     given[issues.id] = pd.Index(audit["class_names"]).get_indexer(issues.given_label)
-    right, after = np.ones(len(corrected)), np.ones(len(corrected))  # of reviewed labels
-    right[issues.id] = issues.label_score
-    after[issues.id] = np.where(issues.corrected, issues.p_suggested, issues.label_score)
-    found = {
-        "estimated/labels_right": float(right[kept].mean()),
-        "estimated/labels_right_corrected": float(after[kept].mean()),
-    }
+    found = estimated(issues, audit, kept, len(corrected))
     if clean is not None:
         found["true/labels_right"] = float((given == clean)[kept].mean())
         found["true/labels_right_corrected"] = float((corrected == clean)[kept].mean())
     exported = read(place, artifacts.EXPORTED_MODEL)
     of_model = {name: exported[name] for name in ("trusted/top1", "test/top1") if name in exported}
     return corrected, found | of_model | {"trusted_images": exported["calibrated_on"]}
+
+
+def estimated(issues, audit, kept, count):
+    """Estimated fractions of labels that are right, before and after correction, with their ranges.
+
+    The range comes from that of the noise rate. Reviewed labels count as right.
+
+    Args:
+      issues: Rows of the audit of training images.
+      audit: Its manifest.
+      kept: int64, ids of the labels that are counted.
+      count: Number of training images.
+    """
+    rate, low, high = (audit[f"audit/noise_rate_{name}"] for name in ("estimated", "low", "high"))
+    right = {
+        "labels_right": issues.label_score,
+        "labels_right_corrected": np.where(
+            issues.corrected, issues.p_suggested, issues.label_score
+        ),
+    }
+    found = {}
+    for name, probability in right.items():
+        for end, noise_rate in (("", rate), ("_low", high), ("_high", low)):
+            wrong = np.zeros(count)
+            wrong[issues.id] = noise_estimation.at_rate(1 - probability, rate, noise_rate)
+            found[f"estimated/{name}{end}"] = float(1 - wrong[kept].mean())
+    return found
 
 
 def difference(rows, earlier):

@@ -5,6 +5,7 @@ A look makes a label right. Without one, the audit's label is kept. N audited ex
 
 import numpy as np
 
+from trainer.audit import noise_estimation
 from trainer.report import charts, gallery
 
 LOOKS = (0, 50, 100, 200, 500, 1000, 2000, 5000, 10_000)
@@ -23,7 +24,7 @@ def budget(issues, rates, kept_is_right=None):
     gain = gallery.expected_gain(issues)
     curves = {"expected": right_after_looks(gain)}
     for name, rate in (("low", high), ("high", low)):  # more noise, fewer labels right
-        curves[name] = right_after_looks(at_rate(gain, estimate, rate))
+        curves[name] = right_after_looks(noise_estimation.at_rate(gain, estimate, rate))
     if kept_is_right is not None:
         order = np.argsort(-gain, kind="stable")
         curves["true"] = right_after_looks(1.0 - kept_is_right, order)
@@ -36,13 +37,6 @@ def budget(issues, rates, kept_is_right=None):
         ],
         "chart": chart(curves),
     }
-
-
-def at_rate(wrong, estimate, rate):
-    """Probabilities whose mean, of `estimate`, becomes `rate`: nearer to 1, or to 0."""
-    if rate <= estimate:
-        return wrong * rate / max(estimate, 1e-9)
-    return wrong + (1 - wrong) * (rate - estimate) / (1 - estimate)
 
 
 def right_after_looks(wrong, order=None):

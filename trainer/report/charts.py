@@ -147,5 +147,10 @@ def number_cells(axes, matrix):
     """The fraction in each cell that is not near 0, in a colour that stands out from the cell's."""
     for (row, column), share in np.ndenumerate(matrix):
         if share >= 0.005:
-            style = {"color": "white" if SHADES(share) > 0.6 else INK, "size": 8}
+            style = {"color": number_colour(share), "size": 8}
             axes.text(column, row, f"{share:.2f}", ha="center", va="center", **style)
+
+
+def number_colour(share):
+    """White or the colour of text, whichever has more contrast to the cell on a white page."""
+    return "white" if SHADES(share) > 0.84 else INK

@@ -9,6 +9,7 @@ from trainer.audit import data_issues
 from trainer.audit.annotators import ANNOTATORS
 from trainer.audit.data_issues import noise_table
 from trainer.data import records
+from trainer.errors import counted
 from trainer.report import gallery
 
 PICTURES, SETS, COPIES = 12, 6, 4  # images of an issue; sets of copies, and images of each
@@ -108,5 +109,5 @@ def left_out(dataset):
     count = sum(number for reason, number in reasons if reason == "the same image")
     if not count:
         return []
-    said = f"{count:,} training images are left out before: each is the same file as a test image"
-    return [f"{said} or a trusted one; left_out.csv of the prepared dataset lists them"]
+    said = f"{counted(count, 'training image')} left out before: the same file as a test image or a"
+    return [f"{said} trusted one; left_out.csv of the prepared dataset has the list"]

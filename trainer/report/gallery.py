@@ -21,7 +21,7 @@ PICTURES = 2000  # of the most suspicious; of rare classes a few more
 OF_EACH_CLASS = 12  # at least, where there are as many
 SIDE, LARGE_SIDE, TRUSTED_SIDE = 192, 512, 96  # pixels
 SMALL_FILE = 4096  # bytes up to which a file is its own thumbnail
-THUMBNAIL_BYTES, LARGE_BYTES = 20e6, 12e6  # in the page
+THUMBNAIL_BYTES, LARGE_BYTES, TRUSTED_BYTES = 20e6, 12e6, 8e6  # in the page
 IN_A_FOLDER = 1000
 AT_ONCE = 256  # images in memory
 
@@ -45,7 +45,6 @@ def page_data(dataset_path, audit_path, issues, csv, dataset, audit, file=None):
     in_page = pictures_in_page(issues)
     thumbnails, large = embedded_pictures(dataset_path, issues.id[in_page].to_numpy())
     near = seen["nearest"][in_page]
-    trusted = np.unique(near[near >= 0])
     return {
         "facts": {
             **columns(issues, seen, dataset["class_names"]),
@@ -59,9 +58,7 @@ def page_data(dataset_path, audit_path, issues, csv, dataset, audit, file=None):
         "pictures": {
             "thumbnails": thumbnails,
             "large": large,
-            "trusted": {
-                id: thumbnail(image, TRUSTED_SIDE) for id, image in images(dataset_path, trusted)
-            },
+            "trusted": trusted_pictures(dataset_path, near),
         },
     }
 
@@ -127,6 +124,24 @@ def embedded_pictures(dataset_path, ids):
             left_of_large -= len(big) * 4 / 3
             large[id] = data_url(big)
     return thumbnails, large
+
+
+def trusted_pictures(dataset_path, near):
+    """Pictures of trusted images by id, as data: URLs, until their bytes are used up.
+
+    Args:
+      dataset_path: Directory of the prepared dataset.
+      near: int64 (n, 2, K), ids of the trusted images beside each picture, the first pictures
+        first; -1 for none.
+    """
+    found, left = {}, TRUSTED_BYTES
+    for id, file in images(dataset_path, pd.unique(near[near >= 0])):
+        picture = thumbnail(file, TRUSTED_SIDE)
+        left -= len(picture)
+        if left < 0:
+            break
+        found[id] = picture
+    return found
 
 
 def thumbnails_beside(dataset_path, issues, in_page, file):

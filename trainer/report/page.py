@@ -5,6 +5,7 @@ from pathlib import Path
 import jinja2
 
 from trainer import outputs
+from trainer.errors import counted
 
 PLACE = Path(__file__).parent
 TEMPLATES = jinja2.Environment(
@@ -17,6 +18,7 @@ TEMPLATES = jinja2.Environment(
 TEMPLATES.filters["percent"] = lambda share: "unknown" if share is None else f"{100 * share:.1f}%"
 TEMPLATES.filters["numeric"] = lambda value: str(value)[:1].isdigit()
 TEMPLATES.filters["number"] = "{:,}".format
+TEMPLATES.filters["counted"] = counted
 
 
 def write_page(file, template, **content):

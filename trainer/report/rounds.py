@@ -4,6 +4,7 @@ from tabulate import tabulate
 
 from trainer import artifacts
 from trainer.audit import decisions, rounds
+from trainer.errors import counted
 from trainer.report import page
 
 LABELS = {
@@ -55,9 +56,9 @@ def note_on_tests(content):
     if not count:
         return ""
     return (
-        f"{count:,} of the decisions are on test images: these labels are corrected in"
-        " clean_manifest.csv. Agreement with test labels is by the labels as they came, so that"
-        " rounds can be compared."
+        f"{count:,} of the decisions {'is' if count == 1 else 'are'} on test images:"
+        " clean_manifest.csv has these labels corrected. Agreement with test labels is by the"
+        " labels as they came, so that rounds can be compared."
     )
 
 
@@ -74,8 +75,15 @@ def table_rows(content):
     known["test/top1"] = "test accuracy" if clean else "agreement with test labels"
     for name, title in known.items():
         if all(name in each for each in measured):
-            rows[title] = [f"{each[name]:.1%}" for each in measured]
+            rows[title] = [with_range(each, name) for each in measured]
     return [{"": title} | dict(zip(names, values)) for title, values in rows.items()]
+
+
+def with_range(measured, name):
+    """A fraction in words, with its range if it is an estimate."""
+    if f"{name}_low" not in measured:
+        return f"{measured[name]:.1%}"
+    return f"{measured[name]:.1%} ({measured[f'{name}_low']:.1%}–{measured[f'{name}_high']:.1%})"
 
 
 def changes(measured):
@@ -105,7 +113,8 @@ def sentence(content):
     known = "true/labels_right" in first
     name = f"{'true' if known else 'estimated'}/labels_right_corrected"
     by = "" if known else ", by estimate"
+    before, after = (with_range(each, name) for each in (first, last))
     return (
-        f"{last['decisions']:,} decisions: after correction {first[name]:.1%} → {last[name]:.1%} of"
+        f"{counted(last['decisions'], 'decision')}: after correction {before} → {after} of"
         f" {content['audited']:,} training labels are right{by}."
     )

@@ -12,6 +12,7 @@ from trainer.evaluation import comparison
 from trainer.report import charts, page
 
 METHOD = ["noise_ratio", "method"]
+RUN = ("method", "noise_ratio", "seed")  # the columns that come first
 
 
 def write(metrics_paths, file):
@@ -40,7 +41,7 @@ def write(metrics_paths, file):
         curves=accuracy_over_noise(history) | accuracy_over_steps(history),
         confusion=confusion_of_best(runs, metrics_paths, names),
         large=len(names) > charts.MANY,
-        runs=summary["runs"],
+        runs=[{name: run[name] for name in RUN} | run for run in summary["runs"]],
         facts={
             "Data": {name: summary[name] for name in comparison.SHARED},
             "Settings of all runs": common,

@@ -9,6 +9,7 @@ import pandas as pd
 from trainer import artifacts
 from trainer.audit import label_issues
 from trainer.data import records, summary
+from trainer.data.sources.folders import SPLITS
 from trainer.report import (
     budget,
     charts,
@@ -82,10 +83,12 @@ def write(
 
 
 def title(dataset, issues):
-    """Name of the folder of the images, or of the dataset."""
+    """Name of the folder of the images, above that of a split; or of the dataset."""
     trained = issues.id < dataset["num_examples"]["train"]
-    folder = gallery.common_folder(issues.path[trained]).rstrip("/")
-    return folder.rsplit("/", 1)[-1] or dataset["source"]
+    names = ["", *gallery.common_folder(issues.path[trained]).rstrip("/").split("/")]
+    while names[-1].casefold() in SPLITS:
+        names.pop()
+    return names[-1] or dataset["source"]
 
 
 def read_manifests(paths):

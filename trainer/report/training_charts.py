@@ -51,8 +51,8 @@ def learning_curves(checkpoints_path):
     history = pd.DataFrame(json.loads((Path(checkpoints_path) / "history.json").read_text()))
     accuracy = {"EMA weights": "test/top1", "raw weights": "test/top1_raw"}
     accuracy = {weights: column for weights, column in accuracy.items() if column in history}
-    losses = [name for name in history if name.startswith("train/loss")]
-    losses = {name.removeprefix("train/").replace("_", ", "): name for name in losses}
+    losses = [name for name in history if name.startswith("train/loss") and history[name].any()]
+    losses = {of_loss(name): name for name in losses}
 
     def by_step(columns):
         return {name: (history.step, history[column]) for name, column in columns.items()}
@@ -61,6 +61,11 @@ def learning_curves(checkpoints_path):
         "Accuracy": charts.line_chart(by_step(accuracy), "step", "test accuracy"),
         "Loss": charts.line_chart(by_step(losses), "step", "loss, mean since the last test"),
     }
+
+
+def of_loss(column):
+    """The part of the loss that a column has: pseudo label of train/loss_pseudo_label."""
+    return column.removeprefix("train/loss").strip("_").replace("_", " ") or "total"
 
 
 def histograms(issues, given, clean, coefficients):

@@ -1,8 +1,16 @@
 """The commands that a run ends with."""
 
+import pandas as pd
 import pytest
 
 from pipelines.launch import ending
+
+
+def test_labels_are_counted_whatever_their_names(tmp_path):
+    rows = pd.DataFrame({"id": [0, 1], "given_label": ["new\nline", 'a,"b"']})
+    rows.to_csv(tmp_path / "label_issues.csv", index=False)
+    (tmp_path / "manifest.json").write_text('{"num_issues": 1}')
+    assert ending.labels(tmp_path, tmp_path)[0] == "label issues: 1 of 2 labels"
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Data issues that are planted in a folder, counted."""
 
+import io
+import itertools
 import json
 import shutil
 
@@ -7,10 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image, ImageFilter
+from sklearn.datasets import load_sample_images
 
 from tests.conftest import HOSTILE
 from trainer.audit import data_issues, noise_estimation
-from trainer.audit.data_issues import classes, duplicates, find, neighbours, noise_table
+from trainer.audit.data_issues import classes, duplicates, find, neighbours, noise_table, pixels
 from trainer.audit.evidence import Evidence
 from trainer.data import records
 from trainer.report import data_issues as report
@@ -152,6 +155,47 @@ def test_blurred_images_and_odd_sizes(found):
     assert files(table, "blurry") == {"blurry.png", "odd_size.png"}  # that one is enlarged
     # All that are not of the one size of the others.
     assert files(table, "odd_size") == {"odd_size.png", "odd_aspect_ratio.png", "resized.jpg"}
+
+
+@pytest.mark.parametrize(("radius", "least", "most"), [(0, 0, 0), (3, 0.4, 1), (8, 0.7, 1)])
+def test_blurred_photographs(radius, least, most):
+    """Crops of photographs; some of the sky, without edges, count as drawings."""
+    rows, properties = [], pixels.new_manager().image_properties
+    places = itertools.product(load_sample_images().images, range(0, 440, 110), (0, 110, 220))
+    for picture, x, y in places:
+        file, part = io.BytesIO(), Image.fromarray(picture[y : y + 200, x : x + 200])
+        part.filter(ImageFilter.GaussianBlur(radius)).save(file, "JPEG")
+        rows.append(pixels.measure_image(file.getvalue(), properties, 3)[0])
+    flagged = pixels.find(pd.DataFrame(rows)).is_blurry_issue.mean()
+    assert least <= flagged <= most
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 300), (300, 2), (3, 3)])
+def test_edges_of_the_smallest_images(size):
+    assert pixels.deviation_of_edges(Image.new("RGB", size, (9, 99, 199))) == 0
+
+
+def test_images_in_which_nothing_is_seen_are_no_copies(tmp_path, rng):
+    """But the same file under several labels is."""
+    night = photo(rng).point(lambda value: value // 9)
+    for place, name in enumerate(CLASSES):
+        for part, count in (("photos", 10), ("test", 2)):
+            folder = tmp_path / part / name
+            folder.mkdir(parents=True)
+            for number in range(count):
+                photo(rng).save(folder / f"{name} {part} {number}.jpg")
+        folder = tmp_path / "photos" / name
+        Image.new("RGB", (SIDE, SIDE), (place, 3, 3)).save(folder / f"black {name}.png")
+        Image.new("RGB", (SIDE, SIDE), (250, 250, 250 + place)).save(folder / f"white {name}.png")
+        night.save(folder / "night.png")
+    files_of = DataSettings(data=str(tmp_path / "photos"), test=str(tmp_path / "test"))
+    records.prepare("image_folder", tmp_path / "data", files_of)
+    table, _ = found_in(tmp_path / "data")
+    assert files(table, "light") == {f"white {name}.png" for name in CLASSES}
+    assert files(table, "dark") == {"night.png", *(f"black {name}.png" for name in CLASSES)}
+    for issue in ("label_conflict", "exact_duplicates"):
+        assert files(table, issue) == {"night.png"}
+    assert (table.label_conflict_score[table.is_label_conflict_issue == 1] == 0).all()
 
 
 def test_all_images_have_a_row_with_the_columns_of_datalab(found, prepared):

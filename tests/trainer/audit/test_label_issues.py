@@ -293,14 +293,24 @@ def test_scores_leave_the_example_out(rng):
         np.testing.assert_allclose(found[i], alone[0])
 
 
-def test_a_rate_that_contradicts_other_evidence():
+def test_a_rate_that_other_evidence_shows_to_be_too_low():
     evidence = Evidence(np.zeros((1, 2)), [], THE_RUN, agreement=0.6, accuracy=0.9)
     assert contradictions(evidence, 0.3, 0.4) == []
     (said,) = contradictions(evidence, 0.0, 0.01)
-    assert "90.0% accuracy on trusted images and agree with 60.0% of noisy labels" in said
-    assert "implies a noise rate of 33.3%" in said
+    assert "90.0% accuracy on trusted images but agree with 60.0% of noisy labels" in said
+    assert "implies a noise rate of at least 33.3%" in said
     evidence.accuracy = None
     assert contradictions(evidence, 0.0, 0.01) == []
+
+
+@pytest.mark.parametrize("learned", [0.0, 0.5, 1.0])
+def test_predictions_that_have_learned_wrong_labels_contradict_no_rate(rng, learned):
+    """They agree with a part of the wrong labels, so agreement tells only how few are wrong."""
+    wrong, hits = rng.random((2, 20_000)) < [[0.4], [0.8]]
+    agrees = np.where(wrong, rng.random(20_000) < learned, hits)
+    evidence = Evidence(np.zeros((1, 2)), [], THE_RUN, agreement=agrees.mean(), accuracy=0.8)
+    assert contradictions(evidence, 0.35, 0.45) == []
+    assert len(contradictions(evidence, 0.0, 0.08)) == (learned == 0)
 
 
 def test_the_range_of_the_noise_rate(rng):

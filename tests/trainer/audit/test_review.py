@@ -122,7 +122,7 @@ def test_the_newest_decision_counts():
     assert both.id.tolist() == [0, 1, 2, 3]
     assert both.label.tolist() == ["", "", "b", ""]
     assert rounds.replaced_text(both, replaced) == (
-        "note: new decisions replace earlier ones on 1 labels: id 2 relabel a → relabel b"
+        "note: new decisions replace earlier ones on 1 label: id 2 relabel a → relabel b"
     )
 
 
@@ -227,7 +227,7 @@ def test_two_rounds(run, tmp_path, capsys):
     with open(second, "a") as file:
         file.writelines(extra.read_text().splitlines(keepends=True)[1:])
     said = as_a_process(run, second)
-    assert f"replace earlier ones on 1 labels: id {decided.id[0]} relabel" in (
+    assert f"replace earlier ones on 1 label: id {decided.id[0]} relabel" in (
         capsys.readouterr().out
     )
     assert [f.stat().st_mtime_ns for f in sorted((run / "rounds" / "1").glob("*.*"))] == shown
@@ -241,10 +241,14 @@ def test_two_rounds(run, tmp_path, capsys):
     assert corrected[0] < corrected[2]
     estimated = [each["estimated/labels_right"] for each in content["rounds"]]
     np.testing.assert_allclose(estimated, right, atol=0.1)
+    for each, share in zip(content["rounds"], right):
+        low, high = (each[f"estimated/labels_right_{end}"] for end in ("low", "high"))
+        assert low < each["estimated/labels_right"] < high
+        assert low - 0.02 < share < high + 0.02
     assert [each["decisions"] for each in content["rounds"]] == [0, 150, 300]
     assert content["rounds"][2]["changes"]["drop"] == 1
     assert content["rounds"][2]["trusted_images"] == 20
-    assert "before review    round 1    round 2" in said
+    assert "before review round 1 round 2" in " ".join(said.split())
     assert "round 2" in (last / rounds.PAGE).read_text()
 
     labels, _ = injection.read_noisy_labels(

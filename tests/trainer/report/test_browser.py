@@ -200,7 +200,7 @@ def test_names_are_text(opened, hostile_run):
     assert HOSTILE[0] in report.page.locator("#viewed").inner_text()
     report.press("Escape", "c")
     assert report.page.locator("#picked-class option").all_inner_texts() == sorted(HOSTILE)
-    assert [text for text in report.complaints if OUTSIDE_FILES not in text] == []
+    assert report.complaints == []
 
 
 @pytest.mark.slow
@@ -304,6 +304,12 @@ def test_the_full_size_view(opened, hostile_run, issues, tmp_path):
     report.until("document.querySelector('#viewed .full').naturalWidth > 0")
     assert full.get_attribute("src").endswith(issues.path[0].rsplit("/")[-1])
     assert report.page.locator("#viewed .trusted").count() == 4  # two of each class
+    assert "none" not in report.page.locator("#viewed").inner_text()
+    notes = report.page.evaluate(
+        "[[0, 0], [2, 2], [1, 2], [0, 2], [0, Infinity]].map((n) => noteOnTrusted(...n))"
+    )
+    assert notes[:3] == ["There are none of this class.", "", "The page has not all of them."]
+    assert notes[3] == notes[4] == "The page has none for this image: it is far down the list."
     assert report.page.locator("#viewed .top li").count() == 2
     report.press("s")
     assert "2 of" in report.page.locator("#viewer").get_attribute("aria-label")
@@ -320,6 +326,35 @@ def test_the_full_size_view(opened, hostile_run, issues, tmp_path):
         report.until("document.querySelector('#viewed .full').src.startsWith('data:')")
     finally:
         (tmp_path / "elsewhere").rename(images)
+
+
+@pytest.mark.slow
+def test_a_page_asks_for_files_only_where_some_may_be(opened, hostile_run, tmp_path):
+    """Alone on another machine it soon has its own pictures, beside the images it has these."""
+    images = hostile_run / 'im,"ages<img src=x>'
+    away = images.rename(tmp_path / "away")
+    try:
+        shutil.copy(hostile_run / "report.html", tmp_path)
+        alone = opened(tmp_path / "report.html")
+        alone.begin()
+        alone.press("Enter")
+        for _ in range(6):
+            alone.until("document.querySelector('#viewed .full').src.startsWith('data:')")
+            alone.press("ArrowRight")
+        assert len(alone.complaints) == 2 * 3  # two places, each asked three times
+        shutil.copytree(away, tmp_path / images.name)
+        beside = opened(tmp_path / "report.html")
+        beside.begin()
+        beside.press("Enter")
+        for _ in range(6):
+            beside.until("document.querySelector('#viewed .full').naturalWidth > 0")
+            source = beside.page.evaluate("document.querySelector('#viewed .full').src")
+            assert source.startswith(tmp_path.as_uri())
+            beside.press("ArrowRight")
+        (complaint,) = beside.complaints  # where the run found them
+        assert OUTSIDE_FILES in complaint
+    finally:
+        away.rename(images)
 
 
 @pytest.mark.slow
@@ -431,6 +466,21 @@ def test_classes_with_the_names_of_decisions(opened, made_report, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("width", WIDTHS)
+def test_long_names_break_no_number(opened, made_report, width):
+    report = opened(made_report(60, ["a", "b" * 90, f"{'c' * 40} {'d' * 40}"]), width)
+    lines = """(range => [...document.querySelectorAll('.top .p, td.n')].map((cell) => {
+        range.selectNodeContents(cell);
+        return new Set([...range.getClientRects()].map((box) => box.top)).size;
+    }))(document.createRange())"""
+    counts = report.page.evaluate(lines)
+    assert len(counts) > 100 and set(counts) == {1}
+    assert report.page.evaluate("document.documentElement.scrollWidth") <= width
+    widest = "Math.max(...[...document.querySelectorAll('td')].map((cell) => cell.offsetWidth))"
+    assert report.page.evaluate(widest) < 390
+
+
+@pytest.mark.slow
 def test_what_is_no_table_is_refused(opened, hostile_run, tmp_path):
     report = opened(hostile_run / "report.html")
     for text in ('id,path\n"1,2', "id,path\n1,2\n", ""):
@@ -453,6 +503,31 @@ def test_matrices_and_classes_filter(opened, hostile_run, issues):
     assert set(report.labels()) == {(names[1], names[0])}
     assert report.page.locator("#suggested").input_value() == "0"
     assert report.current() == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_cell_of_a_matrix_by_the_keyboard(opened, hostile_run, width):
+    """The arrows stop at the edges; the text counts the images that Enter shows."""
+    report, names = opened(hostile_run / "report.html", width), sorted(HOSTILE)
+    report.page.focus("[data-matrix=noise]")
+    mark, text = report.page.locator("[data-matrix=noise] .cell"), "[data-matrix=noise] + .chosen"
+    report.press("ArrowUp", "ArrowRight", "ArrowRight")  # true label 0, given label 1
+    cells = report.page.locator("[data-matrix=noise] svg image").bounding_box()
+    box = mark.bounding_box()
+    assert (box["x"] - cells["x"]) / cells["width"] == pytest.approx(0.5, abs=0.02)
+    assert (box["y"] - cells["y"]) / cells["height"] == pytest.approx(0, abs=0.02)
+    assert f"given {names[1]}, suggested {names[0]}" in report.page.inner_text(text)
+    report.press("Enter")
+    assert set(report.labels()) == {(names[1], names[0])}
+    assert report.current() == 0
+    assert mark.is_hidden()
+    report.page.focus("[data-matrix=noise]")
+    report.press("ArrowDown")
+    assert report.page.inner_text(text).endswith(f"given {names[1]}")
+    report.press("Enter")
+    assert {given for given, _ in report.labels()} == {names[1]}
+    assert report.complaints == []
 
 
 @pytest.mark.slow

@@ -48,6 +48,9 @@ def test_what_it_says(runs, tmp_path):
         assert f'<th scope="row">{name}</th><td>{value}</td>' in made
     assert '<th scope="row">method</th>' not in made
     assert "&lt;b&gt;digits" in made
+    columns = re.findall('<th scope="col"[^>]*><button type="button">(.*?)</button>', made)
+    place = columns.index("wrong_labels")
+    assert columns[place - 3 : place] == ["method", "noise_ratio", "seed"]
     assert "<b>digits" not in made
 
 

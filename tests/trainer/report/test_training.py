@@ -18,7 +18,7 @@ from trainer.audit.evidence import coefficient_captions
 from trainer.errors import InputError
 from trainer.evaluation import evaluate
 from trainer.methods import METHODS
-from trainer.report import budget, gallery, training
+from trainer.report import budget, gallery, page, training, training_charts
 from trainer.report.published import published_result
 from trainer.serving import export
 
@@ -66,6 +66,44 @@ def test_the_page_says_what_was_run(hostile_run):
         "image_cache_gb",
     }
     assert not unused & set(rows)
+
+
+def test_the_title_is_no_split():
+    dataset = {"num_examples": {"train": 2}, "source": "csv"}
+
+    def of(*paths):
+        return training.title(dataset, pd.DataFrame({"id": range(len(paths)), "path": paths}))
+
+    assert of("/a/photos/Train/cat/1.jpg", "/a/photos/Train/dog/1.jpg") == "photos"
+    assert of("/a/photos/cat/1.jpg", "/a/photos/dog/1.jpg", "/b/test/1.jpg") == "photos"
+    assert of("/a/train-2/cat/1.jpg", "/a/train-2/dog/1.jpg") == "train-2"
+    assert of("/train/cat/1.jpg", "/train/dog/1.jpg") == of("train/1.jpg", "train/2.jpg") == "csv"
+    assert of("", "") == "csv"
+
+
+def test_parts_of_the_loss_that_are_there(tmp_path):
+    row = {"train/loss": 2.0, "train/loss_pseudo_label": 0.5, "train/loss_rotation": 0.0}
+    (tmp_path / "history.json").write_text(json.dumps([row | {"step": 1}, row | {"step": 2}]))
+    chart = training_charts.learning_curves(tmp_path)["Loss"]
+    names = re.findall("<text[^>]*>([^<]*)</text>", chart)
+    assert {"total", "pseudo label"} < set(names)
+    assert not any("rotation" in name for name in names)
+
+
+def test_pictures_of_trusted_images_are_bounded(digits, monkeypatch):
+    """However many are trusted after many reviews; those beside the first images come first."""
+    near = np.array([[[30, 4, -1], [7, 4, 30]], [[9, -1, -1], [11, 12, 13]]])
+    everything = gallery.trusted_pictures(digits, near)
+    assert list(everything) == [30, 4, 7, 9, 11, 12, 13]
+    room = sum(len(everything[id]) for id in (30, 4, 7))
+    monkeypatch.setattr(gallery, "TRUSTED_BYTES", room)
+    found = gallery.trusted_pictures(digits, near)
+    assert list(found) == [30, 4, 7]
+
+
+def test_one_is_no_plural():
+    count = page.TEMPLATES.from_string('{{ n | counted("image") }}').render
+    assert [count(n=n) for n in (0, 1, 2000)] == ["0 images", "1 image", "2,000 images"]
 
 
 def test_folders_that_begin_alike():

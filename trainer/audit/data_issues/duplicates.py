@@ -21,6 +21,24 @@ def same_content(digests):
     return pd.DataFrame(issues), pairs[pairs[:, 0] != pairs[:, 1]]
 
 
+def that_can_be_seen(near, pairs, unseen):
+    """Near duplicates without pairs of two images in which little is seen, which all look alike.
+
+    Args:
+      near: `pandas.DataFrame` of is_near_duplicate_issue and near_duplicate_score.
+      pairs: int (n, 2).
+      unseen: bool (N,).
+
+    Returns:
+      `near` and `pairs`.
+    """
+    pairs = pairs[~unseen[pairs].all(axis=1)]
+    copies = np.isin(np.arange(len(near)), pairs)
+    flags = near.is_near_duplicate_issue & copies
+    scores = near.near_duplicate_score.where(copies | ~near.is_near_duplicate_issue, 1.0)
+    return near.assign(is_near_duplicate_issue=flags, near_duplicate_score=scores), pairs
+
+
 def sets_of(pairs, count):
     """A number for each set of copies, int (N,), in the order of their first image; -1 for none."""
     links = coo_matrix((np.ones(len(pairs)), pairs.T), shape=(count, count))

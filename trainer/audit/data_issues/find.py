@@ -54,13 +54,17 @@ def find(dataset_path, noisy_labels, audited_ids, evidence, embeddings_path=None
     shapes = standardised(np.concatenate([features for _, features in measured]))
     embeddings = read_embeddings(embeddings_path)
     found, pairs = duplicates.same_content(properties.digest)
-    issues, notes = [found, pixels.find(properties), classes.imbalance(labels, class_names)], []
+    seen = pixels.find(properties)
+    issues, notes = [found, seen, classes.imbalance(labels, class_names)], []
     scores = 1 - found.is_exact_duplicates_issue.to_numpy(float)
     if FEWEST <= len(table) <= MOST:
         features = shapes if embeddings is None else embeddings
         near, near_pairs, outliers = compared(shapes, embeddings)
+        unseen = seen[[f"is_{issue}_issue" for issue in pixels.UNSEEN]].any(axis=1).to_numpy()
+        near, near_pairs = duplicates.that_can_be_seen(near, near_pairs, unseen)
         issues += [near, outliers]
-        pairs, scores = np.concatenate([pairs, near_pairs]), near.near_duplicate_score.to_numpy()
+        pairs = np.concatenate([pairs, near_pairs])
+        scores = near.near_duplicate_score.where(~found.is_exact_duplicates_issue, 0.0).to_numpy()
         if embeddings is not None:
             issues.append(neighbours.off_topic(embeddings, labels))
         weak, table["group"] = weak_groups(features, labels, audited_ids, evidence)
@@ -71,9 +75,9 @@ def find(dataset_path, noisy_labels, audited_ids, evidence, embeddings_path=None
     sets = duplicates.sets_of(pairs, len(table))
     issues.append(duplicates.differences(sets, labels, parts, scores))
     table = pd.concat([table.assign(duplicate_set=sets), *issues], axis=1)
-    seen = SHAPES if embeddings is None else f"embeddings, {SHAPES}"
+    by = SHAPES if embeddings is None else f"embeddings, {SHAPES}"
     confused = classes.confused_classes(evidence.P, noisy_labels[audited_ids], class_names)
-    return in_order(table), {"seen": seen, "notes": notes, "confused_classes": confused}
+    return in_order(table), {"seen": by, "notes": notes, "confused_classes": confused}
 
 
 def all_images(dataset_path, noisy_labels, audited_ids, true=None):

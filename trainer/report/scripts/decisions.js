@@ -29,7 +29,7 @@ function undo() {
   const changes = past.pop();
   if (!changes) return say("There is nothing to undo.");
   apply(changes);
-  say(`Undone: ${number(changes.length)} decision${changes.length > 1 ? "s" : ""}.`);
+  say(`Undone: ${counted(changes.length, "decision")}.`);
   return changes[0][0];
 }
 
@@ -116,7 +116,7 @@ async function load(file) {
     const changes = decisionsOf(await file.text());
     decide(changes);
     find();
-    say(`${number(changes.length)} decisions loaded from ${file.name}.`);
+    say(`${counted(changes.length, "decision")} loaded from ${file.name}.`);
   } catch (error) {
     say(`Nothing is loaded. ${file.name} ${error.message}.`);
   }

@@ -68,7 +68,7 @@ function card(example) {
   item.tabIndex = -1;
   picture.alt = "";
   picture.loading = "lazy";
-  showFirst(picture, thumbnailAddresses(example));
+  showFirst(picture, [...thumbnailAddresses(example), ...fileAddresses(example)]);
   picture.onclick = () => { focusOn(found.indexOf(example)); view(example); };
   const where = element("p", fileName(example) + (example.tested ? ", test image" : ""), "where");
   where.title = example.path;
@@ -103,7 +103,7 @@ function showMore() {
 }
 
 function endOfFlagged() {
-  const line = element("li", `The ${number(facts.flagged)} label issues end here: about as many labels as are estimated to be wrong. Those below are probably right.`, "line");
+  const line = element("li", `The label issues end here: ${number(facts.flagged)}, about as many labels as are estimated to be wrong. Those below are probably right.`, "line");
   line.setAttribute("role", "presentation");
   return line;
 }
@@ -141,7 +141,7 @@ function filterBy(givenLabel, suggestedLabel) {
   byId("labels").scrollIntoView();
   focusOn(0);
   const names = [given, suggested].filter((s) => s.value !== "").map((s) => `${s === given ? "given" : "suggested"} ${nameOf(Number(s.value))}`);
-  say(`${number(found.length)} images: ${names.join(", ") || "all"}.`);
+  say(`${counted(found.length, "image")}: ${names.join(", ")}.`);
 }
 
 // Decides on one example and moves to the next.
@@ -166,5 +166,5 @@ const undecidedIssues = () => found.filter(STATES.open);
 function takeAll() {
   const open = undecidedIssues();
   decide(open.map((example) => [example.id, suggestion(example)]));
-  say(`Took the suggestion for ${number(open.length)} label issues; z undoes it.`);
+  say(`Took the suggestion for ${counted(open.length, "label issue")}; z undoes it.`);
 }

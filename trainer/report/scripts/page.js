@@ -1,6 +1,7 @@
 "use strict";
 const byId = (id) => document.getElementById(id);
 const number = (n) => n.toLocaleString("en");
+const counted = (n, name) => `${number(n)} ${name}${n === 1 ? "" : "s"}`;
 
 function element(name, text = "", className = "") {
   const made = document.createElement(name);

@@ -8,10 +8,11 @@ function duration(seconds) {
 function showProgress() {
   const decided = [...decisions], flagged = decided.filter(([id]) => exampleOf.get(id).flagged).length;
   const left = found.filter(({ id }) => !decisions.has(id)).length;
-  const parts = [`${number(flagged)} of ${number(facts.flagged)} label issues decided, ${number(decided.length)} labels in all`];
+  const parts = [`${number(flagged)} of ${counted(facts.flagged, "label issue")} decided, ${counted(decided.length, "label")} in all`];
   if (looks) {
     const pace = seconds / looks;
-    parts.push(`${duration(seconds)} so far, ${pace.toFixed(1)} s a look, ${duration(pace * left)} for the ${number(left)} undecided here`);
+    const rest = left ? `, ${duration(pace * left)} for the ${number(left)} undecided here` : "";
+    parts.push(`${duration(seconds)} so far, ${pace.toFixed(1)} s a look${rest}`);
   }
   byId("progress-text").textContent = `${parts.join("; ")}.`;
   byId("progress-bar").max = Math.max(facts.flagged, 1);
@@ -20,7 +21,7 @@ function showProgress() {
   byId("save-decisions").disabled = !decided.length;
   byId("save-decisions").textContent = `Save decisions (${number(decided.length)})`;
   const open = undecidedIssues().length;
-  byId("take-all").textContent = `Take ${number(open)} suggestions`;
+  byId("take-all").textContent = `Take ${counted(open, "suggestion")}`;
   byId("take-all").disabled = !open;
 }
 
@@ -30,5 +31,5 @@ function soFar(decided) {
   const changed = sure.filter(([, { decision }]) => decision !== "keep").length;
   const expected = sure.reduce((sum, [id]) => sum + 1 - exampleOf.get(id).score, 0);
   const percent = (n) => `${Math.round(100 * n / sure.length)}%`;
-  return `So far ${number(changed)} of ${number(sure.length)} decisions changed the given label (${percent(changed)}); ${percent(expected)} were expected to.`;
+  return `So far ${number(changed)} of ${counted(sure.length, "decision")} changed the given label (${percent(changed)}); ${percent(expected)} were expected to.`;
 }

@@ -15,29 +15,6 @@ document.onkeydown = onKey;
 viewer.onclose = () => focusOn(found.indexOf(viewed));
 for (const dialog of [viewer, picker, help]) dialog.querySelector(".close").onclick = () => dialog.close();
 for (const [, keys, text] of KEYS.filter(([, keys]) => keys)) byId("keys").append(element("dt", keys), element("dd", text));
-
-// A matrix of classes (rows are true, columns given or predicted) filters by the cell that is clicked.
-for (const figure of document.querySelectorAll("[data-matrix]")) {
-  const image = figure.querySelector("svg image"), C = facts.classes.length;
-  if (!image) continue;
-  const cellAt = ({ clientX, clientY }) => {
-    const box = image.getBoundingClientRect();
-    const [row, column] = [(clientY - box.top) / box.height, (clientX - box.left) / box.width].map((part) => Math.floor(part * C));
-    return row >= 0 && row < C && column >= 0 && column < C ? [row, column] : null;
-  };
-  const labelsAt = (cell) => figure.dataset.matrix === "noise" ? [cell[1], cell[0]] : cell;
-  figure.onmousemove = (event) => {
-    const cell = cellAt(event), [from, to] = cell ? labelsAt(cell) : [];
-    figure.title = cell ? `given ${nameOf(from)}, suggested ${nameOf(to)}` : "";
-    figure.style.cursor = cell ? "pointer" : "";
-  };
-  figure.onclick = (event) => {
-    const cell = cellAt(event);
-    if (!cell) return;
-    const [from, to] = labelsAt(cell);
-    filterBy(from, from === to ? undefined : to);
-  };
-}
 for (const chosen of document.querySelectorAll("button[data-label]")) chosen.onclick = () => filterBy(Number(chosen.dataset.label));
 
 // Another window with the same page has decided.

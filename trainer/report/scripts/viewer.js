@@ -6,31 +6,40 @@ function view(example) {
   viewed = example;
   const picture = element("img", "", "full"), beside = element("div", "", "facts");
   picture.alt = fileName(example);
-  const inPage = [pictures.large[example.id], pictures.thumbnails[example.id]].filter(Boolean);
-  showFirst(picture, [...fileAddresses(example), ...inPage, ...thumbnailAddresses(example)]);
+  showFirst(picture, [...fileAddresses(example), ...sources(pictures.large[example.id]), ...thumbnailAddresses(example)]);
   const decision = decisions.get(example.id);
   beside.append(element("p", decision ? describe(decision, example) : "undecided", decision ? "decided" : "quiet"), labelsOf(example),
     probabilities(example), element("p", `label score ${example.score.toFixed(3)}`), element("p", example.path || `id ${example.id}`, "where"),
     buttons(example), ...[example.given, example.suggested].map((label, side) => trustedImages(example, label, side)));
   byId("viewed").replaceChildren(picture, beside);
   viewer.setAttribute("aria-label", `${fileName(example)}, ${found.indexOf(example) + 1} of ${found.length}`);
-  if (!viewer.open) viewer.showModal();
+  if (!viewer.open) {
+    say("");
+    viewer.showModal();
+  }
   byId("viewed").focus();
 }
 
 function trustedImages(example, label, side) {
   const section = element("section"), near = facts.nearest[example.id];
-  const ids = near ? near[side].filter((id) => id >= 0) : [];
+  const known = near ? near[side].filter((id) => id >= 0) : [];
+  const ids = known.filter((id) => pictures.trusted[id]);
+  const note = noteOnTrusted(ids.length, near ? known.length : Infinity);
   section.append(element("h3", `Nearest trusted images of ${nameOf(label)}`));
-  if (!near) section.append(element("p", "The page has none for this image: it is far down the list.", "quiet"));
-  else if (!ids.length) section.append(element("p", "There are none of this class.", "quiet"));
+  if (note) section.append(element("p", note, "quiet"));
   for (const id of ids) {
     const picture = element("img", "", "trusted");
     picture.alt = `trusted ${nameOf(label)}`;
-    showFirst(picture, [pictures.trusted[id]]);
+    showFirst(picture, sources(pictures.trusted[id]));
     section.append(picture);
   }
   return section;
+}
+
+// The page has pictures of trusted images for the first of the list.
+function noteOnTrusted(shown, known) {
+  if (shown === known) return known ? "" : "There are none of this class.";
+  return shown ? "The page has not all of them." : "The page has none for this image: it is far down the list.";
 }
 
 // Chooses another class by a part of its name.
