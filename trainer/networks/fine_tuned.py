@@ -35,26 +35,35 @@ def compose(backbone, trained_head, image_shape, side):
     if tuple(image_shape[:2]) != (side, side):
         x = layers.Resizing(side, side, name="resized")(x)
     x = layers.Rescaling(127.5, 127.5, name="grey_levels")(x)
-    embeddings = applied(backbone, x, "backbone.")
+    embeddings = at_side(backbone, x, side)
     return keras.Model(images, applied(trained_head, embeddings, ""), name="backbone_and_head")
 
 
-def applied(network, x, prefix, copies=None):
+def at_side(backbone, x, side):
+    """The output of a copy of a backbone for images x (B, side, side, 3) of another side than its.
+
+    Images that it resizes within keep their part of the side.
+    """
+    return applied(backbone, x, "backbone.", side / backbone.input_shape[1])
+
+
+def applied(network, x, prefix, scale=1.0, copies=None):
     """The output of copies of all layers of a network, with their weights, for the input x.
 
     Args:
       network: Functional or sequential model; models within it are taken apart as well.
       x: Symbolic tensor; its images may have another side than those of the network.
       prefix: Of the names of the copies.
+      scale: Of the sides to which layers resize.
       copies: {layer: its copy}, of those that a model that is called twice shares.
     """
     copies = {} if copies is None else copies
 
     def call(layer, *args, **kwargs):
         if isinstance(layer, keras.Sequential) or hasattr(layer, "_run_through_graph"):
-            return applied(layer, args[0], f"{prefix}{layer.name}.", copies)
+            return applied(layer, args[0], f"{prefix}{layer.name}.", scale, copies)
         if new := layer not in copies:
-            copies[layer] = copy(layer, prefix)
+            copies[layer] = copy(layer, prefix, scale)
         y = copies[layer](*args, **kwargs)
         if new and getattr(layer, "weights", ()):
             copies[layer].set_weights(layer.get_weights())
@@ -68,7 +77,7 @@ def applied(network, x, prefix, copies=None):
     return network._run_through_graph(x, lambda layer: functools.partial(call, layer))
 
 
-def copy(layer, prefix):
+def copy(layer, prefix, scale):
     """A layer like another one: all of it is trained, but statistics are fixed and nothing drops.
 
     The head keeps its own ways; its prefix is empty.
@@ -82,4 +91,6 @@ def copy(layer, prefix):
             made = FrozenStatistics
         if isinstance(layer, layers.Dropout):
             config["rate"] = 0.0
+        if isinstance(layer, layers.Resizing):
+            config |= {name: max(1, round(scale * config[name])) for name in ("height", "width")}
     return made.from_config(config)

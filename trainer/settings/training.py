@@ -168,8 +168,7 @@ class FinetuningSettings:
     )
     finetune_image_size: int = setting(
         96,
-        "side in pixels of the images in fine-tuning, and of those that are embedded before unless"
-        " backbone_image_size is given",
+        "side in pixels of the images in fine-tuning",
         low=SMALLEST_CROP,
         high=4096,
     )

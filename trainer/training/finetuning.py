@@ -89,7 +89,7 @@ def check(backbone_path, side):
     if network.input_shape[1] == side:
         return
     try:
-        fine_tuned.applied(network, keras.Input((side, side, 3)), "backbone.")
+        fine_tuned.at_side(network, keras.Input((side, side, 3)), side)
     except Exception as error:  # Keras raises whatever the layers do
         own = network.input_shape[1]
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -201,13 +201,12 @@ def test_statistics_are_frozen_and_nothing_is_dropped():
     np.testing.assert_allclose(at_8(middle), network(middle, training=False), rtol=1e-5)
 
 
-def test_lite0_takes_another_side():
-    images = keras.Input((64, 64, 3))
-    network = keras.Model(
-        images, fine_tuned.applied(efficientnet_lite0.load(32).network, images, "backbone.")
-    )
-    x = np.random.default_rng(0).uniform(0, 255, (2, 64, 64, 3)).astype(np.float32)
-    expected = efficientnet_lite0.load(64).network.predict_on_batch(x)
+def test_lite0_takes_another_side(rng):
+    backbone, images = efficientnet_lite0.load(56).network, keras.Input((28, 28, 3))
+    network = keras.Model(images, fine_tuned.at_side(backbone, images, 28))
+    assert network.count_params() == backbone.count_params()
+    x = rng.uniform(0, 255, (2, 28, 28, 3)).astype(np.float32)
+    expected = efficientnet_lite0.load(28).network.predict_on_batch(x)
     np.testing.assert_allclose(network.predict_on_batch(x), expected, rtol=1e-4, atol=1e-4)
 
 
@@ -244,16 +243,12 @@ def test_settings_that_mean_nothing_are_refused(given, rule):
 def test_settings_of_both_trainings():
     given = {"finetune": True, "finetune_image_size": 64, "learning_rate": 0.7}
     both = configuration.resolve("csv", backbone="efficientnet_lite0", **given)
-    plain = configuration.resolve(
-        "csv", backbone="efficientnet_lite0", learning_rate=0.7, backbone_image_size=64
-    )
+    plain = configuration.resolve("csv", backbone="efficientnet_lite0", learning_rate=0.7)
     head, tuned = finetuning.of_head(both), finetuning.of_finetuning(both)
     assert head == plain
     assert finetuning.of_both(head, tuned) == both
     assert (tuned.image_size, tuned.batch_size, tuned.optimizer) == (64, 64, "momentum")
-    assert (both.backbone_image_size, head.on_embeddings, tuned.on_embeddings) == (64, True, False)
-    own = configuration.resolve("csv", backbone="own.keras", **given)
-    assert own.backbone_image_size == 0
+    assert (head.on_embeddings, tuned.on_embeddings) == (True, False)
 
 
 def test_a_head_of_something_else_is_refused(
