@@ -68,16 +68,21 @@ def choose(root, choices, files, send):
     from trainer.evaluation import choice
 
     def train(settings, place, data):
+        made = place.parent if settings.finetune else root  # for images of another size
         if settings.backbone != backbones.NONE:
-            embed(root, settings, files)
+            fetch_backbone(made, settings)
+            embed(root, settings, files, made)
         name = place.relative_to(root)
-        train_run(root, place, settings, lambda part: send(f"{name}/{part}"), data)
-        return embeddings_path(root, settings).get("embeddings_path")
+        train_run(made, place, settings, lambda part: send(f"{name}/{part}"), data)
+        return embeddings_path(made, settings).get("embeddings_path")
 
     place = root / CHOICE
     found = choice.choose(data_paths(root), place, place / "result", choices, train)
     print(f"--backbone=auto takes {found['sentence']}")
-    return choices[found["chosen"]], {artifacts.BACKBONE_CHOICE: found}
+    settings = choices[found["chosen"]]
+    if settings.finetune:
+        fetch_backbone(root, settings)
+    return settings, {artifacts.BACKBONE_CHOICE: found}
 
 
 def train_run(root, place, settings, send=lambda place: None, data=None, further_facts=None):
@@ -126,12 +131,18 @@ def fetch_backbone(root, settings):
         finetuning.check(root / artifacts.BACKBONE, settings.finetune_image_size)
 
 
-def embed(root, settings, files):
-    """Embeds the images, as far as that has not been done."""
+def embed(root, settings, files, place=None):
+    """Embeds the images by the backbone in `place`, or `root`, as far as that has not been done."""
     from trainer.backbones import embed
 
-    kinds = artifacts.PREPARED_DATASET, artifacts.BACKBONE, artifacts.EMBEDDINGS
-    embed.embed(*(root / kind for kind in kinds), settings, files=files)
+    place = place or root
+    embed.embed(
+        root / artifacts.PREPARED_DATASET,
+        place / artifacts.BACKBONE,
+        place / artifacts.EMBEDDINGS,
+        settings,
+        files=files,
+    )
 
 
 def embeddings_path(root, config):

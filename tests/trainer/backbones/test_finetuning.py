@@ -243,12 +243,16 @@ def test_settings_that_mean_nothing_are_refused(given, rule):
 def test_settings_of_both_trainings():
     given = {"finetune": True, "finetune_image_size": 64, "learning_rate": 0.7}
     both = configuration.resolve("csv", backbone="efficientnet_lite0", **given)
-    plain = configuration.resolve("csv", backbone="efficientnet_lite0", learning_rate=0.7)
+    plain = configuration.resolve(
+        "csv", backbone="efficientnet_lite0", learning_rate=0.7, backbone_image_size=64
+    )
     head, tuned = finetuning.of_head(both), finetuning.of_finetuning(both)
     assert head == plain
     assert finetuning.of_both(head, tuned) == both
     assert (tuned.image_size, tuned.batch_size, tuned.optimizer) == (64, 64, "momentum")
-    assert (head.on_embeddings, tuned.on_embeddings) == (True, False)
+    assert (both.backbone_image_size, head.on_embeddings, tuned.on_embeddings) == (64, True, False)
+    own = configuration.resolve("csv", backbone="own.keras", **given)
+    assert own.backbone_image_size == 0
 
 
 def test_a_head_of_something_else_is_refused(
