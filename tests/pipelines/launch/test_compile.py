@@ -95,7 +95,7 @@ def test_fine_tuning_starts_from_the_head_and_sees_images():
     for name in ("evaluate", "export-model"):
         seen = tasks(spec)[name]["inputs"]["artifacts"]
         assert seen["checkpoints"]["taskOutputArtifact"]["producerTask"] == tune
-        assert "embeddings" not in seen
+    assert "embeddings" in tasks(spec)["audit-labels"]["inputs"]["artifacts"]
     fold = named["fine-tune without a fold"][1]["inputs"]["artifacts"]["head"]
     assert fold["taskOutputArtifact"]["producerTask"] == named["train without a fold"][0]
     assert executors(spec)[tune]["resources"]["accelerator"]["resourceCount"] == "8"
