@@ -295,7 +295,7 @@ def weight_decay(config, facts):
     """Factor of half the sum of the squared weights, of the network of a run."""
     if config.backbone == backbones.NONE:
         return networks.named(config.network_name).WEIGHT_DECAY
-    return networks.head.weight_decay(facts["num_examples"], facts["backbone"]["embedding_size"])
+    return networks.head.weight_decay(facts["num_examples"])
 
 
 def start_finetuning(config, facts, steps_per_epoch, backbone_path, earlier):
