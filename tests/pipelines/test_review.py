@@ -40,7 +40,12 @@ def decided(table, name, start, count):
     rows[decisions.COLUMNS].to_csv(name, index=False)
 
 
-def test_a_round_that_was_killed_resumes(place):
+def test_two_rounds_the_first_of_which_was_killed(place):
+    first_round_is_killed_and_resumes(place)
+    second_round(place)
+
+
+def first_round_is_killed_and_resumes(place):
     first = place / "runs" / "training"
     decided(first / "label_issues.csv", place / "one.csv", 0, 30)
     command = [sys.executable, "-m", "pipelines", "review", "--decisions=one.csv"]
@@ -61,7 +66,7 @@ def test_a_round_that_was_killed_resumes(place):
     assert {file: file.stat().st_mtime_ns for file in before} == before
 
 
-def test_a_second_round(place):
+def second_round(place):
     first = place / "runs" / "training"
     decided(first / "rounds/1/label_issues.csv", place / "two.csv", 0, 20)
     decided(first / "label_issues.csv", place / "older.csv", 29, 3)
