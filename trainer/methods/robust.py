@@ -63,14 +63,15 @@ class RobustSettings(StrongViewSettings):
 class Robust(Method):
     """Forward correction with four further losses.
 
-      L = 1/B (sum_i -log P(y_i | x_i) + sum_m CE(t_m, z_m)
+      L = 1/B (sum_i -log P(y_i | x_i) + w sum_m CE(t_m, z_m)
                + rotation_weight sum_i -log P(y_i, r_i | x'_i)
                + pseudo_label_weight k/K sum_s [q_s > confidence_threshold] CE(g_s, z_s))
           + class_prior_weight KL(h || mean_i P(. | x_i)) + R(theta)
 
     * P(y_i | x_i): forward correction through T, which EM estimates: in training
       (`forward_correction`), or before it from embeddings (`cross_fitting`).
-    * t_m: labels of the trusted images, `trusted_fraction` B of them, if there are any.
+    * t_m: labels of the trusted images, `trusted_fraction` B of them, if there are any. w is 1; with
+      a T from cross-fitting it is such that each of them counts at least as much as a noisy one.
     * x'_i: a view of x_i rotated by r_i; a second head predicts class and rotation (`rotation`).
     * g_s: pseudo-labels of the examples in the strong view; the EMA weights predict them from the
       weak view and the given label (`pseudo_labels`). Their weight grows with step k of K. It is 0
@@ -107,6 +108,7 @@ class Robust(Method):
             config.transition_prior,
             em_rate=0 if self.is_cross_fitted else 1 / max(steps_per_epoch, 2),  # memory: an epoch
         )
+        self.trusted_weight = tf.Variable(1.0, trainable=False)
 
     def build(self, input_shape):
         self.head = self.network.layers[-1]
@@ -140,9 +142,13 @@ class Robust(Method):
                 self.config.seed,
             )
             self.noise.J.assign(found.joint)
+            trusted, fraction = len(data.probe_labels), self.config.trusted_fraction
+            if fraction:
+                self.trusted_weight.assign(max(1.0, trusted / len(data.labels) / fraction))
 
     def continue_from(self, earlier):
         self.noise.J.assign(earlier.noise.J)
+        self.trusted_weight.assign(earlier.trusted_weight)
 
     @classmethod
     def probe_size(cls, config):
@@ -160,7 +166,8 @@ class Robust(Method):
 
     @property
     def state(self):
-        return super().state | {"J": self.noise.J} | self.heads
+        estimated = {"J": self.noise.J, "trusted_weight": self.trusted_weight}
+        return super().state | estimated | self.heads
 
     def train_step(self, batch):
         config, y = self.config, batch["label"]
@@ -181,7 +188,9 @@ class Robust(Method):
             log_p = tf.nn.log_softmax(z)
             losses = {
                 "given": tf.reduce_mean(forward_correction.forward_cross_entropy(log_p, T_given)),
-                "trusted": self.trusted_loss(batch["probe_label"], z_trusted) / B,
+                "trusted": self.trusted_weight
+                * self.trusted_loss(batch["probe_label"], z_trusted)
+                / B,
             }
             if config.rotation_weight:
                 losses["rotation"] = self.rotation_loss(features[B + M :], quarters, T_given)
