@@ -70,8 +70,8 @@ class Robust(Method):
 
     * P(y_i | x_i): forward correction through T, which EM estimates: in training
       (`forward_correction`), or before it from embeddings (`cross_fitting`).
-    * t_m: labels of the trusted images, `trusted_fraction` B of them, if there are any. w is 1; with
-      a T from cross-fitting it is such that each of them counts at least as much as a noisy one.
+    * t_m: labels of the trusted images, `trusted_fraction` B of them, if there are any. w is 1;
+      with T from cross-fitting it lets each of them count at least as much as a noisy one.
     * x'_i: a view of x_i rotated by r_i; a second head predicts class and rotation (`rotation`).
     * g_s: pseudo-labels of the examples in the strong view; the EMA weights predict them from the
       weak view and the given label (`pseudo_labels`). Their weight grows with step k of K. It is 0
