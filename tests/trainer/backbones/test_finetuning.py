@@ -112,8 +112,9 @@ class CutOff(keras.callbacks.Callback):
             raise KeyboardInterrupt
 
 
-def test_it_starts_from_backbone_and_head(tune, head, digits, backbone, embeddings):
-    """And from the transition matrix that the run of the head has estimated."""
+def test_it_starts_from_backbone_and_head(tune, head, digits, backbone, embeddings, probe_split):
+    """And from the transition matrix and the weight that the run of the head has estimated."""
+    trusted, noisy = map(len, probe.read_split(probe_split, records.read_manifest(digits))[:2])
     images = tf.constant(records.read_images(digits, "test")[:20] / 127.5 - 1, tf.float32)
     earlier, _ = fit.restore(head("robust"), embeddings)
     embedded = fetch.read_network(backbone)(resized(images, SIDE), training=False)
@@ -125,6 +126,8 @@ def test_it_starts_from_backbone_and_head(tune, head, digits, backbone, embeddin
             np.testing.assert_allclose(z, expected, atol=1e-4)
         np.testing.assert_array_equal(method.noise.J, earlier.noise.J)
         assert not np.allclose(method.noise.J, METHODS_J)
+        each = trusted / noisy / earlier.config.trusted_fraction
+        assert float(method.trusted_weight) == pytest.approx(max(1, each))
 
     METHODS_J = fit.build_method(earlier.config, fit.restored(head("robust"))[1]).noise.J
     tune(callbacks=[AtFirst(look)])
