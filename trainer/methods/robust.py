@@ -188,9 +188,7 @@ class Robust(Method):
             log_p = tf.nn.log_softmax(z)
             losses = {
                 "given": tf.reduce_mean(forward_correction.forward_cross_entropy(log_p, T_given)),
-                "trusted": self.trusted_weight
-                * self.trusted_loss(batch["probe_label"], z_trusted)
-                / B,
+                "trusted": self.trusted_loss(batch["probe_label"], z_trusted) / B,
             }
             if config.rotation_weight:
                 losses["rotation"] = self.rotation_loss(features[B + M :], quarters, T_given)
@@ -208,7 +206,7 @@ class Robust(Method):
         return self.report(loss=loss, **named, p_clean=tf.reduce_mean(p_clean))
 
     def trusted_loss(self, t, z):
-        return tf.reduce_sum(cross_entropy(self.one_hot(t), z))
+        return self.trusted_weight * tf.reduce_sum(cross_entropy(self.one_hot(t), z))
 
     def rotation_loss(self, features, quarters, T_given):
         log_p = self.heads["rotation_head"].log_probability(features, quarters)
