@@ -42,7 +42,7 @@ def started(place):
     if sys.platform != "linux":
         yield None
         return
-    ours, its = socket.socketpair()
+    ours, its = sockets()
     command = [sys.executable, "-m", MODULE, str(place)]
     environment = os.environ | RUNTIME
     with (
@@ -51,6 +51,14 @@ def started(place):
     ):
         its.close()
         yield lambda full_command, env_vars=None: run(ours, full_command, env_vars)
+
+
+def sockets():
+    """A connected pair that waits for as long as a task takes, whatever this process has set."""
+    pair = socket.socketpair()
+    for each in pair:
+        each.settimeout(None)
+    return pair
 
 
 def run(server, full_command, env_vars):
@@ -76,7 +84,7 @@ def run(server, full_command, env_vars):
 
 def asked(server, request):
     """Asks the server for a task. Returns a text stream of what the task says."""
-    ours, its = socket.socketpair()
+    ours, its = sockets()
     with ours:
         with its:
             socket.send_fds(server, [b"task"], [its.fileno()])

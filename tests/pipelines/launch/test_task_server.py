@@ -1,6 +1,8 @@
 """Tasks that are copies of one process have their own output, environment and exit status."""
 
 import signal
+import socket
+from functools import partial
 
 import pytest
 
@@ -10,7 +12,10 @@ SCRIPT = 'python3 -m kfp.dsl.executor_main --component_module_path "$program_pat
 
 
 @pytest.mark.slow
-def test_a_task_speaks_and_ends_for_itself(tmp_path, capsys):
+def test_a_task_speaks_and_ends_for_itself(tmp_path, capsys, request):
+    request.addfinalizer(partial(socket.setdefaulttimeout, socket.getdefaulttimeout()))
+    socket.setdefaulttimeout(0.01)  # some libraries set one; tasks take longer
+
     def task(source, **environment):
         command = ["sh", "-ec", SCRIPT, source, "--function_to_execute", "f"]
         return run(command, environment), capsys.readouterr().out
