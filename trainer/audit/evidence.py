@@ -24,7 +24,10 @@ class Evidence:
         not known.
       accuracy: Accuracy on at least TRUSTED trusted images not trained on; None if not known.
       warnings: Sentences without a full stop.
-      transition: float64 (C, C), T[i, j] = P(given j | true i); None if EM is to find it from P.
+      transition: float64 (C, C), T[i, j] = P(given j | true i), its diagonal scaled if there is a
+        correction; None if EM is to find it from P.
+      correction: `trainer.audit.rate_correction.Correction`, if the given labels of enough trusted
+        images are known.
       tested: float64 (T, C), class probabilities of the test images, out of sample.
     """
 
@@ -37,6 +40,7 @@ class Evidence:
     accuracy: float | None = None
     warnings: list = field(default_factory=list)
     transition: np.ndarray | None = None
+    correction: object | None = None
     tested: np.ndarray | None = None
 
 

@@ -20,7 +20,7 @@ FILE, SHOWN = "for_review.npz", 3
 ROWS_AT_ONCE = 4096
 
 
-def gather(P, table, trusted, features):
+def gather(P, table, trusted, features, transition=None):
     """The arrays of for_review.npz, by name.
 
     Args:
@@ -28,8 +28,9 @@ def gather(P, table, trusted, features):
       table: Rows of the audit with id, given_label and suggested_label, classes as numbers.
       trusted: (ids, labels) of the trusted examples; label -1: of no class.
       features: float (number of images, D), by id.
+      transition: That of the evidence; EM finds T unless given.
     """
-    Q, _ = noise_estimation.true_label_posterior(P, table.given_label.to_numpy())
+    Q, _ = noise_estimation.true_label_posterior(P, table.given_label.to_numpy(), transition)
     top = np.argsort(-Q, axis=1, kind="stable")[:, :SHOWN]
     both = table[["given_label", "suggested_label"]].to_numpy().T
     nearest = [nearest_of_class(features, table.id.to_numpy(), k, *trusted) for k in both]
@@ -42,7 +43,7 @@ def gather(P, table, trusted, features):
 
 
 def gather_both(evidence, table, trusted, features, count):
-    """As `gather`, of training images and of test images, whose noise is estimated on its own.
+    """As `gather`, of training images and of test images.
 
     Args:
       evidence: `trainer.audit.evidence.Evidence` of the training images, with `tested`.
@@ -53,7 +54,9 @@ def gather_both(evidence, table, trusted, features, count):
     """
     trained, tested = table[table.id < count], table[table.id >= count]
     parts = [(evidence.P, trained), (evidence.tested[tested.id - count], tested)]
-    found = [gather(P, rows, trusted, features) for P, rows in parts if len(rows)]
+    found = [
+        gather(P, rows, trusted, features, evidence.transition) for P, rows in parts if len(rows)
+    ]
     return {name: np.concatenate([part[name] for part in found]) for name in found[0]}
 
 

@@ -42,7 +42,7 @@ from trainer.audit.evidence import contradictions
 from trainer.audit.ranking import rank_labels
 from trainer.data import probe, records
 from trainer.data.noise import injection
-from trainer.data.noise.transition import realised_transition
+from trainer.data.noise.transition import normalised_rows, realised_transition
 from trainer.evaluation import detection
 
 ISSUES, TABLE = "label_issues.csv", "label_issues.parquet"
@@ -159,6 +159,8 @@ def audited_table(evidence, ids, given):
     from cleanlab.rank import get_label_quality_scores  # takes seconds
 
     Q, transition = noise_estimation.true_label_posterior(evidence.P, given, evidence.transition)
+    if evidence.correction:
+        transition = normalised_rows(noise_estimation.joint_counts(Q, given))
     scores = get_label_quality_scores(given, evidence.P)
     table = rank_labels(given, Q).assign(id=ids, cleanlab_score=scores, **evidence.coefficients)
     return table, transition

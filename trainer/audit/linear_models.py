@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from trainer.audit import rate_correction
 from trainer.audit.evidence import TRUSTED
 from trainer.data import probe
 from trainer.methods import cross_fitting
@@ -22,7 +23,8 @@ WITH_RUN = f"the fine-tuned run, together with {LINEAR_MODELS}"
 def evidence_out_of_fold(by_run, dataset_path, probe_split_path, embeddings_path, labels, ids):
     """The evidence of a run with class probabilities and T by `trainer.methods.cross_fitting`.
 
-    Those of a fine-tuned run are pooled with its own.
+    Those of a fine-tuned run are pooled with its own. The others are corrected: a run has learned
+    from trusted images, so that nothing pooled with it is out of sample for these.
 
     Args:
       by_run: `trainer.audit.evidence.Evidence` of the run.
@@ -50,14 +52,23 @@ def evidence_out_of_fold(by_run, dataset_path, probe_split_path, embeddings_path
             transition=found.transition,
             predicted_by=WITH_RUN,
         )
-    known = len(trusted) >= TRUSTED
+    ids_known, given_known = probe.known_given_labels(probe_split_path, dataset_path, labels)
+    known = rate_correction.KnownLabels(
+        found.trusted_probabilities[np.searchsorted(trusted, ids_known)],
+        given_known,
+        true[ids_known],
+    )
+    transition, correction = rate_correction.corrected(
+        found.probabilities, labels[ids], found.transition, known
+    )
     return dataclasses.replace(
         by_run,
         P=found.probabilities,
-        transition=found.transition,
+        transition=transition,
+        correction=correction,
         predicted_by=LINEAR_MODELS,
         agreement=np.mean(found.probabilities.argmax(axis=1) == labels[ids]),
-        accuracy=found.trusted_accuracy if known else None,
+        accuracy=found.trusted_accuracy if len(trusted) >= TRUSTED else None,
     )
 
 

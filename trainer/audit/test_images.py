@@ -3,6 +3,8 @@
 The run has not seen them, so its predictions are out of sample. C classes, T test images.
 """
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 
@@ -31,7 +33,11 @@ def noise_rates(dataset_path, evidence, given):
     """
     tested = records.read_labels(dataset_path, "test")
     if evidence.predicted_by != THE_RUN:
-        return noise_estimation.noise_rates(evidence.P, given, evidence.transition), given, []
+        rates = noise_estimation.noise_rates(evidence.P, given, evidence.transition)
+        if not evidence.correction:
+            return rates, given, []
+        rates = dataclasses.replace(rates, overall=evidence.correction.overall)
+        return rates, given, [evidence.correction.note()]
     if len(tested) < FEWEST or records.read_manifest(dataset_path)["test_labels_are_clean"]:
         note = "The noise rates come from predictions of a run for labels that it was trained on,"
         note += " and may be too low; --audit_folds=3 makes out-of-sample predictions"
@@ -51,7 +57,7 @@ def with_test_images(table, dataset_path, P, decided=False, transition=None):
       dataset_path: Directory of the prepared dataset.
       P: (T, C) probabilities of the test images.
       decided: Which of them a reviewer decided on, bool (T,), if some: they have no row.
-      transition: T (C, C) if known; EM finds it unless given.
+      transition: That of the evidence; EM finds T unless given.
     """
     from cleanlab.rank import get_label_quality_scores  # takes seconds
 

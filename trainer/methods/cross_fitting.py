@@ -32,7 +32,7 @@ LOWEST = 1e-12
 
 @dataclass(frozen=True)
 class CrossFit:
-    """What cross-fitting finds about N noisy examples.
+    """What cross-fitting finds about N noisy examples and M trusted ones.
 
     Attributes:
       transition: float64 (C, C), T[i, j] = P(given j | true i).
@@ -42,6 +42,7 @@ class CrossFit:
       regulariser: Factor of half the sum of the squared weights, the best one for that loss.
       joint: float64 (C, C), J[i, j] = P(true i, given j).
       trusted_accuracy: Fraction of the trusted examples that are predicted out of fold, or NaN.
+      trusted_probabilities: float64 (M, C), P(true | x), out of fold.
     """
 
     transition: np.ndarray
@@ -51,6 +52,7 @@ class CrossFit:
     regulariser: float
     joint: np.ndarray
     trusted_accuracy: float
+    trusted_probabilities: np.ndarray
 
 
 def cross_fit(embeddings, labels, trusted, trusted_labels, num_classes, prior=0.04, seed=0):
@@ -133,9 +135,9 @@ def expectation_maximisation(x, y, is_trusted, fold, num_classes, prior, regular
     if is_trusted.any():
         loss += -log_p[is_trusted, y[is_trusted]].mean()
         accuracy = np.mean(log_p[is_trusted].argmax(axis=1) == y[is_trusted])
-    posterior = posterior[noisy]
+    P, posterior = np.exp(log_p), posterior[noisy]
     J = joint_probability(posterior, y[noisy])
-    found = CrossFit(T, np.exp(log_p[noisy]), posterior, loss, regulariser, J, accuracy)
+    found = CrossFit(T, P[noisy], posterior, loss, regulariser, J, accuracy, P[is_trusted])
     return found, weights
 
 
