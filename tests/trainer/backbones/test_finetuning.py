@@ -310,7 +310,9 @@ def test_a_head_of_something_else_is_refused(
         finetuning.read_start(config, data.manifests, tmp_path / "other", head("robust"))
 
 
-@pytest.fixture(scope="module", params=["one size", "two sizes"])
+@pytest.fixture(
+    scope="module", params=["one size", pytest.param("two sizes", marks=pytest.mark.slow)]
+)
 def flags(request, photographs, own_backbone):
     one = {"backbone": str(own_backbone)}
     two = {"backbone": "efficientnet_lite0", "backbone_image_size": 40}
@@ -380,7 +382,7 @@ def test_folds_are_fine_tuned_from_heads_that_left_them_out(run):
         assert (head.on_embeddings, tuned.finetune) == (True, True)
 
 
-def test_an_audit_multiplies_the_run_with_models_that_have_not_seen_the_image(run, tmp_path):
+def test_an_audit_multiplies_the_run_with_models_that_have_not_seen_the_label(run, tmp_path):
     data, embeddings = local_run.data_paths(run), run / artifacts.EMBEDDINGS
     runs = [run / artifacts.CHECKPOINTS]
     out = tmp_path / "audit"
@@ -392,14 +394,12 @@ def test_an_audit_multiplies_the_run_with_models_that_have_not_seen_the_image(ru
     dataset = records.read_manifest(data["dataset_path"])
     given, _ = injection.read_noisy_labels(data["noisy_labels_path"], dataset)
     trusted, ids, _ = probe.read_split(data["probe_split_path"], dataset)
-    x, true = (
-        np.load(embeddings / "train.npy")[:, 0],
-        records.read_clean_labels(data["dataset_path"]),
-    )
+    method, _ = fit.restore(*runs, embeddings)
+    x = predictions.last_features(data["dataset_path"], method, "train")
+    true = records.read_clean_labels(data["dataset_path"])
     trusted = np.setdiff1d(np.arange(len(x)), ids)
     C = len(dataset["class_names"])
     unseen = cross_fitting.cross_fit(x[ids], given[ids], x[trusted], true[trusted], C)
-    method, _ = fit.restore(*runs, embeddings)
     seen, _, _ = calibrated_probabilities(data["dataset_path"], data["probe_split_path"], method)
     posterior = unseen.probabilities * seen[ids] * unseen.transition[:, given[ids]].T
     p_given = posterior[np.arange(len(ids)), given[ids]] / posterior.sum(axis=1)
