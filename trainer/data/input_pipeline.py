@@ -10,12 +10,14 @@ import numpy as np
 import tensorflow as tf
 
 from trainer import artifacts
-from trainer.data import beside, embedded, folds, probe, records, views
+from trainer.data import embedded, folds, partly_embedded, probe, records, views
 from trainer.data.noise import injection
 from trainer.data.streams import TensorStream
 from trainer.errors import InputError
 
-Images = views.WholeImages | views.Crops | embedded.EmbeddedImages | beside.ImagesBesideEmbeddings
+Images = (
+    views.WholeImages | views.Crops | embedded.EmbeddedImages | partly_embedded.PartlyEmbeddedImages
+)
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class TrainingData:
     Attributes:
       ids: int64 (N,), of the training examples in the prepared dataset.
       images: Their `views.WholeImages` or `views.Crops`, `embedded.EmbeddedImages`, or
-        `beside.ImagesBesideEmbeddings`.
+        `partly_embedded.PartlyEmbeddedImages`.
       labels: int32 (N,), as given.
       probe_images: Views of the M probe examples.
       probe_labels: int32 (M,), clean.
@@ -77,9 +79,9 @@ def load_training_data(
             return embedded.EmbeddedImages(embeddings_path, ids)
         encoded = records.EncodedImages(dataset_path, "train", ids)
         images = views.make_views(encoded, dataset, config)
-        if kept := beside.kept_size(embeddings_path):
+        if kept := partly_embedded.kept_size(embeddings_path):
             numbers = embedded.EmbeddedImages(embeddings_path, ids, kept)
-            images = beside.ImagesBesideEmbeddings(images, numbers)
+            images = partly_embedded.PartlyEmbeddedImages(images, numbers)
         return images
 
     images, probe_images = make(train_ids), make(probe_ids)
@@ -103,18 +105,18 @@ def test_batches(dataset_path, config, batch_size, split="test", ids=None, embed
       batch_size: B.
       split: Name of the split.
       ids: int64 (N,), all unless given.
-      embeddings_path: Directory of the embeddings, where it sees these, or images beside them.
+      embeddings_path: Directory of the embeddings, where it sees these or a part of them.
 
     Returns:
-      As `test_batches` of `trainer.data.views`, `embedded` or `beside`.
+      As `test_batches` of `trainer.data.views`, `embedded` or `partly_embedded`.
     """
     which = batch_size, split, ids
     if config.on_embeddings:
         return embedded.test_batches(dataset_path, embeddings_path, *which)
     images = views.test_batches(dataset_path, config, *which)
-    if kept := beside.kept_size(embeddings_path):
+    if kept := partly_embedded.kept_size(embeddings_path):
         numbers = embedded.test_batches(dataset_path, embeddings_path, *which)
-        return beside.test_batches(images, numbers, kept)
+        return partly_embedded.test_batches(images, numbers, kept)
     return images
 
 

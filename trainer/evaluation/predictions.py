@@ -5,7 +5,7 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from trainer.data import beside, input_pipeline
+from trainer.data import input_pipeline, partly_embedded
 from trainer.training import fit
 
 
@@ -72,7 +72,7 @@ def predict_probabilities(dataset_path, method, split="train"):
             if config.horizontal_flip:
                 seen += [tf.reverse(image, [2]) for image in seen]
             if "numbers" in batch:
-                seen = [beside.join(image, batch["numbers"]) for image in seen]
+                seen = [partly_embedded.join(image, batch["numbers"]) for image in seen]
         return tf.add_n([keras.ops.softmax(network(i, training=False)) for i in seen]) / len(seen)
 
     return predict_batches(batches(dataset_path, method, split), predict)

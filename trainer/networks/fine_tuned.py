@@ -30,7 +30,7 @@ def compose(backbone, trained_head, image_shape, sides, kept=0):
       sides: Sides in pixels to which images are resized, one after the other; the backbone has to
         allow the last one.
       kept: How many numbers of an embedding come before those of the backbone. The model then
-        takes vectors of both, see `trainer.data.beside`.
+        takes vectors of both, see `trainer.data.partly_embedded`.
 
     Raises:
       ValueError: The backbone does not allow the side.

@@ -24,7 +24,7 @@ from trainer import artifacts
 from trainer.backbones import fetch
 from trainer.backbones.loaded import FEATURES
 from trainer.backbones.seen import resized
-from trainer.data import beside, orientation, probe, records, views
+from trainer.data import orientation, partly_embedded, probe, records, views
 from trainer.errors import InputError
 from trainer.evaluation import calibration, predictions
 from trainer.networks.batch_norm import FusedBatchNorm
@@ -93,7 +93,7 @@ def export(
     of_keras = of_keras_alone(network)
     if "backbone" in run:
         facts["backbone"] = run["backbone"]
-    kept = beside.kept_size(method.embeddings_path)
+    kept = partly_embedded.kept_size(method.embeddings_path)
     if method.config.on_embeddings or kept:
         backbone, embeddings = composed_from(backbone_path, method.embeddings_path)
         network = of_keras = compose(backbone, of_keras, kept)

@@ -19,7 +19,7 @@ from trainer.audit.linear_models import WITH_RUN
 from trainer.audit.run_predictions import calibrated_probabilities
 from trainer.backbones import efficientnet_lite0, embed, fetch
 from trainer.backbones.seen import resized
-from trainer.data import beside, input_pipeline, probe, records
+from trainer.data import input_pipeline, partly_embedded, probe, records
 from trainer.data.noise import injection
 from trainer.errors import InputError
 from trainer.evaluation import predictions
@@ -366,7 +366,7 @@ def test_keras_loads_the_exported_network(run):
     if kept := fetch.read(run / "backbone").get("kept_size"):
         grey_levels = 127.5 * (images + 1)
         numbers = backbone.predict_on_batch(grey_levels)[:, :kept].astype(np.float16)
-        seen, images = beside.join(images, numbers.astype(np.float32)), grey_levels
+        seen, images = partly_embedded.join(images, numbers.astype(np.float32)), grey_levels
     expected = network(seen, training=False)
     np.testing.assert_allclose(loaded.predict_on_batch(images), expected, atol=1e-3)
     np.testing.assert_allclose(loaded(images), expected, atol=1e-3)

@@ -1,8 +1,7 @@
-"""Images beside numbers of their embeddings, for a network of which a part is fine-tuned.
+"""Images with a part of their embeddings, for a network of which a part is fine-tuned.
 
 Each image is one vector: the pixels of its view, then the first numbers of its embedding, which the
-frozen part has made. So methods blend and choose both as if they were one. B batch, H W image, E
-numbers.
+frozen part has made. So a method blends and chooses both as one. B batch, H W image, E numbers.
 """
 
 import tensorflow as tf
@@ -23,7 +22,7 @@ def join(images, numbers):
     return tf.concat([tf.reshape(images, [tf.shape(images)[0], -1]), numbers], axis=1)
 
 
-class ImagesBesideEmbeddings:
+class PartlyEmbeddedImages:
     """The views of `trainer.data.views`, each with numbers of a cached view.
 
     Args:
