@@ -1,7 +1,7 @@
 """Data of `benchmarks.own_images`: embedded once, with subsets and several kinds of label noise.
 
 <root>/images/<images>[-<seed>]/     images.csv (path, label) and prepared_dataset
-<root>/images/<images>[-<seed>]/<side>/   backbone and embeddings of images of this side; those of
+<root>/images/<images>[-<seed>]/<sides>/  backbone and embeddings of images of these sides; those of
                                      a subset are rows of those of all images
 <root>/labels/<images>-<seed>/       probe_split, and <noise>/noisy_labels
 """
@@ -92,7 +92,8 @@ class Data:
         """
         place = self.root / "images" / "-".join(map(str, subset or (self.size,)))
         dataset = place / artifacts.PREPARED_DATASET
-        side = place / str(config.backbone_image_size)
+        tuned = f"-{config.finetune_image_size}" if config.finetune else ""
+        side = place / f"{config.backbone_image_size}{tuned}"
         if not is_there(dataset):
             place.mkdir(parents=True, exist_ok=True)
             self.prepare(place, self.drawn(*subset) if subset else self.clean)

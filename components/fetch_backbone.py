@@ -29,5 +29,6 @@ def fetch_backbone(
 
     own = configuration.for_embedding(settings)
     config = configuration.resolve("image_folder", method="supervised", backbone=name, **own)
-    written = fetch.fetch(name, backbone.path, weights, config.backbone_image_size)
+    sides = config.backbone_image_size, config.finetune and config.finetune_image_size
+    written = fetch.fetch(name, backbone.path, weights, *sides)
     backbone.metadata.update(artifacts.scalars(written), framework="Keras")

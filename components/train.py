@@ -43,8 +43,8 @@ def train(
         worker_minutes: Minutes for which each task waits for the others.
         audit_folds: Number of folds of the training examples.
         audit_fold: The fold that is left out of training; -1 for none.
-        embeddings: Embeddings of the images, to train a head on; without them a network sees the
-            images.
+        embeddings: Embeddings of the images, where there is a backbone: a head is trained on
+            them, and a fine-tuned network may keep a part of them.
         backbone: Network from images to embeddings, to fine-tune.
         head: Checkpoints of a head on the embeddings, from which fine-tuning starts.
         finetuning: Whether the pipeline has a task that fine-tunes, as settings have to say too.
@@ -55,8 +55,7 @@ def train(
         checkpoints: Weights, history and settings, for evaluation and resuming.
         model: model.keras, with EMA weights.
     """
-    from trainer import artifacts
-    from trainer.backbones import fetch
+    from trainer import artifacts, backbones
     from trainer.data import records
     from trainer.errors import InputError
     from trainer.evaluation import choice
@@ -66,15 +65,13 @@ def train(
     dataset = records.read_manifest(prepared_dataset.path)
     own = {"method": method, "seed": seed, "audit_folds": audit_folds, "audit_fold": audit_fold}
     own |= configuration.those_of(method, settings)
-    name, facts = "none", None
+    name, facts = backbones.NONE, None
     if embeddings:
         made = artifacts.read(embeddings.path, artifacts.EMBEDDINGS)
         name = made["backbone"]["name"]
-    if backbone:
-        name = fetch.read(backbone.path)["name"]
     if backbone_choice:
         config, facts = choice.chosen(backbone_choice.path, dataset, **own)
-        embeddings = embeddings if config.on_embeddings else None
+        embeddings = embeddings if config.backbone != backbones.NONE else None
     else:
         config = configuration.resolve(dataset["source"], backbone=name, **own)
     if config.finetune != finetuning:

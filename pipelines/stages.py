@@ -130,7 +130,7 @@ def train_run(profile, data, made, finetuned, display_name="train", **recipe):
     recipe["finetuning"] = True
     run = train(profile, inputs, display_name, **recipe)
     start = {"backbone": made["backbone"], "head": run["checkpoints"]}
-    return train(profile, data | start, display_name.replace("train", "fine-tune"), **recipe)
+    return train(profile, inputs | start, display_name.replace("train", "fine-tune"), **recipe)
 
 
 def embeddings_of(made):

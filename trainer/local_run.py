@@ -68,7 +68,7 @@ def choose(root, choices, files, send):
     from trainer.evaluation import choice
 
     def train(settings, place, data):
-        made = place.parent if settings.finetune else root  # for images of another size
+        made = place.parent if settings.finetune else root  # maybe for images of another size
         if settings.backbone != backbones.NONE:
             fetch_backbone(made, settings)
             embed(root, settings, files, made)
@@ -109,7 +109,7 @@ def train_run(root, place, settings, send=lambda place: None, data=None, further
         return train("", settings, **embeddings_path(root, settings))
     head = finetuning.of_head(settings)
     train(HEAD, head, **embeddings_path(root, head))
-    starts = {
+    starts = embeddings_path(root, settings) | {
         "backbone_path": root / artifacts.BACKBONE,
         "head_path": place / HEAD / artifacts.CHECKPOINTS,
     }
@@ -126,6 +126,7 @@ def fetch_backbone(root, settings):
         root / artifacts.BACKBONE,
         settings.backbone_weights,
         settings.backbone_image_size,
+        settings.finetune and settings.finetune_image_size,
     )
     if settings.finetune:
         finetuning.check(root / artifacts.BACKBONE, settings.finetune_image_size)
@@ -146,8 +147,10 @@ def embed(root, settings, files, place=None):
 
 
 def embeddings_path(root, config):
-    """Directory of the embeddings that a run sees, if it does, by the name of the argument."""
-    return {"embeddings_path": root / artifacts.EMBEDDINGS} if config.on_embeddings else {}
+    """Directory of the embeddings of a run with a backbone, by the name of the argument."""
+    if config.backbone == backbones.NONE:
+        return {}
+    return {"embeddings_path": root / artifacts.EMBEDDINGS}
 
 
 def config_of(run):
@@ -215,9 +218,9 @@ def evaluate(root, files, on_imagenet=False):
 
 
 def check_imagenet(config):
-    """Raises InputError for a run that sees embeddings: there are none of ImageNet's images."""
-    if config.on_embeddings:
-        rule = f"is for networks that see images; --backbone is {config.backbone}"
+    """Raises InputError for a run with a backbone: there are no embeddings of ImageNet's images."""
+    if config.backbone != backbones.NONE:
+        rule = f"is for networks without a backbone; --backbone is {config.backbone}"
         raise InputError("--use_imagenet_as_eval", rule, True)
 
 

@@ -37,9 +37,8 @@ def checked(parameters, forbidden):
     request.check(dataset, parameters["noise"], parameters.get("noise_ratio", 0.0), files)
     if settings.get("finetune") and "runs" in parameters:
         raise InputError("--finetune", "is for --pipeline=training", True)
-    frozen = has_backbone(parameters) and not settings.get("finetune")
-    if frozen and parameters.get("use_imagenet_as_eval"):
-        rule = f"is for networks that see images; --backbone is {parameters['backbone']}"
+    if has_backbone(parameters) and parameters.get("use_imagenet_as_eval"):
+        rule = f"is for networks without a backbone; --backbone is {parameters['backbone']}"
         raise InputError("--use_imagenet_as_eval", rule, True)
     if "runs" not in parameters:
         own = {name: parameters[name] for name in configuration.fields() if name in parameters}

@@ -290,6 +290,7 @@ def test_a_fine_tuned_run(tmp_path, digits, noisy_labels, probe_split, own_backb
     components.train.python_func(
         *(*arguments, checkpoints, tuned_model),
         checkpoint_root=str(tmp_path / "root"),
+        embeddings=embeddings,
         backbone=backbone,
         head=head,
         finetuning=True,
@@ -299,7 +300,8 @@ def test_a_fine_tuned_run(tmp_path, digits, noisy_labels, probe_split, own_backb
     assert (made["config"]["max_iteration"], made["image_shape"]) == (3, [8, 8, 1])
     metrics, markdown = plain(dsl.Metrics, tmp_path / "m"), plain(dsl.Markdown, tmp_path / "m.md")
     confusion = plain(dsl.ClassificationMetrics, tmp_path / "confusion")
-    components.evaluate.python_func(data, checkpoints, metrics, confusion, markdown)
+    tested = metrics, confusion, markdown
+    components.evaluate.python_func(data, checkpoints, *tested, embeddings=embeddings)
     assert 0 <= metrics.metadata["test/top1"] <= 1
 
 

@@ -112,20 +112,22 @@ def unit_rows(features):
 
 
 def read_features(dataset_path, checkpoints_path, embeddings_path=None):
-    """Features of the images by id, float (number of images, D): embeddings, or the network's own.
+    """Features of the images by id, float (number of images, D).
 
+    They are the embeddings, where a head was trained on them, otherwise what the last layer sees.
     Test images are among them, after the training images, where they are audited.
     """
     dataset = records.read_manifest(dataset_path)
     splits = ("train",) if dataset["test_labels_are_clean"] else ("train", "test")
-    if embeddings_path:
+    run = artifacts.read(checkpoints_path, artifacts.CHECKPOINTS)
+    if embeddings_path and not run["config"]["finetune"]:
         artifacts.check_parent(artifacts.read(embeddings_path, artifacts.EMBEDDINGS), dataset)
         found = [np.load(f"{embeddings_path}/{split}.npy", mmap_mode="r")[:, 0] for split in splits]
         return np.concatenate(found)
     from trainer.evaluation import predictions  # imports TensorFlow
     from trainer.training import fit  # imports TensorFlow
 
-    method, _ = fit.restore(checkpoints_path)
+    method, _ = fit.restore(checkpoints_path, embeddings_path)
     return np.concatenate(
         [predictions.last_features(dataset_path, method, split) for split in splits]
     )

@@ -96,8 +96,9 @@ def audit(
     run = artifacts.read(checkpoints_paths[-1], artifacts.CHECKPOINTS)
     if run["config"]["backbone"] == backbones.NONE:
         embeddings_path = None
+    features = for_review.read_features(dataset_path, checkpoints_paths[-1], embeddings_path)
     evidence = out_of_sample.gather_evidence(
-        dataset_path, probe_split_path, checkpoints_paths, labels, ids, embeddings_path
+        dataset_path, probe_split_path, checkpoints_paths, labels, ids, features, embeddings_path
     )
     given, names = labels[ids], dataset["class_names"]
     table, transition = audited_table(evidence, ids, given)
@@ -112,7 +113,6 @@ def audit(
     table = test_images.with_test_images(
         table, dataset_path, evidence.tested, decided, evidence.transition
     )
-    features = for_review.read_features(dataset_path, checkpoints_paths[-1], embeddings_path)
     trusted = trusted_ids, true[trusted_ids]
     seen = for_review.gather_both(evidence, table, trusted, features, len(labels))
     images, found = find.find(dataset_path, labels, ids, evidence, embeddings_path, true)

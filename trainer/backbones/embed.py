@@ -31,7 +31,9 @@ from trainer.errors import InputError
 
 SHARD, BATCH = 1_024, 32  # images; a shard is of whole batches
 SHARDS, ASKED = "shards", "asked.json"
-OF_BACKBONE = ("name", "source", "licence", "sha256", "image_side", "needs")
+OF_BACKBONE = (
+    *("name", "source", "licence", "sha256", "image_side", "needs", "smaller_side", "kept_size"),
+)
 
 
 @artifacts.enough_room()

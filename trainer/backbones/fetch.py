@@ -3,7 +3,9 @@
 <backbone>/
   backbone.keras   images (B, S, S, 3), 0..255, to embeddings (B, D); with its preprocessing
   manifest.json    name, source, licence, sha256 of the weights, image_side (S), embedding_size (D);
-                   needs, the package that Keras needs to load it, where there is one
+                   needs, the package that Keras needs to load it, where there is one;
+                   of a network that also sees a smaller copy of the image smaller_side, and
+                   kept_size, how many numbers of the embedding come before those of the copy
 """
 
 import contextlib
@@ -21,7 +23,7 @@ from trainer.errors import InputError
 FILE = "backbone.keras"
 
 
-def fetch(name, output_path, weights="", side=0):
+def fetch(name, output_path, weights="", side=0, tuned_side=0):
     """Writes a backbone, unless it is there already.
 
     Args:
@@ -29,6 +31,8 @@ def fetch(name, output_path, weights="", side=0):
       output_path: Directory to write.
       weights: File of weights for `keras:<Name>`.
       side: Side of the images that it takes, in pixels; 0: its own.
+      tuned_side: Side of the images in fine-tuning; 0 without. It becomes the side of the smaller
+        copy, of a network that sees two sizes, or that of the images unless `side` is given.
 
     Returns:
       The manifest.
@@ -42,21 +46,14 @@ def fetch(name, output_path, weights="", side=0):
         storage.fetched(weights, "--backbone_weights"),
     )
     files = [file for given in (path, weights) if given for file in files_of(Path(given))]
-    asked = {"name": name, "side": side, "files": [file_hash(file) for file in files]}
+    asked = {"name": name, "sides": [side, tuned_side], "files": [*map(file_hash, files)]}
     with contextlib.suppress(InputError):
         there = read(output_path)
         if there["asked"] == asked:
             return there
-    found = load(name, path, weights, side)
+    found = load(name, path, weights, side, tuned_side)
     loaded.check(found.network, name)
-    facts = {
-        "name": name,
-        "source": found.source,
-        "licence": found.licence,
-        "sha256": found.sha256,
-        "image_side": found.network.input_shape[1],
-        "embedding_size": found.network.output_shape[1],
-    } | ({"needs": found.needs} if found.needs else {})
+    facts = {"name": name} | found.facts
     # Not of the file, which holds the time at which it was written.
     identity = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
     with artifacts.writing(output_path) as directory:
@@ -69,16 +66,17 @@ def files_of(path):
     return sorted(file for file in path.iterdir() if file.is_file()) if path.is_dir() else [path]
 
 
-def load(name, path, weights, side):
+def load(name, path, weights, side, tuned_side):
     """`trainer.backbones.loaded.Loaded` of a name, all of whose files are local."""
     if name in backbones.CATALOGUE:
         module = backbones.CATALOGUE[name]
-        return module.load(side or module.SIDE)
+        return module.load(side or module.SIDE, tuned_side)
     if name.startswith(backbones.KERAS):
         name = name.removeprefix(backbones.KERAS)
-        return keras_files.application(name, weights, side or keras_files.SIDE)
+        return keras_files.application(name, weights, side or tuned_side or keras_files.SIDE)
     if name.startswith(backbones.HUB):
-        return keras_hub_presets.load(path or name.removeprefix(backbones.HUB), side)
+        preset = path or name.removeprefix(backbones.HUB)
+        return keras_hub_presets.load(preset, side or tuned_side)
     return keras_files.own_file(path, side)
 
 

@@ -8,6 +8,8 @@ import numpy as np
 
 from trainer.errors import InputError
 
+FEATURES = "features"  # name of the layer that sees both sizes, of a network that sees two
+
 
 @dataclass(frozen=True)
 class Loaded:
@@ -19,6 +21,8 @@ class Loaded:
       licence: Of the weights.
       sha256: Of the file of the weights; of their values where a library found them.
       needs: Package without which Keras cannot load the network; "" if it can.
+      smaller_side: Side of the smaller copy of the image, of a network that sees two sizes; the
+        last numbers of the embedding are of that. 0 for others.
     """
 
     network: keras.Model
@@ -26,6 +30,27 @@ class Loaded:
     licence: str
     sha256: str
     needs: str = ""
+    smaller_side: int = 0
+
+    @property
+    def facts(self):
+        """Entries of the manifest; those that mean nothing for this network are left out."""
+        found = {
+            "source": self.source,
+            "licence": self.licence,
+            "sha256": self.sha256,
+            "image_side": self.network.input_shape[1],
+            "embedding_size": self.network.output_shape[1],
+        }
+        if self.needs:
+            found["needs"] = self.needs
+        if self.smaller_side:
+            of_copy = self.network.get_layer(FEATURES).output_shape[1]
+            found |= {
+                "smaller_side": self.smaller_side,
+                "kept_size": found["embedding_size"] - of_copy,
+            }
+        return found
 
 
 def check(network, name):

@@ -19,10 +19,11 @@ class EmbeddedImages:
     Args:
       path: Directory of embeddings.
       ids: int64 (n,), which images of the train split, and in what order.
+      count: How many of the D numbers, the first ones; all unless given.
     """
 
-    def __init__(self, path, ids):
-        rows = np.load(Path(path) / "train.npy", mmap_mode="r")[ids]
+    def __init__(self, path, ids, count=None):
+        rows = np.load(Path(path) / "train.npy", mmap_mode="r")[ids, :, :count]
         self.views = rows.shape[1]
         # A tensor, since an array used inside `Dataset.map` would become a constant of the graph.
         with tf.device("CPU"):

@@ -5,16 +5,19 @@ B batch size, H W image, N training examples, M probe examples.
 
 import dataclasses
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import tensorflow as tf
 
 from trainer import artifacts
-from trainer.data import embedded, folds, probe, records, views
+from trainer.data import embedded, folds, partly_embedded, probe, records, views
 from trainer.data.noise import injection
 from trainer.data.streams import TensorStream
 from trainer.errors import InputError
+
+Images = (
+    views.WholeImages | views.Crops | embedded.EmbeddedImages | partly_embedded.PartlyEmbeddedImages
+)
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,8 @@ class TrainingData:
 
     Attributes:
       ids: int64 (N,), of the training examples in the prepared dataset.
-      images: Their `views.WholeImages` or `views.Crops`, or `embedded.EmbeddedImages`.
+      images: Their `views.WholeImages` or `views.Crops`, `embedded.EmbeddedImages`, or
+        `partly_embedded.PartlyEmbeddedImages`.
       labels: int32 (N,), as given.
       probe_images: Views of the M probe examples.
       probe_labels: int32 (M,), clean.
@@ -33,9 +37,9 @@ class TrainingData:
     """
 
     ids: np.ndarray
-    images: views.WholeImages | views.Crops | embedded.EmbeddedImages
+    images: Images
     labels: np.ndarray
-    probe_images: views.WholeImages | views.Crops | embedded.EmbeddedImages
+    probe_images: Images
     probe_labels: np.ndarray
     manifests: dict
     probe_order: np.ndarray | None = None
@@ -69,12 +73,16 @@ def load_training_data(
     manifests = {m["kind"]: m for m in (dataset, noisy_labels, probe_split)}
     if embeddings_path:
         manifests[artifacts.EMBEDDINGS] = embedded.read_manifest(embeddings_path, dataset)
-        make = partial(embedded.EmbeddedImages, embeddings_path)
-    else:
 
-        def make(ids):
-            encoded = records.EncodedImages(dataset_path, "train", ids)
-            return views.make_views(encoded, dataset, config)
+    def make(ids):
+        if config.on_embeddings:
+            return embedded.EmbeddedImages(embeddings_path, ids)
+        encoded = records.EncodedImages(dataset_path, "train", ids)
+        images = views.make_views(encoded, dataset, config)
+        if kept := partly_embedded.kept_size(embeddings_path):
+            numbers = embedded.EmbeddedImages(embeddings_path, ids, kept)
+            images = partly_embedded.PartlyEmbeddedImages(images, numbers)
+        return images
 
     images, probe_images = make(train_ids), make(probe_ids)
     return TrainingData(
@@ -97,14 +105,19 @@ def test_batches(dataset_path, config, batch_size, split="test", ids=None, embed
       batch_size: B.
       split: Name of the split.
       ids: int64 (N,), all unless given.
-      embeddings_path: Directory of the embeddings, where it sees these in place of images.
+      embeddings_path: Directory of the embeddings, where it sees these or a part of them.
 
     Returns:
-      As `trainer.data.views.test_batches` or `trainer.data.embedded.test_batches`.
+      As `test_batches` of `trainer.data.views`, `embedded` or `partly_embedded`.
     """
-    if embeddings_path:
-        return embedded.test_batches(dataset_path, embeddings_path, batch_size, split, ids)
-    return views.test_batches(dataset_path, config, batch_size, split, ids)
+    which = batch_size, split, ids
+    if config.on_embeddings:
+        return embedded.test_batches(dataset_path, embeddings_path, *which)
+    images = views.test_batches(dataset_path, config, *which)
+    if kept := partly_embedded.kept_size(embeddings_path):
+        numbers = embedded.test_batches(dataset_path, embeddings_path, *which)
+        return partly_embedded.test_batches(images, numbers, kept)
+    return images
 
 
 def fit_batch_size(data, config, replicas=1):

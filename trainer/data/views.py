@@ -23,6 +23,7 @@ def crop_side(dataset, config):
     """Side of the crops of a dataset's images in a run; 0 if it sees them whole.
 
     It sees them whole if all have one size of at most `image_size`, or 64 pixels unless given.
+    Otherwise crops are of that side, or as large as a backbone takes images.
 
     Args:
       dataset: Manifest of the prepared dataset.
@@ -30,7 +31,7 @@ def crop_side(dataset, config):
     """
     H, W, _ = dataset["image_shape"]
     whole = H and max(H, W) <= (config.image_size or WHOLE_SIDE)
-    return 0 if whole else config.image_size or CROP_SIDE
+    return 0 if whole else config.image_size or config.backbone_image_size or CROP_SIDE
 
 
 def input_shape(dataset, config):

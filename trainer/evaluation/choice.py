@@ -24,7 +24,7 @@ import numpy as np
 import tensorflow as tf
 from tabulate import tabulate
 
-from trainer import artifacts
+from trainer import artifacts, backbones
 from trainer.data import probe, records
 from trainer.errors import InputError
 from trainer.evaluation import predictions
@@ -132,7 +132,7 @@ def training_on(embeddings_path, root=""):
     """
 
     def train(config, place, data):
-        seen = embeddings_path if config.on_embeddings else None
+        seen = embeddings_path if config.backbone != backbones.NONE else None
         resume.train(
             config,
             [data[name] for name in ("dataset_path", "noisy_labels_path", "probe_split_path")],

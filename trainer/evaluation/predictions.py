@@ -5,7 +5,7 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from trainer.data import input_pipeline
+from trainer.data import input_pipeline, partly_embedded
 from trainer.training import fit
 
 
@@ -63,14 +63,16 @@ def predict_probabilities(dataset_path, method, split="train"):
     config, network = method.config, fit.averaged_network(method)
 
     def predict(batch):
-        if method.embeddings_path:
+        if config.on_embeddings:
             seen = tf.unstack(batch["views"], axis=1)
         else:
             # A pass through a backbone is slow, and shifts change its answers little.
             padding = 0 if config.finetune else config.crop_padding
-            seen = shifted_views(batch["image"], padding)
+            seen = shifted_views(batch.get("pixels", batch["image"]), padding)
             if config.horizontal_flip:
                 seen += [tf.reverse(image, [2]) for image in seen]
+            if "numbers" in batch:
+                seen = [partly_embedded.join(image, batch["numbers"]) for image in seen]
         return tf.add_n([keras.ops.softmax(network(i, training=False)) for i in seen]) / len(seen)
 
     return predict_batches(batches(dataset_path, method, split), predict)

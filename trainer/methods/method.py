@@ -52,8 +52,8 @@ class Method:
     `trainer.data.input_pipeline`, and declares what it needs and what it reports.
 
     Args:
-      network: Model from images (B, H, W, channels) in [-1, 1], or embeddings (B, D), to logits
-        (B, C); its `losses` are the regulariser R.
+      network: Model from images (B, H, W, channels) in [-1, 1], embeddings (B, D), or vectors of
+        both, to logits (B, C); its `losses` are the regulariser R.
       config: An instance of `Settings`.
       weight_decay: Factor of 1/2 ||theta'||^2 in the probe loss.
       num_examples: N, number of training examples.
@@ -68,7 +68,7 @@ class Method:
       advice: What to do if predictions collapse onto few classes.
       scalars: Names of the scalars that a step reports.
       coefficients: (caption, axis label) of each recorded coefficient, by name.
-      embeddings_path: Directory of the embeddings that it sees in place of images, if it does.
+      embeddings_path: Directory of the embeddings of its backbone, if it has one.
       tests_raw: Whether `evaluate` tests the raw weights as well as the EMA weights.
     """
 

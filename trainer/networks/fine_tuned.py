@@ -4,9 +4,12 @@ B batch, H W image, S side of the images that the backbone takes, D embedding, C
 """
 
 import functools
+import math
 
 import keras
 from keras import layers
+
+GREY_LEVELS, KEPT = "grey_levels", "kept"  # layers: images, 0..255, and numbers of embeddings
 
 
 @keras.saving.register_keras_serializable(package="trainer")
@@ -17,26 +20,53 @@ class FrozenStatistics(layers.BatchNormalization):
         return super().call(inputs, training=False, mask=mask)
 
 
-def compose(backbone, trained_head, image_shape, side):
+def compose(backbone, trained_head, image_shape, sides, kept=0):
     """A flat model with the weights of both.
 
     Args:
-      backbone: Model from images (B, S, S, 3), 0..255, to embeddings (B, D).
+      backbone: Model from images (B, S, S, 3), 0..255, to the last numbers of an embedding.
       trained_head: Model from embeddings (B, D) to logits (B, C), made by `head.build`.
       image_shape: (H, W, channels) of the images.
-      side: Side in pixels to which images are resized; the backbone has to allow it.
+      sides: Sides in pixels to which images are resized, one after the other; the backbone has to
+        allow the last one.
+      kept: How many numbers of an embedding come before those of the backbone. The model then
+        takes vectors of both, see `trainer.data.partly_embedded`.
 
     Raises:
-      ValueError: It does not.
+      ValueError: The backbone does not allow the side.
     """
-    images = x = keras.Input(image_shape)
+    seen, images, before = inputs(image_shape, kept)
+    x = images
     if image_shape[-1] == 1:
         x = layers.Concatenate(name="grey_to_rgb")([x, x, x])
-    if tuple(image_shape[:2]) != (side, side):
-        x = layers.Resizing(side, side, name="resized")(x)
-    x = layers.Rescaling(127.5, 127.5, name="grey_levels")(x)
-    embeddings = at_side(backbone, x, side)
-    return keras.Model(images, applied(trained_head, embeddings, ""), name="backbone_and_head")
+    first, *others = sides
+    x = layers.Rescaling(127.5, 127.5, name=GREY_LEVELS)(resized(x, first))
+    for side in others:
+        x = resized(x, side)
+    embeddings = at_side(backbone, x, x.shape[1])
+    if kept:
+        embeddings = layers.Concatenate(name="embedding")([before, embeddings])
+    return keras.Model(seen, applied(trained_head, embeddings, ""), name="backbone_and_head")
+
+
+def inputs(image_shape, kept):
+    """The input of the model, the images in it, and the numbers of the embedding, if any."""
+    if not kept:
+        images = keras.Input(image_shape)
+        return images, images, None
+    pixels = math.prod(image_shape)
+    seen = keras.Input((pixels + kept,))
+    column = layers.Reshape((pixels + kept, 1), name="column")(seen)
+    images = layers.Cropping1D((0, kept), name="pixels")(column)
+    before = layers.Cropping1D((pixels, 0), name="numbers")(column)
+    images = layers.Reshape(image_shape, name="images")(images)
+    return seen, images, layers.Reshape((kept,), name=KEPT)(before)
+
+
+def resized(x, side):
+    if x.shape[1:3] == (side, side):
+        return x
+    return layers.Resizing(side, side, name=f"resized_to_{side}")(x)
 
 
 def at_side(backbone, x, side):
@@ -44,7 +74,7 @@ def at_side(backbone, x, side):
 
     Images that it resizes within keep their part of the side.
     """
-    return applied(backbone, x, "backbone.", side / backbone.input_shape[1])
+    return applied(backbone, x, "backbone.", side / (backbone.input_shape[1] or side))
 
 
 def applied(network, x, prefix, scale=1.0, copies=None):

@@ -5,9 +5,9 @@
                    float32 (B, C), class string (B,) and confidence (B,), its probability; JPEG is
                    made upright as its EXIF says, transparent PNG laid on white
   model.keras      the network with EMA weights, of Keras's own layers: from images in [-1, 1]
-                   to logits, without preprocessing and calibration; with a frozen backbone the
-                   backbone and the head, from images with values of 0 to 255; layers of KerasHub
-                   need it
+                   to logits, without preprocessing and calibration; with a backbone of which
+                   all or a part is frozen from images with values of 0 to 255; layers of
+                   KerasHub need it
   model_card.md    data, training, test results and limits, for people
   manifest.json    class_names, temperature, accuracy, calibration before and after
 """
@@ -22,12 +22,13 @@ from scipy.special import softmax
 
 from trainer import artifacts
 from trainer.backbones import fetch
+from trainer.backbones.loaded import FEATURES
 from trainer.backbones.seen import resized
-from trainer.data import orientation, probe, records, views
+from trainer.data import orientation, partly_embedded, probe, records, views
 from trainer.errors import InputError
 from trainer.evaluation import calibration, predictions
 from trainer.networks.batch_norm import FusedBatchNorm
-from trainer.networks.fine_tuned import FrozenStatistics
+from trainer.networks.fine_tuned import GREY_LEVELS, KEPT, FrozenStatistics
 from trainer.training import fit
 
 CARD = Path(__file__).with_name("model_card.md.jinja")
@@ -90,19 +91,17 @@ def export(
     facts |= calibrated(dataset_path, method, probe.held_out(probe_split_path, dataset, method))
     network, parents = fit.averaged_network(method), [dataset, split, run]
     of_keras = of_keras_alone(network)
-    if method.embeddings_path:
+    if "backbone" in run:
+        facts["backbone"] = run["backbone"]
+    kept = partly_embedded.kept_size(method.embeddings_path)
+    if method.config.on_embeddings or kept:
         backbone, embeddings = composed_from(backbone_path, method.embeddings_path)
-        network = of_keras = compose(backbone, of_keras)
+        network = of_keras = compose(backbone, of_keras, kept)
         seen = seen_by_backbone(embeddings)
-        facts["backbone"] = embeddings["backbone"] | {
-            "embedding_size": embeddings["embedding_size"]
-        }
         parents.append(embeddings)
     else:
         side = views.crop_side(dataset, method.config)
         seen = partial(views.as_tested, shape=run["image_shape"], side=side)
-        if "backbone" in run:
-            facts["backbone"] = run["backbone"]
     with artifacts.writing(output_path) as directory:
         served = Served(network, names, seen, facts["temperature"])
         tf.saved_model.save(served, str(directory / "saved_model"), signatures=served.__call__)
@@ -123,10 +122,23 @@ def composed_from(backbone_path, embeddings_path):
     return fetch.read_network(backbone_path), embeddings
 
 
-def compose(backbone, head):
-    """Backbone and head as one network; embeddings pass in half precision, as in training."""
-    embeddings = keras.ops.cast(keras.ops.cast(backbone(backbone.input), "float16"), "float32")
-    return keras.Model(backbone.input, head(embeddings), name="backbone_and_head")
+def compose(backbone, network, kept):
+    """One network of the backbone and what was trained; embeddings pass in half precision.
+
+    Args:
+      backbone: Model from images (B, S, S, 3), 0..255, to embeddings.
+      network: Model from embeddings to logits; if it keeps numbers of them, a fine-tuned one.
+      kept: How many.
+    """
+    images = backbone.input
+    made = backbone.get_layer(FEATURES)(images) if kept else backbone(images)
+    made = keras.ops.cast(keras.ops.cast(made, "float16"), "float32")  # as in training
+    if kept:
+        inputs = [network.get_layer(name).output for name in (GREY_LEVELS, KEPT)]
+        logits = keras.Model(inputs, network.output, name="fine_tuned")([images, made])
+    else:
+        logits = network(made)
+    return keras.Model(images, logits, name="backbone_and_head")
 
 
 def seen_by_backbone(embeddings):
@@ -175,7 +187,8 @@ def of_keras_alone(network):
             kept = {name: config[name] for name in ("name", "momentum", "epsilon")}
             return keras.layers.BatchNormalization(**kept, dtype="float32")
         if isinstance(layer, FrozenStatistics):
-            return keras.layers.BatchNormalization.from_config(config)
+            # Resizing tells the layers after it that they are trained, where nobody has said so.
+            return keras.layers.BatchNormalization.from_config(config | {"trainable": False})
         free = {name: None for name in config if name.endswith("_regularizer")}
         return layer.__class__.from_config(config | free)
 
@@ -196,5 +209,8 @@ def card(dataset, run, facts, learned):
     """
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True)
     facts = {"dataset": dataset, "run": run, "facts": facts, "learned": learned}
-    facts["backbone"] = facts["facts"].get("backbone")
+    backbone = facts["backbone"] = facts["facts"].get("backbone")
+    facts["has_frozen_part"] = backbone and (
+        not run["config"]["finetune"] or "kept_size" in backbone
+    )
     return environment.from_string(CARD.read_text()).render(facts)

@@ -168,8 +168,8 @@ class FinetuningSettings:
     )
     finetune_image_size: int = setting(
         96,
-        "side in pixels of the images in fine-tuning, and of those that are embedded before unless"
-        " backbone_image_size is given",
+        "side in pixels of the images in fine-tuning, of the smaller ones where the backbone sees"
+        " two sizes; others embed at the same side unless backbone_image_size is given",
         low=SMALLEST_CROP,
         high=4096,
     )

@@ -64,7 +64,6 @@ def resolve(dataset, **given):
     if backbone not in (backbones.NONE, backbones.AUTO):
         recipe |= ON_EMBEDDINGS
     config = changed(METHODS[name].Settings(**those_of(name, recipe)), given)
-    config = dataclasses.replace(config, backbone_image_size=backbone_side(config))
     if backbone in (backbones.NONE, backbones.AUTO):
         check_choice("network_name", config.network_name, tuple(NETWORKS))
     if config.audit_fold >= 0 and config.audit_fold >= config.audit_folds:
@@ -103,17 +102,6 @@ def check_finetuning(backbone, given):
     for setting, value in given.items():
         if setting in own and value != own[setting] and not given.get("finetune"):
             raise InputError(f"--{setting}", "is for --finetune", value)
-
-
-def backbone_side(config):
-    """Side of the images that are embedded, in pixels; 0: that of the backbone.
-
-    Before fine-tuning they are as large as in it, so that the head fits the backbone there.
-    """
-    own = config.backbone.endswith(backbones.OWN)
-    if config.backbone_image_size or not config.finetune or own:
-        return config.backbone_image_size
-    return config.finetune_image_size
 
 
 def names_of(method):

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import keras
 
-from trainer import artifacts, networks
+from trainer import artifacts, backbones, networks
 from trainer.backbones import fetch
 from trainer.backbones.embed import OF_BACKBONE
+from trainer.backbones.loaded import FEATURES
 from trainer.errors import InputError
 from trainer.methods import METHODS
 from trainer.networks import fine_tuned
@@ -41,11 +42,15 @@ def of_both(head, config):
 
 
 def of_finetuning(config):
-    """The settings of the fine-tuning, from those of both trainings."""
+    """The settings of the fine-tuning, from those of both trainings.
+
+    A network that sees two sizes makes the smaller copy itself, of images as they were embedded.
+    """
+    two_sizes = config.backbone in backbones.CATALOGUE
     return dataclasses.replace(
         config,
         **SETTINGS | METHODS[config.method].finetuning,
-        image_size=config.finetune_image_size,
+        image_size=0 if two_sizes else config.finetune_image_size,
         max_epoch=config.finetune_epochs,
         batch_size=config.finetune_batch_size,
         learning_rate=config.finetune_learning_rate,
@@ -65,8 +70,6 @@ def read_start(config, manifests, backbone_path, head_path):
         rule = "needs a backbone and a head that was trained on its embeddings"
         raise InputError("--finetune", rule, f"{backbone_path} and {head_path}")
     backbone, head = fetch.read(backbone_path), artifacts.read(head_path, artifacts.CHECKPOINTS)
-    for parent in manifests.values():
-        artifacts.check_parent(head, parent)
     for name, found in (("backbone", head["config"]["backbone"]), ("method", head["method"])):
         if found != getattr(config, name):
             rule = f"must be those of a head with --{name}={getattr(config, name)}"
@@ -74,6 +77,8 @@ def read_start(config, manifests, backbone_path, head_path):
     if head.get("backbone") != facts(backbone):
         rule = f"must be of a head on embeddings of this backbone, {backbone['sha256'][:12]}"
         raise InputError(artifacts.CHECKPOINTS, rule, head.get("backbone"))
+    for parent in manifests.values():
+        artifacts.check_parent(head, parent)
     return {artifacts.BACKBONE: backbone, artifacts.CHECKPOINTS: head}
 
 
@@ -83,9 +88,23 @@ def facts(backbone):
     return {name: backbone[name] for name in names if name in backbone}
 
 
+def trained_part(backbone_path):
+    """The network that is trained, and how many numbers of the embedding come before its own.
+
+    Of a network that sees two sizes it is a copy, for the smaller one.
+    """
+    network, kept = fetch.read_network(backbone_path), fetch.read(backbone_path).get("kept_size", 0)
+    return (network.get_layer(FEATURES) if kept else network), kept
+
+
 def check(backbone_path, side):
-    """Raises InputError unless a backbone can take images of this side."""
-    network = fetch.read_network(backbone_path)
+    """Raises InputError unless a backbone can be fine-tuned on images of this side."""
+    network, kept = trained_part(backbone_path)
+    if kept:
+        found = fetch.read(backbone_path)["smaller_side"]
+        if found != side:
+            rule = f"must be {found}, the side of the smaller images of this backbone"
+            raise InputError("--finetune_image_size", rule, side)
     if network.input_shape[1] == side:
         return
     try:
@@ -106,9 +125,11 @@ def composed(config, backbone_path, head, image_shape):
       head: Model of the trained head.
       image_shape: (H, W, channels) of the images.
     """
-    check(backbone_path, config.image_size)
-    backbone = fetch.read_network(backbone_path)
-    return fine_tuned.compose(backbone, head, image_shape, config.image_size)
+    side = config.finetune_image_size
+    check(backbone_path, side)
+    network, kept = trained_part(backbone_path)
+    sides = (fetch.read(backbone_path)["image_side"], side) if kept else (side,)
+    return fine_tuned.compose(network, head, image_shape, sides, kept)
 
 
 def factors(config, method):

@@ -69,7 +69,7 @@ def train(
       model_path: Directory to write the network with EMA weights to.
       after_save: Called after each checkpoint.
       callbacks: Further Keras callbacks, called before a step is checked, tested and saved.
-      embeddings_path: Directory of the embeddings, where a head is trained on them.
+      embeddings_path: Directory of the embeddings, where there is a backbone.
       backbone_path: Directory of the backbone, where it is fine-tuned.
       head_path: Directory of the checkpoints of a head on its embeddings, which it starts from.
       further_facts: Further entries of the manifests, by name.
@@ -89,7 +89,7 @@ def train(
     data = load_checked(config, dataset_path, noisy_labels_path, probe_split_path, embeddings_path)
     if config.finetune:
         starts = finetuning.read_start(config, data.manifests, backbone_path, head_path)
-        finetuning.check(backbone_path, config.image_size)
+        finetuning.check(backbone_path, config.finetune_image_size)
         data.manifests.update(starts)
     config, epoch_steps = settled(config, data, strategy)
     directory = open_directory(checkpoints_path, config, data.manifests, chief)
@@ -169,9 +169,8 @@ def check_embeddings(config, embeddings_path):
     if embeddings_path:
         made = artifacts.read(embeddings_path, artifacts.EMBEDDINGS)
         found = made["backbone"]["name"]
-    expected = config.backbone if config.on_embeddings else backbones.NONE
-    if found != expected:
-        rule = f"must be of the backbone of the run, which is {expected}"
+    if found != config.backbone:
+        rule = f"must be of the backbone of the run, which is {config.backbone}"
         raise InputError(artifacts.EMBEDDINGS, rule, found)
 
 
@@ -267,9 +266,9 @@ def run_facts(config, data):
 
 
 def input_shape(config, data):
-    """(H, W, channels) of the network's input, or (D,) of embeddings."""
-    if made := data.manifests.get(artifacts.EMBEDDINGS):
-        return (made["embedding_size"],)
+    """(H, W, channels) of the images that the network sees, or (D,) of embeddings."""
+    if config.on_embeddings:
+        return (data.manifests[artifacts.EMBEDDINGS]["embedding_size"],)
     return views.input_shape(data.manifests[artifacts.PREPARED_DATASET], config)
 
 
@@ -355,14 +354,14 @@ def restore(checkpoints_path, embeddings_path=None):
     Args:
       checkpoints_path: Their directory.
       embeddings_path: Directory of the embeddings of the images, where there are some; a run that
-        sees the images leaves them alone.
+        has no backbone leaves them alone.
 
     Raises:
       InputError: An artifact is not whole, or the embeddings are not those of the run.
     """
     run = artifacts.read(checkpoints_path, artifacts.CHECKPOINTS)
     config = configuration.restored(run["config"])
-    embeddings_path = embeddings_path if config.on_embeddings else None
+    embeddings_path = embeddings_path if config.backbone != backbones.NONE else None
     check_embeddings(config, embeddings_path)
     if embeddings_path:
         artifacts.check_parent(run, artifacts.read(embeddings_path, artifacts.EMBEDDINGS))

@@ -92,7 +92,9 @@ def test_imagenet_is_for_networks_that_see_images(resolved):
     experiment = ("--experiment=ieg_webvision", "--backbone=efficientnet_lite0")
     with pytest.raises(InputError, match="--network_name: is for networks that see images"):
         resolved(*experiment)
-    with pytest.raises(InputError, match="--use_imagenet_as_eval: is for networks that see images"):
+    with pytest.raises(
+        InputError, match="--use_imagenet_as_eval: is for networks without a backbone"
+    ):
         resolved("--dataset=webvisionmini", "--use_imagenet_as_eval", experiment[1])
 
 

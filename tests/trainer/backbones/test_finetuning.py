@@ -17,9 +17,9 @@ from trainer import artifacts, local_run
 from trainer.audit import label_issues
 from trainer.audit.linear_models import WITH_RUN
 from trainer.audit.run_predictions import calibrated_probabilities
-from trainer.backbones import efficientnet_lite0, fetch
+from trainer.backbones import efficientnet_lite0, embed, fetch
 from trainer.backbones.seen import resized
-from trainer.data import input_pipeline, probe, records
+from trainer.data import input_pipeline, partly_embedded, probe, records
 from trainer.data.noise import injection
 from trainer.errors import InputError
 from trainer.evaluation import predictions
@@ -35,8 +35,6 @@ TUNE |= {"finetune_batch_size": 400, "val_batch_size": 360}
 
 @pytest.fixture(scope="module")
 def embeddings(digits, backbone, own_backbone, tmp_path_factory):
-    from trainer.backbones import embed
-
     path = tmp_path_factory.mktemp("digits") / "embeddings"
     embed.embed(digits, backbone, path, configuration.resolve("digits", backbone=str(own_backbone)))
     return path
@@ -63,7 +61,7 @@ def head(digits, noisy_labels, probe_split, embeddings, own_backbone, tmp_path_f
 
 
 @pytest.fixture
-def tune(digits, noisy_labels, probe_split, backbone, own_backbone, head, tmp_path):
+def tune(digits, noisy_labels, probe_split, backbone, embeddings, own_backbone, head, tmp_path):
     """A function that fine-tunes. Returns the checkpoints."""
 
     def tune(method="robust", name="run", callbacks=(), start=None, **settings):
@@ -77,6 +75,7 @@ def tune(digits, noisy_labels, probe_split, backbone, own_backbone, head, tmp_pa
             root / "checkpoints",
             root / "model",
             callbacks=callbacks,
+            embeddings_path=embeddings,
             backbone_path=backbone,
             head_path=start or head(method),
         )
@@ -86,7 +85,7 @@ def tune(digits, noisy_labels, probe_split, backbone, own_backbone, head, tmp_pa
 
 
 def weights(checkpoints):
-    method, _ = fit.restore(checkpoints)
+    method, _ = fit.restored(checkpoints)
     return [variable.numpy() for part in (method.theta, method.ema) for variable in part]
 
 
@@ -149,9 +148,9 @@ def test_only_the_variables_with_a_learning_rate_move(tune):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_every_method_is_fine_tuned(method, tune, digits):
+def test_every_method_is_fine_tuned(method, tune, digits, embeddings):
     checkpoints = tune(method, finetune_epochs=2)
-    found, run = fit.restore(checkpoints)
+    found, run = fit.restore(checkpoints, embeddings)
     assert (run["image_shape"], run["config"]["max_iteration"]) == ([8, 8, 1], 6)
     assert [row["step"] for row in json.loads((checkpoints / "history.json").read_text())] == [3, 6]
     assert np.isfinite(predictions.predict_logits(digits, found, "test")).all()
@@ -213,6 +212,41 @@ def test_lite0_takes_another_side(rng):
     np.testing.assert_allclose(network.predict_on_batch(x), expected, rtol=1e-4, atol=1e-4)
 
 
+def test_of_two_sizes_the_smaller_one_is_trained(
+    digits, noisy_labels, probe_split, tmp_path, monkeypatch
+):
+    """From a head on both it starts as it is, and the numbers of the larger one stay."""
+    given = {"backbone": "efficientnet_lite0", "backbone_image_size": 40} | FEW | TUNE
+    both = configuration.resolve("digits", method="supervised", **given)
+    backbone, embeddings, head = (tmp_path / name for name in ("backbone", "embeddings", "head"))
+    made = fetch.fetch("efficientnet_lite0", backbone, side=40, tuned_side=SIDE)
+    assert (made["smaller_side"], made["kept_size"], made["embedding_size"]) == (SIDE, 1904, 3808)
+    embed.embed(digits, backbone, embeddings, both)
+    data = digits, noisy_labels, probe_split
+    fit.train(finetuning.of_head(both), *data, head, tmp_path / "a", embeddings_path=embeddings)
+    config, first = finetuning.of_finetuning(both), []
+    start = dict(embeddings_path=embeddings, backbone_path=backbone, head_path=head)
+
+    def logits(method):
+        batches = input_pipeline.test_batches(digits, config, 360, embeddings_path=embeddings)
+        return [method.network(batch["image"], training=True).numpy() for batch in batches]
+
+    def look(method):
+        first.extend([logits(method), method.theta[0].numpy()])
+
+    fit.train(config, *data, tmp_path / "run", tmp_path / "b", callbacks=[AtFirst(look)], **start)
+    expected = predictions.predict_logits(digits, fit.restore(head, embeddings)[0], "test")
+    np.testing.assert_allclose(np.concatenate(first[0]), expected, atol=1e-3)
+    method, _ = fit.restore(tmp_path / "run", embeddings)
+    assert not np.array_equal(method.theta[0], first[1])
+    other = dict(start, backbone_path=tmp_path / "other")
+    fetch.fetch("efficientnet_lite0", other["backbone_path"], side=40, tuned_side=24)
+    with pytest.raises(InputError, match="checkpoints: must be of a head on embeddings of this"):
+        fit.train(config, *data, tmp_path / "c", tmp_path / "d", **other)
+    with pytest.raises(InputError, match="--finetune_image_size: must be 24, the side of the sm"):
+        finetuning.check(other["backbone_path"], SIDE)
+
+
 def test_a_backbone_of_one_side_is_refused_for_another(tmp_path):
     images = keras.Input((8, 8, 3))
     vector = keras.layers.Dense(4)(keras.layers.Flatten()(images))
@@ -246,42 +280,48 @@ def test_settings_that_mean_nothing_are_refused(given, rule):
 def test_settings_of_both_trainings():
     given = {"finetune": True, "finetune_image_size": 64, "learning_rate": 0.7}
     both = configuration.resolve("csv", backbone="efficientnet_lite0", **given)
-    plain = configuration.resolve(
-        "csv", backbone="efficientnet_lite0", learning_rate=0.7, backbone_image_size=64
-    )
+    plain = configuration.resolve("csv", backbone="efficientnet_lite0", learning_rate=0.7)
     head, tuned = finetuning.of_head(both), finetuning.of_finetuning(both)
     assert head == plain
     assert finetuning.of_both(head, tuned) == both
-    assert (tuned.image_size, tuned.batch_size, tuned.optimizer) == (64, 64, "momentum")
-    assert (both.backbone_image_size, head.on_embeddings, tuned.on_embeddings) == (64, True, False)
+    assert (tuned.finetune_image_size, tuned.batch_size, tuned.optimizer) == (64, 64, "momentum")
+    assert (head.on_embeddings, tuned.on_embeddings) == (True, False)
     own = configuration.resolve("csv", backbone="own.keras", **given)
-    assert own.backbone_image_size == 0
+    sides = [finetuning.of_finetuning(each).image_size for each in (both, own)]
+    assert sides == [0, 64]  # of the images that the network takes; 0: as they were embedded
 
 
 def test_a_head_of_something_else_is_refused(
-    tune, head, supervised_run, digits, noisy_labels, probe_split, backbone, tmp_path
+    tune, head, supervised_run, digits, noisy_labels, probe_split, embeddings, tmp_path
 ):
     with pytest.raises(InputError, match="checkpoints: must be those of a head with --method=rob"):
         tune(start=head("supervised"))
     with pytest.raises(InputError, match="checkpoints: must be those of a head with --backbone="):
         tune("supervised", start=supervised_run / "checkpoints")
     config = finetuning.of_finetuning(fit.restored(tune())[0].config)
+    data = digits, noisy_labels, probe_split, tmp_path / "a", tmp_path / "b"
     with pytest.raises(InputError, match="--finetune: needs a backbone and a head"):
-        fit.train(config, digits, noisy_labels, probe_split, tmp_path / "a", tmp_path / "b")
+        fit.train(config, *data, embeddings_path=embeddings)
+    with pytest.raises(InputError, match="embeddings: must be of the backbone of the run"):
+        fit.train(config, *data)
     fetch.fetch("efficientnet_lite0", tmp_path / "other", side=32)
     with pytest.raises(InputError, match="checkpoints: must be of a head on embeddings of this"):
-        data = input_pipeline.load_training_data(digits, noisy_labels, probe_split, config)
+        data = input_pipeline.load_training_data(*data[:3], config)
         finetuning.read_start(config, data.manifests, tmp_path / "other", head("robust"))
 
 
-@pytest.fixture(scope="module")
-def flags(photographs, own_backbone):
+@pytest.fixture(
+    scope="module", params=["one size", pytest.param("two sizes", marks=pytest.mark.slow)]
+)
+def flags(request, photographs, own_backbone):
+    one = {"backbone": str(own_backbone)}
+    two = {"backbone": "efficientnet_lite0", "backbone_image_size": 40}
     data = photographs.parent / "data"
     return {
         "data": str(data / "train"),
         "trusted": str(data / "test"),
         "probe_per_class": 2,
-        "backbone": str(own_backbone),
+        **(one if request.param == "one size" else two),
         "max_iteration": 4,
         "eval_freq": 4,
         "batch_size": 20,
@@ -306,8 +346,9 @@ def run(flags, tmp_path_factory):
 
 def test_the_exported_model_answers_as_the_evaluation_does(run):
     dataset = run / artifacts.PREPARED_DATASET
-    method, found = fit.restore(run / "checkpoints")
-    assert found["image_shape"] == [24, 24, 3]
+    method, found = fit.restore(run / "checkpoints", run / "embeddings")
+    side = 40 if "kept_size" in found["backbone"] else 24
+    assert found["image_shape"] == [side, side, 3]
     exported = artifacts.read(run / "exported_model", artifacts.EXPORTED_MODEL)
     z = predictions.predict_logits(dataset, method, "test")
     files = records.EncodedImages(dataset, "test")[np.arange(len(z))]
@@ -318,9 +359,17 @@ def test_the_exported_model_answers_as_the_evaluation_does(run):
 
 def test_keras_loads_the_exported_network(run):
     loaded = keras.saving.load_model(run / "exported_model" / "model.keras", compile=False)
-    images = np.random.default_rng(0).uniform(-1, 1, (2, 24, 24, 3)).astype(np.float32)
-    expected = fit.averaged_network(fit.restore(run / "checkpoints")[0])(images)
-    np.testing.assert_allclose(loaded.predict_on_batch(images), expected, atol=1e-4)
+    method, _ = fit.restored(run / "checkpoints")
+    network, backbone = fit.averaged_network(method), fetch.read_network(run / "backbone")
+    images = np.random.default_rng(0).uniform(-1, 1, (2, *loaded.input_shape[1:]))
+    images = seen = images.astype(np.float32)
+    if kept := fetch.read(run / "backbone").get("kept_size"):
+        grey_levels = 127.5 * (images + 1)
+        numbers = backbone.predict_on_batch(grey_levels)[:, :kept].astype(np.float16)
+        seen, images = partly_embedded.join(images, numbers.astype(np.float32)), grey_levels
+    expected = network(seen, training=False)
+    np.testing.assert_allclose(loaded.predict_on_batch(images), expected, atol=1e-3)
+    np.testing.assert_allclose(loaded(images), expected, atol=1e-3)
 
 
 def test_folds_are_fine_tuned_from_heads_that_left_them_out(run):
@@ -333,7 +382,7 @@ def test_folds_are_fine_tuned_from_heads_that_left_them_out(run):
         assert (head.on_embeddings, tuned.finetune) == (True, True)
 
 
-def test_an_audit_multiplies_the_run_with_models_that_have_not_seen_the_image(run, tmp_path):
+def test_an_audit_multiplies_the_run_with_models_that_have_not_seen_the_label(run, tmp_path):
     data, embeddings = local_run.data_paths(run), run / artifacts.EMBEDDINGS
     runs = [run / artifacts.CHECKPOINTS]
     out = tmp_path / "audit"
@@ -345,14 +394,12 @@ def test_an_audit_multiplies_the_run_with_models_that_have_not_seen_the_image(ru
     dataset = records.read_manifest(data["dataset_path"])
     given, _ = injection.read_noisy_labels(data["noisy_labels_path"], dataset)
     trusted, ids, _ = probe.read_split(data["probe_split_path"], dataset)
-    x, true = (
-        np.load(embeddings / "train.npy")[:, 0],
-        records.read_clean_labels(data["dataset_path"]),
-    )
+    method, _ = fit.restore(*runs, embeddings)
+    x = predictions.last_features(data["dataset_path"], method, "train")
+    true = records.read_clean_labels(data["dataset_path"])
     trusted = np.setdiff1d(np.arange(len(x)), ids)
     C = len(dataset["class_names"])
     unseen = cross_fitting.cross_fit(x[ids], given[ids], x[trusted], true[trusted], C)
-    method, _ = fit.restore(*runs)
     seen, _, _ = calibrated_probabilities(data["dataset_path"], data["probe_split_path"], method)
     posterior = unseen.probabilities * seen[ids] * unseen.transition[:, given[ids]].T
     p_given = posterior[np.arange(len(ids)), given[ids]] / posterior.sum(axis=1)
@@ -362,7 +409,10 @@ def test_an_audit_multiplies_the_run_with_models_that_have_not_seen_the_image(ru
 def test_the_card_says_what_was_fine_tuned(run):
     card = (run / "exported_model" / "model_card.md").read_text()
     sha256 = fetch.read(run / "backbone")["sha256"]
-    for text in ("fine-tuned at 24 x 24 pixels", "seen as 24 x 24 x 3", sha256):
+    seen = "seen as 24 x 24 x 3"
+    if "kept_size" in fetch.read(run / "backbone"):
+        seen = "beside a frozen copy", "seen by the backbone as 40 x 40 x 3"
+    for text in ("fine-tuned at 24 x 24 pixels", *np.atleast_1d(seen), sha256):
         assert text in card
 
 

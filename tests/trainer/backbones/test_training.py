@@ -203,7 +203,9 @@ def test_a_backbone_that_is_changed_is_not_exported(run, tmp_path):
 
 
 def test_imagenet_is_for_networks_that_see_images(run):
-    with pytest.raises(InputError, match="--use_imagenet_as_eval: is for networks that see images"):
+    with pytest.raises(
+        InputError, match="--use_imagenet_as_eval: is for networks without a backbone"
+    ):
         local_run.evaluate(run, DataSettings(), on_imagenet=True)
 
 
