@@ -100,7 +100,7 @@ def twin_folder(root, wrong):
 
 
 def audited(root, data, trusted):
-    """Prepares and audits with embeddings that show the true class. Returns what it found."""
+    """Prepares and audits with features that show the true class. Returns what it found."""
     settings = DataSettings(data=str(data), trusted=str(trusted))
     written = records.prepare("image_folder", root / "data", settings)
     injection.inject(root / "data", root / "noisy", "none", 0, 0)
@@ -110,12 +110,11 @@ def audited(root, data, trusted):
     true = probe.trusted_labels(root / "probe", root / "data", labels)
     seen = np.where(true >= 0, true, labels)
     noise = np.random.default_rng(0).normal(size=(len(labels), 6))
-    (root / "embeddings").mkdir()
-    np.save(root / "embeddings" / "train.npy", (noise + 3 * np.eye(6)[seen])[:, np.newaxis])
+    features = noise + 3 * np.eye(6)[seen]
     run = {"seed": 0, "config": {"finetune": False}}
     by_run = Evidence(np.full((len(ids), 2), 0.5), [run], "a run")
     evidence = linear_models.evidence_out_of_fold(
-        by_run, root / "data", root / "probe", root / "embeddings", labels, ids
+        by_run, root / "data", root / "probe", features, labels, ids
     )
     return written, evidence, test_images.noise_rates(root / "data", evidence, labels[ids])
 
