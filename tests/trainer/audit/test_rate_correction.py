@@ -10,7 +10,7 @@ from tests.image_files import CLASSES, write_images
 from trainer.audit import linear_models, test_images
 from trainer.audit.evidence import Evidence
 from trainer.audit.noise_estimation import given_label_too
-from trainer.audit.rate_correction import KnownLabels, corrected
+from trainer.audit.rate_correction import KnownLabels, corrected, shifted
 from trainer.data import probe, records
 from trainer.data.noise import injection
 from trainer.data.noise.transition import uniform_noise
@@ -43,7 +43,7 @@ def test_a_bias_is_taken_off_and_the_range_covers(rng, rate, sharpness, follows,
     for _ in range(60):
         P, given, true, known = drawn(rng, rate, sharpness, follows)
         wrong = np.mean(given != true)
-        scaled, correction = corrected(P, given, T, known)
+        scaled, correction = shifted(P, given, T, known)
         estimate, low, high = correction.overall
         assert biased(P, given, scaled) == pytest.approx(estimate, abs=1e-6)
         errors.append(estimate - wrong)
@@ -57,7 +57,7 @@ def test_a_bias_is_taken_off_and_the_range_covers(rng, rate, sharpness, follows,
 def test_no_wrong_label_among_the_known_ones(rng):
     P, given, _, known = drawn(rng, 0, 0.4)
     T = uniform_noise(0.2, C)
-    scaled, correction = corrected(P, given, T, known)
+    scaled, correction = shifted(P, given, T, known)
     rate, low, high = correction.overall
     assert biased(P, given, T) > 0.08
     assert low == 0 < rate < 0.03 < high < 0.12
