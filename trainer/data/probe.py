@@ -195,9 +195,9 @@ def trusted_labels(path, dataset_path, labels):
 def known_given_labels(path, dataset_path, labels):
     """Trusted examples whose given label is known beside the true one; never reviewed ones.
 
-    Given labels are known where the probe is drawn from the training examples, and of trusted
-    images that are training images as well. The latter say nothing if all are right: people pick
-    trusted images from among those that are given the right class.
+    They are known where the probe is drawn from the training examples. Trusted images that are
+    named say nothing of given labels: people pick them from among those that are given the right
+    class.
 
     Args:
       path: Directory of the probe split.
@@ -207,14 +207,10 @@ def known_given_labels(path, dataset_path, labels):
     Returns:
       Their ids, int64 (M,), and their given labels, int32 (M,).
     """
-    if not records.trusted_are_named(dataset_path):
-        ids = np.load(Path(path) / "probe_ids.npy")
-        return ids, labels[ids]
-    ids, given = records.read_trusted_ids(dataset_path), records.read_trusted_given(dataset_path)
-    ids, given = ids[given >= 0], given[given >= 0]
-    if np.array_equal(given, records.read_clean_labels(dataset_path)[ids]):
-        return ids[:0], given[:0]
-    return ids, given
+    ids = np.load(Path(path) / "probe_ids.npy")
+    if records.trusted_are_named(dataset_path):
+        ids = ids[:0]
+    return ids, labels[ids]
 
 
 def test_labels(path, dataset_path):

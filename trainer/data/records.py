@@ -6,7 +6,6 @@
       train_labels.npy, test_labels.npy   int32 (N,), by id; read without touching an image
       train_clean_labels.npy   true labels where they are known and differ, -1 where not known
       trusted_ids.npy    int64, the examples that the probe is drawn from, unless from all
-      trusted_given_labels.npy   int32, their labels as training images, -1 where they are none
       published_order.npy   int64 (N,), place of each example in the published set, for label files
       train_files.csv, test_files.csv   path of each example, by id, where it was a file
       left_out.csv       path and reason of files that are not in it, if there are any
@@ -33,7 +32,6 @@ from trainer.settings.data import DataSettings
 
 EXAMPLES_PER_READ = 1_000
 CLEAN_LABELS, TRUSTED_IDS = "train_clean_labels.npy", "trusted_ids.npy"
-TRUSTED_GIVEN = "trusted_given_labels.npy"
 PUBLISHED_ORDER = "published_order.npy"
 FILES, VOTES = "{}_files.csv", "annotators.csv"
 
@@ -74,9 +72,6 @@ def write_dataset(directory, source_name, source, settings):
     if source.trusted_ids is not None:
         np.save(directory / TRUSTED_IDS, source.trusted_ids)
         content.update(source.trusted_ids)
-    if source.trusted_given is not None:
-        np.save(directory / TRUSTED_GIVEN, source.trusted_given)
-        content.update(source.trusted_given)
     if source.published_order is not None:
         np.save(directory / PUBLISHED_ORDER, source.published_order)
     for split, paths in source.paths.items():
@@ -165,13 +160,6 @@ def read_trusted_ids(path):
     if trusted_are_named(path):
         return np.load(Path(path) / TRUSTED_IDS)
     return np.flatnonzero(read_clean_labels(path) >= 0)
-
-
-def read_trusted_given(path):
-    """Labels given to named trusted examples as training images, int32 (M,), by place; else -1."""
-    if (Path(path) / TRUSTED_GIVEN).is_file():
-        return np.load(Path(path) / TRUSTED_GIVEN)
-    return np.full(len(read_trusted_ids(path)), -1, np.int32)
 
 
 def read_paths(path, split):

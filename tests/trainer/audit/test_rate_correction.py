@@ -1,12 +1,10 @@
 """The noise rate corrected by trusted images: the estimate, and which given labels are known."""
 
-import shutil
-
 import numpy as np
 import pytest
 from scipy.special import softmax
 
-from tests.image_files import CLASSES, write_images
+from tests.image_files import write_images
 from trainer.audit import linear_models, test_images
 from trainer.audit.evidence import Evidence
 from trainer.audit.noise_estimation import given_label_too
@@ -87,76 +85,46 @@ def test_few_known_labels_correct_nothing(rng):
     assert scaled is T
 
 
-def twin_folder(root, wrong):
-    """Images of two classes, and trusted copies of 12 of each; `wrong` of each are misfiled."""
-    data = write_images(root / "images", 60, size=(8, 8))
-    for label, name in enumerate(CLASSES):
-        (root / "trusted" / name).mkdir(parents=True)
-        for i, file in enumerate(sorted((data / name).iterdir())[:12]):
-            shutil.copy(file, root / "trusted" / name / file.name)
-            if i < wrong:
-                file.rename(data / CLASSES[1 - label] / f"moved {file.name}")
-    return data, root / "trusted"
-
-
-def audited(root, data, trusted):
-    """Prepares and audits with features that show the true class. Returns what it found."""
-    settings = DataSettings(data=str(data), trusted=str(trusted))
-    written = records.prepare("image_folder", root / "data", settings)
-    injection.inject(root / "data", root / "noisy", "none", 0, 0)
-    probe.split(root / "data", root / "probe", 12, 0)
-    labels = np.load(root / "noisy" / "labels.npy")
-    _, ids, _ = probe.read_split(root / "probe", written)
-    true = probe.trusted_labels(root / "probe", root / "data", labels)
-    seen = np.where(true >= 0, true, labels)
-    noise = np.random.default_rng(0).normal(size=(len(labels), 6))
-    features = noise + 3 * np.eye(6)[seen]
+def audited(dataset, noisy_labels, split):
+    """Audits with features that show the true class. Returns evidence, and rates with notes."""
+    labels, true = np.load(noisy_labels / "labels.npy"), records.read_clean_labels(dataset)
+    _, ids, _ = probe.read_split(split, records.read_manifest(dataset))
+    C, noise = true.max() + 1, np.random.default_rng(0).normal(size=(len(labels), 12))
+    features = noise + 3 * np.eye(12)[np.where(true >= 0, true, labels)]
     run = {"seed": 0, "config": {"finetune": False}}
-    by_run = Evidence(np.full((len(ids), 2), 0.5), [run], "a run")
-    evidence = linear_models.evidence_out_of_fold(
-        by_run, root / "data", root / "probe", features, labels, ids
-    )
-    return written, evidence, test_images.noise_rates(root / "data", evidence, labels[ids])
+    by_run = Evidence(np.full((len(ids), C), 1 / C), [run], "a run")
+    evidence = linear_models.evidence_out_of_fold(by_run, dataset, split, features, labels, ids)
+    return evidence, test_images.noise_rates(dataset, evidence, labels[ids])
 
 
-def test_training_images_that_are_trusted_as_well_tell_their_given_labels(tmp_path):
-    data, trusted = twin_folder(tmp_path, wrong=3)
-    twin = next((data / CLASSES[0]).glob("moved *"))
-    shutil.copy(twin, data / CLASSES[1] / "again.jpg")  # under both classes: not known
-    written, evidence, (rates, _, notes) = audited(tmp_path, data, trusted)
-    trusted_ids = records.read_trusted_ids(tmp_path / "data")
-    given, true = (
-        records.read_trusted_given(tmp_path / "data"),
-        records.read_clean_labels(tmp_path / "data")[trusted_ids],
+def test_trusted_images_drawn_from_the_training_images_correct_the_rate(
+    digits, noisy_labels, tmp_path
+):
+    probe.split(digits, tmp_path / "probe", per_class=4, seed=0)
+    ids, given = probe.known_given_labels(
+        tmp_path / "probe", digits, labels := np.load(noisy_labels / "labels.npy")
     )
-    assert len(given) == 24
-    assert np.sum(given == -1) == 1
-    assert np.sum((given >= 0) & (given != true)) == 5
-    said = [note for note in written["notes"] if "training images as well" in note]
-    assert [note.split()[0] for note in said] == ["23"]
-    assert evidence.correction.trusted == 23
+    np.testing.assert_array_equal(ids, np.load(tmp_path / "probe" / "probe_ids.npy"))
+    np.testing.assert_array_equal(given, labels[ids])
+    assert np.any(given != records.read_clean_labels(digits)[ids])
+    evidence, (rates, _, notes) = audited(digits, noisy_labels, tmp_path / "probe")
     np.testing.assert_array_equal(rates.overall, evidence.correction.overall)
     assert notes == [
-        "The noise rates and the label scores are corrected by 23 trusted images whose given labels"
+        "The noise rates and the label scores are corrected by 40 trusted images whose given labels"
         " are known"
     ]
 
 
-@pytest.mark.parametrize("kind", ["all right", "no twins"])
-def test_trusted_images_that_say_nothing_of_given_labels(kind, tmp_path):
-    """Trusted images picked from among rightly labelled ones, and such as have no given label."""
-    data, trusted = twin_folder(tmp_path, wrong=0)
-    if kind == "no twins":
-        trusted = write_images(tmp_path / "others", 12, size=(8, 8), seed=7)
-    _, evidence, (_, _, notes) = audited(tmp_path, data, trusted)
+def test_a_trusted_folder_corrects_nothing(tmp_path):
+    """People copy into it what is given the right class, so that it says nothing of the others."""
+    data = write_images(tmp_path / "images", 60, size=(8, 8))
+    trusted = write_images(tmp_path / "trusted", 12, size=(8, 8), seed=7)
+    records.prepare(
+        "image_folder", tmp_path / "data", DataSettings(data=str(data), trusted=str(trusted))
+    )
+    injection.inject(tmp_path / "data", tmp_path / "noisy", "none", 0, 0)
+    probe.split(tmp_path / "data", tmp_path / "probe", 12, 0)
+    evidence, (_, _, notes) = audited(*(tmp_path / name for name in ("data", "noisy", "probe")))
     assert evidence.correction is None
     np.testing.assert_allclose(evidence.transition.sum(axis=1), 1)
     assert notes == []
-
-
-def test_given_labels_of_a_probe_drawn_from_the_training_images(digits, noisy_labels, probe_split):
-    labels = np.load(noisy_labels / "labels.npy")
-    ids, given = probe.known_given_labels(probe_split, digits, labels)
-    np.testing.assert_array_equal(ids, np.load(probe_split / "probe_ids.npy"))
-    np.testing.assert_array_equal(given, labels[ids])
-    assert np.any(given != records.read_clean_labels(digits)[ids])

@@ -20,7 +20,6 @@ with epy.lazy_imports():
     import pandas as pd
 
 TEST_SHARE = 0.2  # held out where there is no test set
-USE_OF_TWINS = "if any label given there is wrong, they correct the estimated noise rate"
 FEWEST = 5  # images of a class that a fifth can be held out from
 
 
@@ -49,7 +48,6 @@ def from_files(parts, settings, noisy_test=False, left_out=(), facts=None):
     files, bad = without_bad_images(every, settings.bad_images)
     check_emptied(every, files, names)
     duplicates = repeated_images(files, names)
-    files["given"] = labels_of_twins(files)
     files, repeated = without_repeated_images(files)
     named, notes = files.test.any(), ()
     if not named:
@@ -62,9 +60,6 @@ def from_files(parts, settings, noisy_test=False, left_out=(), facts=None):
     train, test, changed = files[~files.test], files[files.test], files[files.converted != ""]
     known = test.clean_label >= 0
     trusted, clean = np.flatnonzero(train.trusted), train.clean_label.to_numpy(np.int32)
-    given = train.given.to_numpy(np.int32)[trusted]
-    if twins := int((given >= 0).sum()):
-        notes += (f"{twins} trusted images are training images as well; {USE_OF_TWINS}",)
     sides = files[["height", "width"]].drop_duplicates().to_numpy().tolist()
     return Source(
         class_names=tuple(names),
@@ -77,7 +72,6 @@ def from_files(parts, settings, noisy_test=False, left_out=(), facts=None):
         test_labels_are_clean=bool((named and not noisy_test) or known.all()),
         clean_labels=clean if clean.max() >= 0 else None,
         trusted_ids=trusted if len(trusted) else None,
-        trusted_given=given if twins else None,
         paths={"train": train.path, "test": test.path},
         left_out=(*left_out, *bad, *repeated),
         converted=tuple(changed[["path", "converted"]].itertuples(index=False, name=None)),
@@ -157,14 +151,6 @@ def repeated_images(files, names):
         }
     )
     return found.sort_values("image", kind="stable", ignore_index=True)
-
-
-def labels_of_twins(files):
-    """The label that the training images of the same content agree on, int (N,); else -1."""
-    twins = files[~files.trusted & ~files.test & files.digest.isin(files.digest[files.trusted])]
-    labels = twins.groupby("digest").label.agg(["first", "nunique"])
-    agreed = labels["first"].where(labels["nunique"] == 1, -1)
-    return files.digest.map(agreed).fillna(-1).astype(np.int32)
 
 
 def without_repeated_images(files):

@@ -24,8 +24,6 @@ class Source:
       clean_labels: int32 (N,) true labels of train if the labels are noisy, -1 where not known.
       trusted_ids: int64 ids of the training examples that the probe is drawn from; unless given
         all examples whose true label is known.
-      trusted_given: int32 (M,) labels given to the examples of `trusted_ids` as training images,
-        -1 where not known.
       published_order: int64 (N,), the place of each training example in the published set, which
         published label files follow.
       paths: Path of each example, by split name, in the order of their ids.
@@ -48,7 +46,6 @@ class Source:
     test_labels_are_clean: bool = True
     clean_labels: np.ndarray | None = None
     trusted_ids: np.ndarray | None = None
-    trusted_given: np.ndarray | None = None
     published_order: np.ndarray | None = None
     paths: dict = field(default_factory=dict)
     left_out: tuple = ()
