@@ -23,6 +23,11 @@ NONE, KERAS, HUB, OWN = "none", "keras:", "hub:", ".keras"
 AUTO, DEFAULT = "auto", "efficientnet_lite0"  # auto compares the default with none
 
 
+def sees_two_sizes(name):
+    """Whether a backbone of CATALOGUE sees a smaller copy of each image as well."""
+    return name in CATALOGUE and hasattr(CATALOGUE[name], "SMALLER")
+
+
 def name_rule(name):
     """What is wrong with the name of a backbone; "" if nothing."""
     if name == NONE or name in CATALOGUE:

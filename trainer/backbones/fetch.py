@@ -70,7 +70,9 @@ def load(name, path, weights, side, tuned_side):
     """`trainer.backbones.loaded.Loaded` of a name, all of whose files are local."""
     if name in backbones.CATALOGUE:
         module = backbones.CATALOGUE[name]
-        return module.load(side or module.SIDE, tuned_side)
+        if backbones.sees_two_sizes(name):
+            return module.load(side or module.SIDE, tuned_side)
+        return module.load(side or tuned_side or module.SIDE)
     if name.startswith(backbones.KERAS):
         name = name.removeprefix(backbones.KERAS)
         return keras_files.application(name, weights, side or tuned_side or keras_files.SIDE)

@@ -93,7 +93,7 @@ def export(
     of_keras = of_keras_alone(network)
     if "backbone" in run:
         facts["backbone"] = run["backbone"]
-    kept = partly_embedded.kept_size(method.embeddings_path)
+    kept = method.config.finetune and partly_embedded.kept_size(method.embeddings_path)
     if method.config.on_embeddings or kept:
         backbone, embeddings = composed_from(backbone_path, method.embeddings_path)
         network = of_keras = compose(backbone, of_keras, kept)

@@ -46,7 +46,7 @@ def of_finetuning(config):
 
     A network that sees two sizes makes the smaller copy itself, of images as they were embedded.
     """
-    two_sizes = config.backbone in backbones.CATALOGUE
+    two_sizes = backbones.sees_two_sizes(config.backbone)
     return dataclasses.replace(
         config,
         **SETTINGS | METHODS[config.method].finetuning,

@@ -84,14 +84,15 @@ def test_each_training_sees_what_was_chosen(name):
     assert chooses["image"] == images.TRAINER_GPU
 
 
-def test_fine_tuning_starts_from_the_head_and_sees_images():
+def test_fine_tuning_starts_from_the_head():
     spec, _ = golden.compiled("training", profile("gke-a100x8"), golden.FINETUNED)
     named = {task["taskInfo"]["name"]: (name, task) for name, task in tasks(spec).items()}
     (head, train), (tune, fine_tune) = named["train"], named["fine-tune"]
     given = fine_tune["inputs"]["artifacts"]
     assert given["head"]["taskOutputArtifact"]["producerTask"] == head
     assert given["backbone"]["taskOutputArtifact"]["producerTask"] == "fetch-backbone"
-    assert ("embeddings" in given, "embeddings" in train["inputs"]["artifacts"]) == (False, True)
+    assert "embeddings" in given  # a part of the network may stay as it is
+    assert "embeddings" in train["inputs"]["artifacts"]
     for name in ("evaluate", "export-model"):
         seen = tasks(spec)[name]["inputs"]["artifacts"]
         assert seen["checkpoints"]["taskOutputArtifact"]["producerTask"] == tune
