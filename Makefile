@@ -73,7 +73,7 @@ test-docker: build-images  ## images, components and pipelines in containers; ar
 
 .PHONY: bench
 bench: $(READY)  ## speed and memory, as ratios in one run on this machine; half an hour
-	for name in steps views start growth; do $(BIN)/python -m benchmarks.$$name $(ARGS) || exit; done
+	for name in steps views embedding start growth; do $(BIN)/python -m benchmarks.$$name $(ARGS) || exit; done
 
 .PHONY: lint
 lint: $(READY)  ## ruff: rules and format

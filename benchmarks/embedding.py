@@ -1,6 +1,6 @@
 """Images embedded per second, beside what the network alone does in `predict`.
 
-python -m benchmarks.embedding [--rounds=5] [--count=256] [--backbone_image_size=224]
+python -m benchmarks.embedding [--rounds=5] [--count=256]
 
 Images of 32 x 32 pixels are enlarged; of JPEG files of 500 x 375 the middle is read. In a round
 both kinds are embedded as `embed_images` does it, and the network predicts as many arrays that
@@ -24,7 +24,6 @@ from trainer.settings.data import DataSettings
 from trainer.training import configuration
 
 COUNT = flags.DEFINE_integer("count", 256, "images in a round; batches of 32 are whole")
-SIDE = flags.DEFINE_integer("backbone_image_size", 224, "side of the images in pixels")
 flags.set_default(steps.ROUNDS, 5)
 ALONE = "the network alone"
 
@@ -49,9 +48,9 @@ def main(_):
 
 def made(root):
     """Functions that embed COUNT images each, by the kind of image."""
-    fetch.fetch(backbones.DEFAULT, root / "backbone", side=SIDE.value)
+    fetch.fetch(backbones.DEFAULT, root / "backbone")
     network, rng = fetch.read_network(root / "backbone"), np.random.default_rng(0)
-    pixels = rng.uniform(0, 255, (COUNT.value, SIDE.value, SIDE.value, 3)).astype(np.float32)
+    pixels = rng.uniform(0, 255, (COUNT.value, *network.input_shape[1:])).astype(np.float32)
     harness.made_up(root / "small", "cifar10", (32, 32, 3), 10, COUNT.value + 100, 32)
     views.pictures(root / "pictures")
     files = DataSettings(data=str(root / "pictures"))

@@ -62,10 +62,7 @@ class Correction:
 def corrected(P, given, transition, known, prior=0.04):
     """Corrects the noise rate, if enough given labels of trusted examples are known.
 
-    Corrected labels follow it. On 1,000 photographs of CIFAR-10 with 100 trusted images 99.4% of
-    them are right instead of 93.6% with clean labels, 94.0% instead of 89.6% with 10% uniform
-    noise, 82.5% instead of 79.4% with 40%, 66.8% instead of 66.2% with 80%, and 73.0% instead of
-    73.3% with human labels of which 41% are wrong.
+    Label scores and corrected labels follow it.
 
     Args:
       P: float (N, C), probabilities by the image alone, made as those of `known`.

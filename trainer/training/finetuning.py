@@ -126,7 +126,6 @@ def composed(config, backbone_path, head, image_shape):
       image_shape: (H, W, channels) of the images.
     """
     side = config.finetune_image_size
-    check(backbone_path, side)
     network, kept = trained_part(backbone_path)
     sides = (fetch.read(backbone_path)["image_side"], side) if kept else (side,)
     return fine_tuned.compose(network, head, image_shape, sides, kept)

@@ -212,9 +212,7 @@ def test_lite0_takes_another_side(rng):
     np.testing.assert_allclose(network.predict_on_batch(x), expected, rtol=1e-4, atol=1e-4)
 
 
-def test_of_two_sizes_the_smaller_one_is_trained(
-    digits, noisy_labels, probe_split, tmp_path, monkeypatch
-):
+def test_of_two_sizes_the_smaller_one_is_trained(digits, noisy_labels, probe_split, tmp_path):
     """From a head on both it starts as it is, and the numbers of the larger one stay."""
     given = {"backbone": "efficientnet_lite0", "backbone_image_size": 40} | FEW | TUNE
     both = configuration.resolve("digits", method="supervised", **given)
@@ -368,8 +366,9 @@ def test_keras_loads_the_exported_network(run):
         numbers = backbone.predict_on_batch(grey_levels)[:, :kept].astype(np.float16)
         seen, images = partly_embedded.join(images, numbers.astype(np.float32)), grey_levels
     expected = network(seen, training=False)
-    np.testing.assert_allclose(loaded.predict_on_batch(images), expected, atol=1e-3)
-    np.testing.assert_allclose(loaded(images), expected, atol=1e-3)
+    near = 1e-3 if kept else 1e-4  # the numbers pass in half precision
+    np.testing.assert_allclose(loaded.predict_on_batch(images), expected, atol=near)
+    np.testing.assert_allclose(loaded(images), expected, atol=near)
 
 
 def test_folds_are_fine_tuned_from_heads_that_left_them_out(run):
