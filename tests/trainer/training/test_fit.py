@@ -235,9 +235,9 @@ def test_the_best_checkpoint_is_that_of_the_best_test(run, tmp_path):
     assert names == [f"ckpt-{best['step']}.index"]
 
 
-def test_raw_weights_are_tested_unless_turned_off(run):
-    (both,) = run("both", method="supervised", max_iteration=2)[1]
-    (averaged,) = run("averaged", method="supervised", max_iteration=2, test_raw_weights=False)[1]
+def test_raw_weights_are_tested_on_request(run):
+    (both,) = run("both", method="supervised", max_iteration=2, test_raw_weights=True)[1]
+    (averaged,) = run("averaged", method="supervised", max_iteration=2)[1]
     assert both.keys() - averaged.keys() == {"test/top1_raw", "test/top5_raw"}
     for name in averaged.keys() - {"seconds"}:
         assert averaged[name] == both[name], name
@@ -251,7 +251,7 @@ def test_tensorboard_shows_the_history(supervised_run):
         for value in event.summary.value:
             shown[value.tag, event.step] = float(tf.make_ndarray(value.tensor))
     (row,) = json.loads((supervised_run / "checkpoints" / "history.json").read_text())
-    for name in ("train/loss", "test/top1", "test/top1_raw"):
+    for name in ("train/loss", "test/top1"):
         assert shown[name, row["step"]] == pytest.approx(row[name], rel=1e-6)
     assert shown["learning_rate", 20] == pytest.approx(0, abs=1e-8)
     assert shown["images_per_second", 20] > 0
