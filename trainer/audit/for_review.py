@@ -117,17 +117,26 @@ def read_features(dataset_path, checkpoints_path, embeddings_path=None):
     They are the embeddings, where a head was trained on them, otherwise what the last layer sees.
     Test images are among them, after the training images, where they are audited.
     """
-    dataset = records.read_manifest(dataset_path)
-    splits = ("train",) if dataset["test_labels_are_clean"] else ("train", "test")
     run = artifacts.read(checkpoints_path, artifacts.CHECKPOINTS)
     if embeddings_path and not run["config"]["finetune"]:
-        artifacts.check_parent(artifacts.read(embeddings_path, artifacts.EMBEDDINGS), dataset)
-        found = [np.load(f"{embeddings_path}/{split}.npy", mmap_mode="r")[:, 0] for split in splits]
-        return np.concatenate(found)
+        return read_embeddings(dataset_path, embeddings_path)
     from trainer.evaluation import predictions  # imports TensorFlow
     from trainer.training import fit  # imports TensorFlow
 
     method, _ = fit.restore(checkpoints_path, embeddings_path)
+    splits = audited_splits(records.read_manifest(dataset_path))
     return np.concatenate(
         [predictions.last_features(dataset_path, method, split) for split in splits]
     )
+
+
+def read_embeddings(dataset_path, embeddings_path):
+    """The embeddings of the first view of the same images, in the same order."""
+    dataset = records.read_manifest(dataset_path)
+    artifacts.check_parent(artifacts.read(embeddings_path, artifacts.EMBEDDINGS), dataset)
+    files = [f"{embeddings_path}/{split}.npy" for split in audited_splits(dataset)]
+    return np.concatenate([np.load(file, mmap_mode="r")[:, 0] for file in files])
+
+
+def audited_splits(dataset):
+    return ("train",) if dataset["test_labels_are_clean"] else ("train", "test")

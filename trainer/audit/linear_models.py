@@ -20,37 +20,32 @@ LINEAR_MODELS = "linear models on the embeddings that have not seen the example"
 WITH_RUN = "the fine-tuned run, and linear models on its features that have not seen the example"
 
 
-def evidence_out_of_fold(by_run, dataset_path, probe_split_path, features, labels, ids):
+def evidence_out_of_fold(by_run, dataset_path, probe_split_path, features, labels, ids, embeddings):
     """The evidence of a run with class probabilities and T by `trainer.methods.cross_fitting`.
 
-    Those of a fine-tuned run are pooled with its own. The others are corrected: a run has learned
-    from trusted images, so that nothing pooled with it is out of sample for these.
+    Those of a fine-tuned run are pooled with its own. A run has learned from trusted images, so
+    that nothing pooled with it is out of sample for these: its noise rate is that of the
+    embeddings.
 
     Args:
       by_run: `trainer.audit.evidence.Evidence` of the run.
       dataset_path: Directory of the prepared dataset.
       probe_split_path: Directory of the probe split.
-      features: Of the images by id, float (at least the training images, D).
+      features: Of the images by id, float (at least the training images, D); the embeddings,
+        unless the run is fine-tuned.
       labels: int32, given labels by id.
       ids: int64 (N,), of the audited examples; the others are trusted.
+      embeddings: float (at least the training images, E), by id.
     """
     true = probe.trusted_labels(probe_split_path, dataset_path, labels)
     trusted = np.setdiff1d(np.flatnonzero(true >= 0), ids)
-    found = cross_fitting.cross_fit(
-        features[ids],
-        labels[ids],
-        features[trusted],
-        true[trusted],
-        num_classes=by_run.P.shape[1],
-        seed=by_run.runs[-1]["seed"],
-    )
-    if by_run.runs[-1]["config"]["finetune"]:
-        return dataclasses.replace(
-            by_run,
-            P=pooled(found.probabilities, by_run.P),
-            transition=found.transition,
-            predicted_by=WITH_RUN,
-        )
+    C, seed = by_run.P.shape[1], by_run.runs[-1]["seed"]
+
+    def cross_fit(x):
+        known = x[trusted], true[trusted]
+        return cross_fitting.cross_fit(x[ids], labels[ids], *known, num_classes=C, seed=seed)
+
+    found = cross_fit(embeddings)
     ids_known, given_known = probe.known_given_labels(probe_split_path, dataset_path, labels)
     known = rate_correction.KnownLabels(
         found.trusted_probabilities[np.searchsorted(trusted, ids_known)],
@@ -60,6 +55,15 @@ def evidence_out_of_fold(by_run, dataset_path, probe_split_path, features, label
     transition, correction = rate_correction.corrected(
         found.probabilities, labels[ids], found.transition, known
     )
+    if by_run.runs[-1]["config"]["finetune"]:
+        found = cross_fit(features)
+        P, transition = pooled(found.probabilities, by_run.P), found.transition
+        if correction:
+            rate = correction.overall[0]
+            transition = rate_correction.at_rate(P, labels[ids], transition, rate)
+        return dataclasses.replace(
+            by_run, P=P, transition=transition, correction=correction, predicted_by=WITH_RUN
+        )
     return dataclasses.replace(
         by_run,
         P=found.probabilities,

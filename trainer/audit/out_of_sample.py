@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from trainer.audit import leave_one_out, linear_models, run_predictions
+from trainer.audit import for_review, leave_one_out, linear_models, run_predictions
 from trainer.data import probe, records
 
 EPOCHS, AGREEMENT = 100, 0.9  # above both, a run may have memorised the labels
@@ -44,8 +44,9 @@ def gather_evidence(
         dataset_path, probe_split_path, checkpoints_paths, labels, ids, embeddings_path
     )
     if embeddings_path and len(by_run.runs) == 1:
+        embeddings = for_review.read_embeddings(dataset_path, embeddings_path)
         return linear_models.evidence_out_of_fold(
-            by_run, dataset_path, probe_split_path, features, labels, ids
+            by_run, dataset_path, probe_split_path, features, labels, ids, embeddings
         )
     run, memorised = by_run.runs[-1], np.mean(by_run.P.argmax(axis=1) == labels[ids]) > AGREEMENT
     epochs = run["config"]["max_iteration"] * run["config"]["batch_size"] / run["num_examples"]

@@ -106,8 +106,23 @@ def shifted(P, given, transition, known):
     overall = with_range(estimate, difference, weights)
     if not wrong.any():
         overall[1] = 0
-    scale = np.where(np.eye(len(transition), dtype=bool), np.exp(-shift), 1)
-    return transition * scale, Correction(overall, len(wrong))
+    return with_shift(transition, shift), Correction(overall, len(wrong))
+
+
+def at_rate(P, given, transition, rate):
+    """T with a scaled diagonal, so that a fraction `rate` is expected to be wrong; see `corrected`.
+
+    This carries the corrected rate over to probabilities that have seen the trusted examples.
+    """
+    odds = log_odds(given_label_too(P, given, transition), given)
+    most = 2 * logit(1 - CERTAIN)  # above it all labels are wrong, or right
+    shift = brentq(lambda shift: expit(odds + shift).mean() - rate, -most, most)
+    return with_shift(transition, shift)
+
+
+def with_shift(transition, shift):
+    """T by which the log-odds of each label to be wrong are larger by a constant."""
+    return transition * np.where(np.eye(len(transition), dtype=bool), np.exp(-shift), 1)
 
 
 def class_weights(true, shares):

@@ -8,7 +8,7 @@ from tests.image_files import write_images
 from trainer.audit import linear_models, test_images
 from trainer.audit.evidence import Evidence
 from trainer.audit.noise_estimation import given_label_too
-from trainer.audit.rate_correction import KnownLabels, corrected, shifted
+from trainer.audit.rate_correction import KnownLabels, at_rate, corrected, shifted
 from trainer.data import probe, records
 from trainer.data.noise import injection
 from trainer.data.noise.transition import uniform_noise
@@ -85,15 +85,29 @@ def test_few_known_labels_correct_nothing(rng):
     assert scaled is T
 
 
-def audited(dataset, noisy_labels, split):
+@pytest.mark.parametrize("rate", [1e-6, 0.2, 0.999])
+def test_probabilities_at_another_rate(rng, rate):
+    P, given, _, _ = drawn(rng, 0.4, 0.5)
+    P[0] = np.eye(C)[0]  # certain
+    T = uniform_noise(0.3, C)
+    scaled = at_rate(P, given, T, rate)
+    assert biased(P, given, scaled) == pytest.approx(rate, abs=2e-3)
+    assert abs(biased(P, given, T) - rate) > 0.02
+    np.testing.assert_array_equal((scaled == T)[~np.eye(C, dtype=bool)], True)
+
+
+def audited(dataset, noisy_labels, split, finetune=False):
     """Audits with features that show the true class. Returns evidence, and rates with notes."""
     labels, true = np.load(noisy_labels / "labels.npy"), records.read_clean_labels(dataset)
     _, ids, _ = probe.read_split(split, records.read_manifest(dataset))
     C, noise = true.max() + 1, np.random.default_rng(0).normal(size=(len(labels), 12))
     features = noise + 3 * np.eye(12)[np.where(true >= 0, true, labels)]
-    run = {"seed": 0, "config": {"finetune": False}}
+    run = {"seed": 0, "config": {"finetune": finetune}}
     by_run = Evidence(np.full((len(ids), C), 1 / C), [run], "a run")
-    evidence = linear_models.evidence_out_of_fold(by_run, dataset, split, features, labels, ids)
+    own = -features if finetune else features
+    evidence = linear_models.evidence_out_of_fold(
+        by_run, dataset, split, own, labels, ids, embeddings=features
+    )
     return evidence, test_images.noise_rates(dataset, evidence, labels[ids])
 
 
@@ -113,6 +127,10 @@ def test_trusted_images_drawn_from_the_training_images_correct_the_rate(
         "The noise rates and the label scores are corrected by 40 trusted images whose given labels"
         " are known"
     ]
+    tuned, (rates_tuned, _, _) = audited(digits, noisy_labels, tmp_path / "probe", finetune=True)
+    np.testing.assert_array_equal(rates_tuned.overall, rates.overall)
+    expected = biased(tuned.P, labels[np.setdiff1d(np.arange(len(labels)), ids)], tuned.transition)
+    assert expected == pytest.approx(rates.overall[0], abs=1e-6)
 
 
 def test_a_trusted_folder_corrects_nothing(tmp_path):
