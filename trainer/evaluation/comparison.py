@@ -68,11 +68,16 @@ def table(summary, style="simple"):
 
 
 def table_rows(summary):
-    """A row for each noise ratio and method, over seeds: dictionaries of text."""
+    """A row for each noise ratio and method, over seeds: dictionaries of text.
+
+    Where no noise is added a ratio would read as if all labels were right.
+    """
     rows = []
     for _, group in itertools.groupby(summary["runs"], setting_of):
         runs = list(group)
-        row = {"method": runs[0]["method"], "noise ratio": runs[0]["noise_ratio"]}
+        row = {"method": runs[0]["method"]}
+        if summary["noise"] != "none":
+            row["noise ratio"] = runs[0]["noise_ratio"]
         row |= {title: percent(runs, name) for title, name in SHARES.items() if name in runs[0]}
         row["seconds"] = f"{statistics.mean(run['seconds'] for run in runs):.0f}"
         rows.append(row)

@@ -25,3 +25,15 @@ def test_a_row_for_each_ratio_and_method_over_its_seeds():
         ["ieg", "0.4", "50.0 ± 0.0", "85.0 ± 7.1", "25.0 ± 0.0", "3"],
         ["supervised", "0.8", "unknown", "50.0", "25.0", "2"],
     ]
+
+
+def test_own_labels_have_no_noise_ratio():
+    runs = [run("robust", 0.0, 0, 0.5, noise="none", wrong_labels=None)]
+    (row,) = comparison.table_rows(comparison.collect_runs(runs))
+    assert row == {
+        "method": "robust",
+        "wrong labels, %": "unknown",
+        "test top-1, %": "50.0",
+        "raw weights, %": "25.0",
+        "seconds": "2",
+    }
