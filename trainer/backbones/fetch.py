@@ -87,10 +87,15 @@ def read(path):
     return artifacts.read(path, artifacts.BACKBONE)
 
 
+def import_needed(facts):
+    """Imports the library of the layers of a backbone; InputError where it is not installed."""
+    if facts.get("needs"):
+        keras_hub_presets.library(facts["name"])
+
+
 def read_network(path):
     """The network of a backbone: from images (B, S, S, 3), 0..255, to embeddings (B, D)."""
-    if read(path).get("needs"):
-        keras_hub_presets.library(read(path)["name"])
+    import_needed(read(path))
     network = keras.saving.load_model(Path(path) / FILE, compile=False)
     network.trainable = False
     return network

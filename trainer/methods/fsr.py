@@ -169,7 +169,7 @@ class FSR(Method):
         config, theta = self.config, self.last_layer
         frozen = self.theta[: -len(theta)]
         momentums = self.optimizer.momentums[-len(theta) :]
-        gradients, alpha = tape.gradient(A, theta), config.meta_stepsize
+        gradients, alpha = meta_gradient.gradient(tape, A, theta), config.meta_stepsize
         ahead = meta_gradient.lookahead(theta, gradients, alpha, momentums, config.meta_momentum)
         slots = batch["queue_slot"]
         y_queue = self.one_hot(slots // (config.queue_capacity // self.num_classes))

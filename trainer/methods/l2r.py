@@ -47,7 +47,7 @@ class L2R(Method):
           R: The regulariser, the only term of the lookahead loss; some variables are not in it.
         """
         (frozen, theta), alpha = self.lookahead_theta, self.config.meta_stepsize
-        gradients = tape.gradient(R, theta, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        gradients = meta_gradient.gradient(tape, R, theta)
         M, h = meta_gradient.value_and_gradient(
             lambda ahead: self.probe_loss(batch, ahead, frozen),
             meta_gradient.lookahead(theta, gradients, alpha),

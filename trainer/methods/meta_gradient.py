@@ -20,6 +20,11 @@ any $w$, including the $w = 0$ of L2R and the $w = 1/B$ of IEG.
 import tensorflow as tf
 
 
+def gradient(tape, value, theta, output_gradients=None):
+    """As `tape.gradient`; 0 of what takes no part, as the mask token of a vision transformer."""
+    return tape.gradient(value, theta, output_gradients, tf.UnconnectedGradients.ZERO)
+
+
 def lookahead(theta, gradients, stepsize, momentum=None, meta_momentum=0.0):
     """The result of a step of (momentum) SGD; it does not change the variables.
 
@@ -46,7 +51,7 @@ def value_and_gradient(loss, theta):
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(theta)
         value = loss(theta)
-    return value, tape.gradient(value[0] if isinstance(value, tuple) else value, theta)
+    return value, gradient(tape, value[0] if isinstance(value, tuple) else value, theta)
 
 
 def derivatives_of_logits(tape, z, theta, direction):
@@ -64,7 +69,7 @@ def derivatives_of_logits(tape, z, theta, direction):
     put_in = [tf.zeros_like(logits) for logits in z]
     with tf.GradientTape(watch_accessed_variables=False) as outer:
         outer.watch(put_in)
-        flows_back = tape.gradient(z, theta, output_gradients=put_in)
+        flows_back = gradient(tape, z, theta, put_in)
     return outer.gradient(flows_back, put_in, output_gradients=direction)
 
 

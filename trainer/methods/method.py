@@ -12,7 +12,7 @@ with epy.lazy_imports():
     import keras
     import tensorflow as tf
 
-    from trainer.methods import collapse, example_record
+    from trainer.methods import collapse, example_record, meta_gradient
 
 
 def example_weights(dM_dw):
@@ -238,7 +238,7 @@ class Method:
         """Gradients of the loss / replicas, scaled for the optimiser, which sums over replicas."""
         part = tf.ones_like(loss) / self.distribute_strategy.num_replicas_in_sync
         trained = [variable.value for variable in self.trained]
-        return tape.gradient(loss, trained, output_gradients=self.optimizer.scale_loss(part))
+        return meta_gradient.gradient(tape, loss, trained, self.optimizer.scale_loss(part))
 
     def update(self, *gradients):
         """One step of the optimiser along the sum of the gradients of several losses."""

@@ -144,7 +144,8 @@ def write_network(network, directory):
     Path(directory, NETWORK).write_text(network.to_json())
 
 
-def saved_network(directory):
-    """The network of checkpoints, with weights of no use."""
+def saved_network(directory, run):
+    """The network of the checkpoints of a run, from its manifest; the weights are of no use."""
+    fetch.import_needed(run["backbone"])
     own = {"FrozenStatistics": fine_tuned.FrozenStatistics}
     return keras.models.model_from_json(Path(directory, NETWORK).read_text(), own)

@@ -374,7 +374,7 @@ def restored(checkpoints_path):
     """As `restore`, to look at the weights and the state only: without a look at embeddings."""
     run = artifacts.read(checkpoints_path, artifacts.CHECKPOINTS)
     config = configuration.restored(run["config"])
-    network = finetuning.saved_network(checkpoints_path) if config.finetune else None
+    network = finetuning.saved_network(checkpoints_path, run) if config.finetune else None
     method = build_method(config, run, network=network)
     Checkpoints(method, checkpoints_path).restore()
     return method, run

@@ -226,16 +226,32 @@ np.save(sys.argv[2], served(tf.constant(files))["probabilities"])
 """
 
 
-def test_a_run_on_it_is_exported_for_tensorflow_alone(dinov2, photographs, tmp_path):
+EVALUATE = """
+import sys
+from pathlib import Path
+from trainer import local_run
+
+local_run.evaluate(Path(sys.argv[1]), None)
+"""
+FINE_TUNED = {"finetune": True, "finetune_epochs": 1, "finetune_image_size": SIDE}
+
+
+@pytest.mark.parametrize("more", [{}, FINE_TUNED], ids=["head", "fine-tuned"])
+def test_a_run_on_it_is_exported_for_tensorflow_alone(dinov2, photographs, tmp_path, more):
     root, data = tmp_path / "run", photographs.parent / "data"
     root.mkdir()
     files = DataSettings(data=str(data / "train"), trusted=str(data / "test"), probe_per_class=2)
     settings = configuration.resolve(
-        "image_folder", backbone=f"hub:{dinov2}", max_iteration=4, eval_freq=4, batch_size=20
+        "image_folder",
+        backbone=f"hub:{dinov2}",
+        max_iteration=4,
+        eval_freq=4,
+        batch_size=20,
+        **more,
     )
     given = dict(files=files, settings=settings, worker=0, send=lambda _: None)
     local_run.train(root, "image_folder", "none", 0.0, **given)
-    local_run.evaluate(root, files)
+    subprocess.run([sys.executable, "-c", EVALUATE, root], check=True)
     local_run.export(root)
     method, _ = fit.restore(root / "checkpoints", root / "embeddings")
     z = predictions.predict_logits(root / artifacts.PREPARED_DATASET, method, "test")
