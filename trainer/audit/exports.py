@@ -13,7 +13,9 @@ from xml.sax.saxutils import quoteattr
 
 from trainer.artifacts import MADE_BY
 
-FIFTYONE = ["filepath", "given_label", "suggested_label", "label_score", "p_suggested", "id"]
+# Not id: both programs have ids of their own by that name, and drop ours.
+ID = "example_id"
+FIFTYONE = ["filepath", "given_label", "suggested_label", "label_score", "p_suggested", ID]
 
 
 def write(directory, issues, class_names):
@@ -29,7 +31,7 @@ def write(directory, issues, class_names):
     with open(directory / "label_studio.json", "w", encoding="utf-8") as file:
         json.dump([task(row) for row in issues.itertuples()], file, ensure_ascii=False)
     (directory / "label_studio.xml").write_text(interface(class_names), encoding="utf-8")
-    rows = issues.assign(filepath=issues.path)[[*FIFTYONE, "is_label_issue"]]
+    rows = issues.rename(columns={"path": "filepath", "id": ID})[[*FIFTYONE, "is_label_issue"]]
     rows.to_csv(directory / "fiftyone.csv", index=False, float_format="%.6f")
 
 
@@ -44,7 +46,7 @@ def task(row):
     return {
         "data": {
             "image": address(row.path),
-            "id": row.id,
+            ID: row.id,
             "path": row.path,
             "given_label": row.given_label,
             "label_score": round(row.label_score, 6),
@@ -62,8 +64,16 @@ def address(path):
 
 
 def interface(class_names):
-    choices = "".join(f"    <Choice value={quoteattr(str(name))}/>\n" for name in class_names)
+    choices = "".join(f"    {choice(str(name))}\n" for name in class_names)
     return (
         '<View>\n  <Image name="image" value="$image"/>\n  <Header value="$given_label"/>\n'
         f'  <Choices name="label" toName="image" choice="single">\n{choices}  </Choices>\n</View>\n'
     )
+
+
+def choice(name):
+    """A class. Label Studio replaces $word by data, except in the alias, which it exports."""
+    if "$" not in name:
+        return f"<Choice value={quoteattr(name)}/>"
+    shown = name.replace("$", "$\N{ZERO WIDTH SPACE}")
+    return f"<Choice value={quoteattr(shown)} alias={quoteattr(name)}/>"

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from urllib.parse import parse_qs, urlsplit
 from xml.etree import ElementTree
 
@@ -11,6 +12,15 @@ import pytest
 
 from tests.conftest import HOSTILE
 from trainer.audit import exports, for_review, label_issues, noise_estimation
+
+# Names of the programs' own values, as seen in exports of Label Studio 1.23.2 and in samples of
+# FiftyOne 1.22.1.
+OWN_COLUMNS_OF_LABEL_STUDIO = {
+    *("id", "annotation_id", "annotator", "created_at", "updated_at", "lead_time", "label")
+}
+OWN_FIELDS_OF_FIFTYONE = {"id", "tags", "metadata", "created_at", "last_modified_at"}
+# In Label Studio a choice "$5" is missing, and "up to $image" has the address of the image in it.
+VARIABLE_OF_LABEL_STUDIO = re.compile(r"\$[\w[\].{}]", re.ASCII)
 
 
 def test_top_classes_and_nearest_trusted_by_hand(tmp_path):
@@ -57,6 +67,8 @@ def test_tasks_of_label_studio(hostile_run, issues):
         assert result["value"] == {"choices": [row.suggested_label]}
         assert {result["from_name"], result["to_name"]} <= names
         assert task["data"]["given_label"] == row.given_label
+        assert task["data"]["example_id"] == row.id
+        assert not OWN_COLUMNS_OF_LABEL_STUDIO & set(task["data"])
         assert "/" + parse_qs(urlsplit(task["data"]["image"]).query)["d"][0] == row.path
 
 
@@ -65,6 +77,17 @@ def test_rows_for_fiftyone(hostile_run, issues):
         rows = list(csv.DictReader(file))
     assert [row["filepath"] for row in rows] == issues.path.tolist()
     assert [row["suggested_label"] for row in rows] == issues.suggested_label.tolist()
+    assert [int(row["example_id"]) for row in rows] == issues.id.tolist()
+    assert not OWN_FIELDS_OF_FIFTYONE & set(rows[0])
+
+
+def test_no_class_is_a_variable_of_label_studio():
+    names = ["plain", "$5", "up to $image", 'a "b" & $given_label', "$[0]", "${x}", "a $ b"]
+    choices = list(ElementTree.fromstring(exports.interface(names)).iter("Choice"))
+    assert [choice.get("alias", choice.get("value")) for choice in choices] == names
+    shown = [choice.get("value") for choice in choices]
+    assert [value.replace("\N{ZERO WIDTH SPACE}", "") for value in shown] == names
+    assert not [value for value in shown if VARIABLE_OF_LABEL_STUDIO.search(value)]
 
 
 def test_buckets_and_images_that_are_no_files(tmp_path, issues):
