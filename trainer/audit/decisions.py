@@ -14,7 +14,7 @@ Rows without a decision have no effect, so that label_issues.csv is such a table
 import numpy as np
 import pandas as pd
 
-from trainer.errors import InputError, listed
+from trainer.errors import InputError, counted, listed
 
 FLAG = "--decisions"
 COLUMNS = ["id", "path", "given_label", "decision", "label", "run", "dataset"]
@@ -128,6 +128,9 @@ def check(rows, dataset, audited, labels):
         raise InputError(FLAG, rule, f"{row.label or 'no label'} for id {row.id}")
     reviewed, dropped = applied(rows, names, labels)
     trained = audited[audited < len(labels)]
+    if np.isin(trained, rows.id[rows.decision != UNSURE]).all():
+        rule = "must leave a training label for the next audit; say unsure of one of them"
+        raise InputError(FLAG, rule, f"decisions on all {counted(len(trained), 'training label')}")
     left = set(reviewed[np.setdiff1d(trained, dropped)])
     gone = [names[c] for c in sorted(set(labels[trained]) - left)]
     if gone:

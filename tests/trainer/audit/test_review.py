@@ -49,7 +49,7 @@ WRONG = [
     (HEADER + "\n{a},,,relabel,,{run},{dataset}\n", "one of the classes .*for id {a}"),
     (HEADER + "\n" + ROW + "{a},,,drop,,{run},{dataset}\n", "one decision for each id.*id {a}"),
     (HEADER + "\n{a},,,keep,,a123,{dataset}\n", "is run {run}.*decisions on run a123"),
-    (HEADER + "\n" + ROW + "{b},,,keep,,a123,{dataset}\n", "is run {run}.*on run a123, {run}"),
+    (HEADER + "\n" + ROW + "{b},,,keep,,A123,{dataset}\n", "is run {run}.*on run A123, {run}"),
     (HEADER + "\n{a},,,keep,,{run},b123\n", "must be on dataset {dataset:.12}.*on dataset b123"),
 ]
 
@@ -72,6 +72,20 @@ def test_a_class_without_an_image(hostile, tmp_path):
     file = saved(tmp_path / "d.csv", [(id, "drop", "") for id in of_class], **names)
     with pytest.raises(InputError, match=r"must leave an image to each class; .*none left of "):
         local_run.review(root, file)
+    assert not (root / "rounds").exists()
+
+
+def test_no_training_label_left_to_audit(hostile, tmp_path):
+    root, _, names = hostile
+    audited = pd.read_parquet(root / "label_audit" / "label_issues.parquet")
+    rows = [(id, "keep", "") for id in audited.id[audited.split == "train"]]
+    file = saved(tmp_path / "d.csv", rows, **names)
+    said = f"must leave a training label .*decisions on all {len(rows)} training labels"
+    with pytest.raises(InputError, match=said):
+        local_run.review(root, file)
+    rows[0] = (rows[0][0], "unsure", "")
+    found = rounds.start(root, decisions.read(saved(tmp_path / "d.csv", rows, **names)))
+    assert len(found[1]) == len(rows)
     assert not (root / "rounds").exists()
 
 
