@@ -28,6 +28,7 @@ from trainer.report import budget, gallery
 
 OUT = flags.DEFINE_string("out", None, "directory for the runs", required=True)
 LOOKS = flags.DEFINE_list("looks", ["200", "500"], "looks after each round, in all")
+flags.register_validator("looks", lambda looks: all(n.isdigit() for n in looks), "must be numbers")
 SEEDS = flags.DEFINE_integer("seeds", 3, "number of seeds, which are 0, 1, ...")
 MEASURES = {
     "labels right": "true/labels_right_corrected",
@@ -100,6 +101,8 @@ def table(rows):
 
 
 def main(arguments):
+    if len(arguments) < 2:
+        raise app.UsageError("a table of images and labels must be given")
     data, given = arguments[1], [f"--data={os.path.abspath(arguments[1])}", *arguments[2:]]
     rows = []
     for seed in range(SEEDS.value):
