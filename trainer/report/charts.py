@@ -19,6 +19,7 @@ SHADES = PowerNorm(0.5, vmin=0, vmax=1)  # the square root: 100 classes at 0.009
 BLUE = LinearSegmentedColormap.from_list("blue", ["#2563eb00", "#2563eb"])  # on white or black
 COLOURS = ("#3b82f6", "#f97316", "#10b981", "#a855f7", "#ef4444", "#64748b")  # likewise
 INK = "#123456"  # replaced by the page's own colour of text
+WHOLE = "{x:,.10g}"  # of numbers along an axis: 10,000
 NO_METADATA = dict.fromkeys(("Creator", "Date", "Format", "Type"))  # addresses, and the date
 
 
@@ -59,6 +60,7 @@ def name_values(axes, across, up):
 def line_chart(series, across, up, salt=""):
     """A line for each {name: (x, y)} or {name: (x, y, deviation of y)}."""
     axes = new_axes()
+    axes.xaxis.set_major_formatter(WHOLE)
     for i, (name, (x, y, *deviation)) in enumerate(series.items()):
         style = {"color": COLOURS[i % len(COLOURS)], "label": name, "marker": ".", "markersize": 5}
         axes.errorbar(x, y, *deviation, linestyle="-" if i < len(COLOURS) else "--", **style)
@@ -69,6 +71,7 @@ def line_chart(series, across, up, salt=""):
 def band_chart(lines, band, across, up):
     """Lines, {name: (x, y)}, over the range `band`, (x, low, high)."""
     axes = new_axes()
+    axes.xaxis.set_major_formatter(WHOLE)
     axes.fill_between(*band, color=COLOURS[0], alpha=0.2, linewidth=0, label="range")
     for (name, (x, y)), colour in zip(lines.items(), COLOURS):
         axes.plot(x, y, color=colour, label=name)

@@ -31,5 +31,6 @@ function soFar(decided) {
   const changed = sure.filter(([, { decision }]) => decision !== "keep").length;
   const expected = sure.reduce((sum, [id]) => sum + 1 - exampleOf.get(id).score, 0);
   const percent = (n) => `${Math.round(100 * n / sure.length)}%`;
-  return `So far ${number(changed)} of ${counted(sure.length, "decision")} changed the given label (${percent(changed)}); ${percent(expected)} were expected to.`;
+  const rest = decided.length - sure.length, others = rest ? ` ${number(rest)} you can't tell.` : "";
+  return `So far ${number(changed)} of ${counted(sure.length, "decision")} changed the given label (${percent(changed)}); ${percent(expected)} were expected to.${others}`;
 }
