@@ -106,7 +106,7 @@ def audit(
     trusted_ids = np.setdiff1d(np.arange(len(labels)), ids)
     corrected = corrected_labels(labels, table, true, trusted_ids)
     tested, decided = probe.test_labels(probe_split_path, dataset_path)
-    rates, estimated_from, notes = test_images.noise_rates(dataset_path, evidence, given)
+    rates, estimated_from, noise_notes = test_images.noise_rates(dataset_path, evidence, given)
     table = test_images.with_issues(table, rates.overall[0])
     metrics = dict(zip(RATE_METRICS, rates.overall.tolist()))
     metrics |= audit_quality(table, corrected[ids], dataset_path, transition)
@@ -124,11 +124,12 @@ def audit(
         for_review.write(directory, seen)
         write_labels(directory, dataset_path, np.append(corrected, tested), trusted_ids, decided)
         find.write(directory, images, names)
-        notes += annotators.write(directory, dataset_path, ids, given, evidence.P, names)
+        notes = annotators.write(directory, dataset_path, ids, given, evidence.P, names)
         noise_table.write(directory, rates, estimated_from, names)
         np.save(directory / "transition.npy", transition)
         artifacts.write_json(directory / "metrics.json", metrics)
         facts["data_issues"] = found | {"notes": [*found["notes"], *notes]}
+        facts["noise_notes"] = noise_notes
         artifacts.finish(directory, artifacts.LABEL_AUDIT, parents, **facts, **metrics)
     return metrics
 

@@ -43,7 +43,7 @@ def lines(found, directory):
       directory: Where left_out.csv, converted.csv and duplicates.csv are.
     """
     for split, counts in found["images"].items():
-        yield printable(f"{split}: {sum(counts.values())} images, {some(counts)}")
+        yield printable(f"{split}: {sum(counts.values()):,} images, {some(counts)}")
     yield from found["notes"]
     for name, by in (("left_out", "left_out_reasons"), ("converted", "conversions")):
         if found[name]:
@@ -60,5 +60,5 @@ def lines(found, directory):
 
 def some(counts):
     """Text such as "cat: 12, dog: 8", with at most SHOWN of them."""
-    shown = [f"{name}: {number}" for name, number in list(counts.items())[:SHOWN]]
+    shown = [f"{name}: {number:,}" for name, number in list(counts.items())[:SHOWN]]
     return ", ".join(shown + ["..."] * (len(counts) > SHOWN))

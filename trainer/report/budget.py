@@ -30,7 +30,7 @@ def budget(issues, rates, kept_is_right=None):
         curves["true"] = right_after_looks(1.0 - kept_is_right, order)
     counted = [n for n in LOOKS if n < len(gain)]
     return {
-        "given_right": 1 - estimate,
+        "given_right": issues.label_score.mean(),
         "rows": [
             {"looks": f"{n:,}"} | {name: f"{curve[n]:.1%}" for name, curve in curves.items()}
             for n in counted

@@ -9,6 +9,7 @@ from markupsafe import Markup
 from matplotlib.colors import LinearSegmentedColormap, PowerNorm
 from matplotlib.figure import Figure
 
+FEW = 6  # number of classes up to which a narrow screen has room for a chart
 MANY = 50  # number of classes from which charts are large
 MOST_NUMBERED = 15  # number of classes up to which cells have numbers
 MOST_NAMES = 100  # of classes along an axis
@@ -51,6 +52,8 @@ def name_values(axes, across, up):
     """Labels the axes, and adds a legend for several colours."""
     axes.set_xlabel(across, color=INK)
     axes.set_ylabel(up, color=INK)
+    if axes.get_xlim()[1] > 1000:
+        axes.xaxis.set_major_formatter("{x:,.0f}")
     if axes.get_legend_handles_labels()[0]:
         above = {"loc": "lower left", "bbox_to_anchor": (0, 1), "ncols": 3}
         axes.legend(frameon=False, labelcolor=INK, fontsize=9, **above)
@@ -113,7 +116,7 @@ def heat_map(matrix, class_names, across, down, salt=""):
       salt: Makes its ids differ from those of another chart with the same axes.
     """
     C = len(class_names)
-    side = min(1.6 + 0.3 * C, 4.8) if C <= MANY else 8.2  # inches
+    side = np.clip(1.6 + 0.3 * C, 4, 4.8) if C <= MANY else 8.2  # inches
     axes = Figure(figsize=(side, side)).add_axes((0, 0, 1, 1))
     image = axes.imshow(matrix, cmap=BLUE, norm=SHADES, interpolation="none")
     name_classes(axes, class_names, across, down)
@@ -124,7 +127,8 @@ def heat_map(matrix, class_names, across, down, salt=""):
         bar = axes.figure.colorbar(image, cax=place, ticks=[0, 0.01, 0.1, 0.3, 1])
         bar.ax.tick_params(labelsize=8, length=0, colors=INK)
         bar.outline.set_visible(False)
-    return svg_element(axes.figure, across + down + salt)
+    element = svg_element(axes.figure, across + down + salt)
+    return element if C <= FEW else Markup(element.replace("<svg", '<svg class="wide"', 1))
 
 
 def name_classes(axes, class_names, across, down):

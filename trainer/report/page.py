@@ -8,6 +8,15 @@ from trainer import outputs
 from trainer.errors import counted
 
 PLACE = Path(__file__).parent
+
+
+def percent(share):
+    """A fraction as a percentage; a small one is not 0."""
+    if share is None:
+        return "unknown"
+    return "<0.1%" if 0 < share < 0.0005 else f"{share:.1%}"
+
+
 TEMPLATES = jinja2.Environment(
     loader=jinja2.FileSystemLoader(PLACE),
     autoescape=True,
@@ -15,7 +24,7 @@ TEMPLATES = jinja2.Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-TEMPLATES.filters["percent"] = lambda share: "unknown" if share is None else f"{100 * share:.1f}%"
+TEMPLATES.filters["percent"] = percent
 TEMPLATES.filters["numeric"] = lambda value: str(value)[:1].isdigit()
 TEMPLATES.filters["number"] = "{:,}".format
 TEMPLATES.filters["counted"] = counted

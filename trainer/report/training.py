@@ -111,6 +111,7 @@ def results(made, metrics):
         "backbone_choice": run.get("backbone_choice"),
         "predicted_by": audit["predicted_by"],
         "warnings": audit["warnings"],
+        "noise_notes": audit.get("noise_notes", []),
         "calibrated": training_results.calibration_text(dataset, exported),
     }
 

@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import json
 import os
+import re
 import shutil
 
 import numpy as np
@@ -160,7 +161,15 @@ def made_report(digits, tmp_path, monkeypatch):
             file,
             "training.html.jinja",
             **dict.fromkeys([*words, "calibrated", "sentence", "reliability"], ""),
-            **{"headline": {}, "noise": {}, "training": {}, "run": {}, "warnings": [], "data": []},
+            **{
+                "headline": {},
+                "noise_notes": [],
+                "noise": {},
+                "training": {},
+                "run": {},
+                "warnings": [],
+                "data": [],
+            },
             **{"title": "many", "audited": N, "issues": N // 3, "large": True, "gallery": data},
             classes=classes.rows(issues, given, suggested, np.eye(C), names),
             data_issues=NO_DATA_ISSUES,
@@ -258,8 +267,80 @@ def test_keys_alone_decide(opened, hostile_run, issues):
     assert report.current() == 3
     text = report.page.locator("#progress-text").inner_text()
     assert " label issues decided, 2 labels in all; " in text
-    assert "s a look" in text
+    assert re.search(r"s a look, .* for the \d+ label issues? left here\.$", text)
     assert "1 of 2 decisions changed the given label (50%)" in report.page.inner_text("#so-far")
+    assert report.complaints == []
+
+
+@pytest.mark.slow
+def test_the_next_undecided_image_has_the_focus(opened, hostile_run):
+    """After each decision, and by n from anywhere; corrections of decisions go by one."""
+    report = opened(hostile_run / "report.html")
+    report.press("s", "n")
+    assert report.current() == 0
+    assert "".join(report.decided()) == ""
+    report.press("s", "k")
+    report.cards().nth(3).focus()
+    report.press("x")
+    report.page.reload()
+    report.press("n")
+    assert report.current() == 2
+    report.press("s")
+    assert report.current() == 4
+    report.press("Home", "k")
+    assert report.current() == 1
+    report.press("Enter", "u")
+    assert "3 of" in report.page.locator("#viewer").get_attribute("aria-label")
+    report.press("n", "Escape")
+    assert report.current() == 4
+    assert report.complaints == []
+
+
+@pytest.mark.slow
+def test_a_key_held_down_decides_once(opened, hostile_run):
+    report = opened(hostile_run / "report.html")
+    report.begin()
+    for _ in range(5):
+        report.page.keyboard.down("s")
+    report.page.keyboard.up("s")
+    assert len(list(filter(None, report.decided()))) == report.current() == 1
+    for _ in range(3):
+        report.page.keyboard.down("ArrowRight")
+    assert report.current() == 4
+
+
+@pytest.mark.slow
+def test_the_page_has_a_part_of_the_cards(opened, made_report):
+    """That around the image of the keys: neither a long way nor a long list slows it down."""
+    report = opened(made_report(1000, ["cat", "dog", "owl"]))
+    shown = report.page.locator("#count")
+    one = report.page.locator("#cards > li[tabindex='0']")
+    report.page.click("#take-all")
+    report.press("n")
+    assert shown.inner_text() == "301 to 360 of 1,000 shown"
+    assert report.current() == 33
+    line = report.cards().nth(33).locator("xpath=preceding-sibling::li[1]")
+    assert line.inner_text().startswith("The label issues end here: 333")
+    report.press(*["ArrowLeft"] * 34)
+    assert shown.inner_text() == "241 to 360 of 1,000 shown"
+    assert report.current() == 59
+    assert report.cards().nth(59).bounding_box()["y"] >= 0
+    report.press("Home")
+    assert shown.inner_text() == "60 of 1,000 shown"
+    assert report.page.locator("#earlier").is_hidden()
+    report.press(*["End", "ArrowRight"] * 9)
+    assert shown.inner_text() == "121 to 600 of 1,000 shown"
+    assert report.cards().count() == 480
+    assert report.current() == 420
+    assert report.page.locator("#cards > .line").count() == one.count() == 1
+    for _ in range(2):
+        report.page.click("#earlier")
+    assert shown.inner_text() == "480 of 1,000 shown"
+    assert one.count() == 1
+    scores = report.scores()
+    assert scores == sorted(scores)
+    assert report.page.evaluate("found.slice(start, stop).every(({ id }) => drawn.has(id))")
+    assert report.page.evaluate("drawn.size") == 480
     assert report.complaints == []
 
 
@@ -274,6 +355,7 @@ def test_two_hundred_labels_by_the_keyboard(opened, made_report):
     assert len(report.saved()) == 200
     assert ", 200 labels in all; " in report.page.inner_text("#progress-text")
     assert "of 150 decisions" in report.page.inner_text("#so-far")
+    assert report.page.inner_text("#so-far").endswith(" 50 you can't tell.")
     report.press("n", "z")
     assert report.page.locator("#save-decisions").inner_text() == "Save decisions (199)"
     assert report.complaints == []
@@ -289,7 +371,9 @@ def test_another_class_by_a_part_of_its_name(opened, hostile_run, issues):
     assert report.decided()[0] == f"is {issues.suggested_label[0]}"
     assert report.decided()[1] != ""
     assert "take the suggestion" in report.page.locator("#help").inner_text()
-    report.press("Escape", "ArrowLeft", "c", "ArrowDown", "Escape")
+    report.press("Escape", "ArrowLeft", "c", "Enter")
+    assert report.page.locator("#picker").is_visible()  # nothing is chosen yet
+    report.press("ArrowDown", "Escape")
     assert report.page.locator("#picker").is_hidden()
     assert report.current() == 1
 
@@ -514,6 +598,7 @@ def test_a_cell_of_a_matrix_by_the_keyboard(opened, hostile_run, width):
     mark, text = report.page.locator("[data-matrix=noise] .cell"), "[data-matrix=noise] + .chosen"
     report.press("ArrowUp", "ArrowRight", "ArrowRight")  # true label 0, given label 1
     cells = report.page.locator("[data-matrix=noise] svg image").bounding_box()
+    assert cells["x"] + cells["width"] <= width  # two classes have room on each screen
     box = mark.bounding_box()
     assert (box["x"] - cells["x"]) / cells["width"] == pytest.approx(0.5, abs=0.02)
     assert (box["y"] - cells["y"]) / cells["height"] == pytest.approx(0, abs=0.02)
@@ -609,10 +694,10 @@ def test_a_hundred_thousand_labels(opened, made_report):
     assert file.stat().st_size < 60e6
     paints = "performance.getEntriesByName('first-contentful-paint')[0].startTime"
     assert report.page.evaluate(paints) < 2000
-    assert report.cards().count() == 48
+    assert report.cards().count() == 60
     report.begin()
     report.press("End", "ArrowRight")
-    assert report.current() == 48
+    assert report.current() == 60
     report.page.select_option("#order", "trusted")
     report.cards().first.scroll_into_view_if_needed()
     report.until("document.querySelector('#cards img').naturalWidth > 0")
@@ -621,4 +706,9 @@ def test_a_hundred_thousand_labels(opened, made_report):
     report.page.click("#take-all")
     assert report.said().startswith("Took the suggestion for 33,333 label issues")
     assert json.loads(report.page.evaluate("localStorage.getItem(localStorage.key(0))"))["rows"]
+    report.page.select_option("#order", "suspicious")
+    report.begin()
+    report.press("n", "k")
+    assert report.page.inner_text("#count") == "33,301 to 33,360 of 100,000 shown"
+    assert "undecided" in report.page.evaluate("document.activeElement.ariaLabel")
     assert report.complaints == []

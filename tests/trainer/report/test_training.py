@@ -55,6 +55,7 @@ def test_the_page_says_what_was_run(hostile_run):
     assert "supervised, convnet, 2 steps of 4 images, seed 0." in made
     assert "20 training images: 16 with given labels, all audited, and 4 trusted" in made
     assert "All 16 audited labels" in made
+    assert made.index("The noise rates come from predictions of a run") < made.index('id="how"')
     rows = dict(re.findall(r'<th scope="row">(.*?)</th><td>(.*?)</td>', made))
     assert rows["batch_size"] == "4"
     unused = {
@@ -106,6 +107,11 @@ def test_one_is_no_plural():
     assert [count(n=n) for n in (0, 1, 2000)] == ["0 images", "1 image", "2,000 images"]
 
 
+def test_a_small_fraction_is_not_nothing():
+    shares = (0, 0.0004, 0.0005, 0.25, None)
+    assert list(map(page.percent, shares)) == ["0.0%", "<0.1%", "0.1%", "25.0%", "unknown"]
+
+
 def test_folders_that_begin_alike():
     assert gallery.common_folder(["/a/photos1/x.jpg", "/a/photos2/y.jpg"]) == "/a/"
     assert gallery.common_folder(["/a/b/x.jpg", "/a/b/c/y.jpg"]) == "/a/b/"
@@ -120,6 +126,7 @@ def test_labels_right_after_looks():
     issues["corrected"] = [1, 0]
     np.testing.assert_allclose(gallery.expected_gain(issues), [0.2, 0.5])
     made = budget.budget(issues, (0.35, 0.2, 0.7), np.array([True, False]))
+    assert made["given_right"] == 0.3
     assert made["rows"][0] == {
         **{"looks": "0", "expected": "65.0%", "low": "30.0%", "high": "80.0%", "true": "50.0%"}
     }

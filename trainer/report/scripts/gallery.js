@@ -1,5 +1,6 @@
 // The cards: which are found, in what order, and how each looks.
-const AT_ONCE = 48;
+const AT_ONCE = 60;  // whole rows, with any number of columns up to six
+const MOST = 8 * AT_ONCE;  // with more of them each step takes longer
 const byName = (column) => (a, b) => nameOf(a[column]).localeCompare(nameOf(b[column])) || a.row - b.row;
 const ORDERS = {
   suspicious: (a, b) => a.row - b.row,
@@ -17,10 +18,10 @@ const STATES = {
   trained: ({ tested }) => !tested,
   tested: ({ tested }) => tested,
 };
-const [given, suggested, state, search, order, more, cards] =
-  ["given", "suggested", "state", "search", "order", "more", "cards"].map(byId);
+const [given, suggested, state, search, order, earlier, more, cards] =
+  ["given", "suggested", "state", "search", "order", "earlier", "more", "cards"].map(byId);
 const drawn = new Map();  // cards by id
-let found = [], shown = 0, current = 0;
+let found = [], start = 0, stop = 0, current = 0;  // found[start] to found[stop - 1] are drawn
 
 // For people and screen readers; what is behind an open dialog is not read out.
 function say(text) {
@@ -91,15 +92,48 @@ function refresh(id) {
     + ` label score ${example.score.toFixed(3)}; ${text ? `decided: ${text}` : "undecided"}`;
 }
 
+function cardsOf(from, to) {
+  return found.slice(from, to).flatMap((example, i) => {
+    const previous = found[from + i - 1];
+    const ends = order.value === "suspicious" && !example.flagged && (previous ? previous.flagged : facts.flagged);
+    return ends ? [endOfFlagged(), card(example)] : [card(example)];
+  });
+}
+
 function showMore() {
-  for (const example of found.slice(shown, shown + AT_ONCE)) {
-    const previous = found[shown - 1];
-    if (order.value === "suspicious" && !example.flagged && (previous ? previous.flagged : facts.flagged)) cards.append(endOfFlagged());
-    cards.append(card(example));
-    shown += 1;
-  }
-  byId("count").textContent = `${number(shown)} of ${number(found.length)} shown`;
-  more.hidden = shown === found.length;
+  cards.append(...cardsOf(stop, stop + AT_ONCE));
+  stop = Math.min(stop + AT_ONCE, found.length);
+  while (stop - start > MOST) leaveOut(start++);
+  tellShown();
+}
+
+function showEarlier() {
+  cards.prepend(...cardsOf(start - AT_ONCE, start));
+  start -= AT_ONCE;
+  while (stop - start > MOST) leaveOut(--stop);
+  tellShown();
+}
+
+function showFrom(place) {
+  start = stop = place;
+  drawn.clear();
+  cards.replaceChildren();
+  showMore();
+}
+
+function leaveOut(place) {
+  const { id } = found[place], item = drawn.get(id), above = item.previousElementSibling;
+  if (above?.matches(".line")) above.remove();
+  item.remove();
+  drawn.delete(id);
+}
+
+function tellShown() {
+  const places = start ? `${number(start + 1)} to ${number(stop)}` : number(stop);
+  byId("count").textContent = `${places} of ${number(found.length)} shown`;
+  earlier.hidden = start === 0;
+  more.hidden = stop === found.length;
+  if (found.length && !drawn.has(found[current].id)) focusOn(current < start ? start : stop - 1, false);
 }
 
 function endOfFlagged() {
@@ -114,10 +148,8 @@ function find() {
     && (suggested.value === "" || e.suggested === Number(suggested.value))
     && STATES[state.value](e)
     && (!part || `${e.id} ${e.path}`.toLowerCase().includes(part))).sort(ORDERS[order.value]);
-  shown = current = 0;
-  drawn.clear();
-  cards.replaceChildren();
-  showMore();
+  current = 0;
+  showFrom(0);
   focusOn(0, false);
   showProgress();
 }
@@ -125,7 +157,9 @@ function find() {
 // Makes a card the one that keys act on.
 function focusOn(place, move = true) {
   if (place < 0 || place >= found.length) return;
-  while (place >= shown) showMore();
+  if (place < start - AT_ONCE || place >= stop + AT_ONCE) showFrom(place - place % AT_ONCE);
+  else if (place < start) showEarlier();
+  else if (place >= stop) showMore();
   const before = drawn.get(found[current]?.id), now = drawn.get(found[place].id);
   if (before) before.tabIndex = -1;
   now.tabIndex = 0;
@@ -144,20 +178,23 @@ function filterBy(givenLabel, suggestedLabel) {
   say(`${counted(found.length, "image")}: ${names.join(", ")}.`);
 }
 
-// Decides on one example and moves to the next.
+// Decides on one example and moves to the next undecided one; from a decided one by one, so that
+// decisions can be gone through.
 function take(example, decision) {
+  const next = found.indexOf(example) + 1, undecided = decisions.has(example.id) ? -1 : undecidedFrom(next);
   decide([[example.id, decision]], true);
   say(`${fileName(example)}: ${describe(decision, example)}.`);
-  goOn(example, 1);
+  goTo(undecided < 0 ? Math.min(next, found.length - 1) : undecided);
 }
 
-function goOn(example, by) {
-  const place = found.indexOf(example) + by;
-  if (viewer.open) {
-    if (found[place]) view(found[place]);
-    else view(example);
-    focusOn(place, false);
-  } else focusOn(Math.min(place, found.length - 1));
+function undecidedFrom(place) {
+  while (place < found.length && decisions.has(found[place].id)) place += 1;
+  return place < found.length ? place : -1;
+}
+
+function goTo(place) {
+  if (viewer.open) view(found[place]);
+  focusOn(place, !viewer.open);
 }
 
 // Of labels that are probably right, no suggestion is taken without a look.

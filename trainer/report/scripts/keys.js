@@ -10,7 +10,7 @@ const KEYS = [
   ["u", "u", "can't tell", (e) => take(e, unsure)],
   ["Backspace", "Backspace", "no decision", (e) => clear(e)],
   ["z", "z or Ctrl+Z", "undo", () => undoAndShow()],
-  ["n", "n", "next undecided image", (e) => nextUndecided(e)],
+  ["n", "n", "next undecided image; also to begin, from anywhere", nextUndecided],
   ["Enter", "Enter", "full size; Esc closes it", (e) => view(e)],
   ["?", "?", "this help", () => help.showModal()],
 ];
@@ -33,10 +33,10 @@ function undoAndShow() {
   focusOn(found.indexOf(example), !viewer.open);
 }
 
-function nextUndecided(example) {
-  const next = found.findIndex(({ id }, place) => place > found.indexOf(example) && !decisions.has(id));
+function nextUndecided(example, away) {
+  const next = undecidedFrom(found.indexOf(example) + (away ? 0 : 1));
   if (next < 0) return say("All that follow are decided.");
-  goOn(example, next - found.indexOf(example));
+  goTo(next);
 }
 
 // The key as on a Latin keyboard, whatever the layout.
@@ -51,23 +51,23 @@ function columnsOfCards() {
   return Math.max(1, tops.filter((top) => top === tops[0]).length);
 }
 
-// Away from the cards only undo and the help work: no key decides on what is not in view.
+// Away from the cards no key decides: what it decides on may not be in view. Nor does one held down.
 function onKey(event) {
   const onControl = event.target.closest("button, a") && ["Enter", " "].includes(event.key);
   if (onControl || event.target.closest("input, select") || picker.open || help.open) return;
   const example = viewer.open ? viewed : found[current];
   const key = keyOf(event), away = !viewer.open && !cards.contains(event.target);
-  if (away && !["z", "?"].includes(key)) return;
+  if (away && !["n", "z", "?"].includes(key)) return;
   const undoing = key === "z" && (event.ctrlKey || event.metaKey);
   if (!example || event.altKey || ((event.ctrlKey || event.metaKey) && !undoing)) return;
   const step = viewer.open ? 1 : columnsOfCards();
   const by = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: step, ArrowUp: -step }[key];
-  const end = { Home: 0, End: shown - 1 }[key];
+  const end = { Home: 0, End: stop - 1 }[key];
   if (by) {
     const place = found.indexOf(example) + by;
-    if (found[place]) goOn(example, by);
-  } else if (end !== undefined) goOn(example, end - found.indexOf(example));
-  else if (ACTIONS[key]) ACTIONS[key](example);
-  else return;
+    if (found[place]) goTo(place);
+  } else if (end !== undefined) goTo(end);
+  else if (!ACTIONS[key]) return;
+  else if (!event.repeat) ACTIONS[key](example, away);
   event.preventDefault();
 }

@@ -7,11 +7,12 @@ function duration(seconds) {
 
 function showProgress() {
   const decided = [...decisions], flagged = decided.filter(([id]) => exampleOf.get(id).flagged).length;
-  const left = found.filter(({ id }) => !decisions.has(id)).length;
+  const open = undecidedIssues().length, left = open || found.filter(STATES.undecided).length;
   const parts = [`${number(flagged)} of ${counted(facts.flagged, "label issue")} decided, ${counted(decided.length, "label")} in all`];
   if (looks) {
     const pace = seconds / looks;
-    const rest = left ? `, ${duration(pace * left)} for the ${number(left)} undecided here` : "";
+    const what = open ? counted(open, "label issue") : counted(left, "label");
+    const rest = left ? `, ${duration(pace * left)} for the ${what} left here` : "";
     parts.push(`${duration(seconds)} so far, ${pace.toFixed(1)} s a look${rest}`);
   }
   byId("progress-text").textContent = `${parts.join("; ")}.`;
@@ -20,7 +21,6 @@ function showProgress() {
   byId("so-far").textContent = soFar(decided);
   byId("save-decisions").disabled = !decided.length;
   byId("save-decisions").textContent = `Save decisions (${number(decided.length)})`;
-  const open = undecidedIssues().length;
   byId("take-all").textContent = `Take ${counted(open, "suggestion")}`;
   byId("take-all").disabled = !open;
 }
@@ -31,5 +31,6 @@ function soFar(decided) {
   const changed = sure.filter(([, { decision }]) => decision !== "keep").length;
   const expected = sure.reduce((sum, [id]) => sum + 1 - exampleOf.get(id).score, 0);
   const percent = (n) => `${Math.round(100 * n / sure.length)}%`;
-  return `So far ${number(changed)} of ${counted(sure.length, "decision")} changed the given label (${percent(changed)}); ${percent(expected)} were expected to.`;
+  const rest = decided.length - sure.length, others = rest ? ` ${number(rest)} you can't tell.` : "";
+  return `So far ${number(changed)} of ${counted(sure.length, "decision")} changed the given label (${percent(changed)}); ${percent(expected)} were expected to.${others}`;
 }

@@ -3,6 +3,7 @@ facts.classes.forEach((_, label) => [given, suggested].forEach((select) => selec
 if (!examples.some(STATES.tested)) state.querySelectorAll(".splits").forEach((option) => option.remove());
 for (const control of [given, suggested, state, order]) control.onchange = find;
 search.oninput = find;
+earlier.onclick = showEarlier;
 more.onclick = showMore;
 byId("take-all").onclick = takeAll;
 byId("undo").onclick = undoAndShow;

@@ -50,7 +50,7 @@ function pick(example) {
     const labels = facts.classes.map((_, label) => label).filter((label) => lower(label).includes(part));
     labels.sort((a, b) => lower(b).startsWith(part) - lower(a).startsWith(part) || a - b);
     list.replaceChildren(...labels.map((label) => new Option(nameOf(label), label)));
-    list.selectedIndex = labels.length ? 0 : -1;
+    list.selectedIndex = part && labels.length ? 0 : -1;  // Enter alone takes none
   };
   const choose = () => {
     if (list.selectedIndex < 0) return;
