@@ -28,6 +28,8 @@ class Evidence:
         correction; None if EM is to find it from P.
       correction: `trainer.audit.rate_correction.Correction`, if the given labels of enough trusted
         images are known.
+      labels_right: float (3,), the fraction of labels that are right after correction with its
+        range, see `trainer.audit.kept_labels`; None if too few trusted images tell.
       tested: float64 (T, C), class probabilities of the test images, out of sample.
     """
 
@@ -41,6 +43,7 @@ class Evidence:
     warnings: list = field(default_factory=list)
     transition: np.ndarray | None = None
     correction: object | None = None
+    labels_right: np.ndarray | None = None
     tested: np.ndarray | None = None
 
 

@@ -46,7 +46,10 @@ from trainer.data.noise.transition import normalised_rows, realised_transition
 from trainer.evaluation import detection
 
 ISSUES, TABLE = "label_issues.csv", "label_issues.parquet"
-RATE_METRICS = [f"audit/noise_rate_{name}" for name in ("estimated", "low", "high")]
+RATE_METRICS, RIGHT_METRICS = (
+    [f"audit/{name}_{end}" for end in ("estimated", "low", "high")]
+    for name in ("noise_rate", "labels_right")
+)
 # Names as in cleanlab where it has the column. The coefficients that the method records, each the
 # mean over training, come before `is_label_issue`.
 COLUMNS = {
@@ -109,6 +112,8 @@ def audit(
     rates, estimated_from, noise_notes = test_images.noise_rates(dataset_path, evidence, given)
     table = test_images.with_issues(table, rates.overall[0])
     metrics = dict(zip(RATE_METRICS, rates.overall.tolist()))
+    if evidence.labels_right is not None:
+        metrics |= zip(RIGHT_METRICS, evidence.labels_right.tolist())
     metrics |= audit_quality(table, corrected[ids], dataset_path, transition)
     table = test_images.with_test_images(
         table, dataset_path, evidence.tested, decided, evidence.transition

@@ -11,7 +11,7 @@ import dataclasses
 
 import numpy as np
 
-from trainer.audit import rate_correction
+from trainer.audit import kept_labels, rate_correction
 from trainer.audit.evidence import TRUSTED
 from trainer.data import probe
 from trainer.methods import cross_fitting
@@ -46,12 +46,12 @@ def evidence_out_of_fold(by_run, dataset_path, probe_split_path, features, label
         return cross_fitting.cross_fit(x[ids], labels[ids], *known, num_classes=C, seed=seed)
 
     found = cross_fit(embeddings)
+
+    def unseen(ids):
+        return found.trusted_probabilities[np.searchsorted(trusted, ids)]
+
     ids_known, given_known = probe.known_given_labels(probe_split_path, dataset_path, labels)
-    known = rate_correction.KnownLabels(
-        found.trusted_probabilities[np.searchsorted(trusted, ids_known)],
-        given_known,
-        true[ids_known],
-    )
+    known = rate_correction.KnownLabels(unseen(ids_known), given_known, true[ids_known])
     transition, correction = rate_correction.corrected(
         found.probabilities, labels[ids], found.transition, known
     )
@@ -64,11 +64,16 @@ def evidence_out_of_fold(by_run, dataset_path, probe_split_path, features, label
         return dataclasses.replace(
             by_run, P=P, transition=transition, correction=correction, predicted_by=WITH_RUN
         )
+    chosen = probe.chosen(probe_split_path)
     return dataclasses.replace(
         by_run,
         P=found.probabilities,
         transition=transition,
         correction=correction,
+        labels_right=kept_labels.fraction_right(
+            *(found.probabilities, labels[ids], transition, unseen(chosen), true[chosen]),
+            given_known if correction else None,
+        ),
         predicted_by=LINEAR_MODELS,
         agreement=np.mean(found.probabilities.argmax(axis=1) == labels[ids]),
         accuracy=found.trusted_accuracy if len(trusted) >= TRUSTED else None,

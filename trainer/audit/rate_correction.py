@@ -103,7 +103,7 @@ def shifted(P, given, transition, known):
     shift = fitted_shift(odds_known, wrong, weights)
     estimate = expit(odds + shift)
     difference = wrong - expit(odds_known + shift)
-    overall = with_range(estimate, difference, weights)
+    overall = with_range(estimate.mean(), estimate, difference, weights)
     if not wrong.any():
         overall[1] = 0
     return with_shift(transition, shift), Correction(overall, len(wrong))
@@ -150,13 +150,13 @@ def fitted_shift(odds, wrong, weights):
     return brentq(slope, -M * variance, M * variance)
 
 
-def with_range(estimate, difference, weights):
-    """The mean of the estimates (N,), and its 90% range from the differences (M,).
+def with_range(mean, estimate, difference, weights):
+    """A mean and its 90% range, float (3,), from the estimates (N,) and the differences (M,).
 
     An unseen wrong label adds to the variance: differences of 0 do not make the range narrow.
     """
-    M, rate = len(difference), estimate.mean()
+    M = len(difference)
     spread = weights * (difference - weights @ difference)
     variance = M / (M - 1) * spread @ spread + 1 / M**2 + estimate.var() / len(estimate)
     half = student.ppf(0.95, M - 1) * np.sqrt(variance)
-    return np.array([rate, max(rate - half, 0), min(rate + half, 1)])
+    return np.clip(mean + half * np.array([0, -1, 1]), 0, 1)

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from trainer import artifacts
-from trainer.audit import decisions, noise_estimation
+from trainer.audit import decisions, kept_labels, noise_estimation
 from trainer.audit.label_issues import TABLE
 from trainer.audit.review import run_identity
 from trainer.data import records
@@ -226,7 +226,8 @@ def measures(place, ids, clean):
 def estimated(issues, audit, kept, count):
     """Estimated fractions of labels that are right, before and after correction, with their ranges.
 
-    The range comes from that of the noise rate. Reviewed labels count as right.
+    The ranges come from that of the noise rate and from trusted images. Reviewed labels count as
+    right.
 
     Args:
       issues: Rows of the audit of training images.
@@ -234,19 +235,21 @@ def estimated(issues, audit, kept, count):
       kept: int64, ids of the labels that are counted.
       count: Number of training images.
     """
-    rate, low, high = (audit[f"audit/noise_rate_{name}"] for name in ("estimated", "low", "high"))
-    right = {
-        "labels_right": issues.label_score,
-        "labels_right_corrected": np.where(
-            issues.corrected, issues.p_suggested, issues.label_score
-        ),
-    }
+    rates = [audit[f"audit/noise_rate_{end}"] for end in ("estimated", "high", "low")]
+    given = 1 - issues.label_score.to_numpy()
+    corrected = np.where(issues.corrected, 1 - issues.p_suggested, given)
+    ends = kept_labels.wrong_at_ends(corrected, audit)
     found = {}
-    for name, probability in right.items():
-        for end, noise_rate in (("", rate), ("_low", high), ("_high", low)):
+    for rate, (end, kept_wrong) in zip(rates, ends.items()):
+        given_wrong = noise_estimation.at_rate(given, rates[0], rate)
+        suffix = "" if end == "estimated" else f"_{end}"
+        for name, probability in (
+            ("labels_right", given_wrong),
+            ("labels_right_corrected", kept_wrong),
+        ):
             wrong = np.zeros(count)
-            wrong[issues.id] = noise_estimation.at_rate(1 - probability, rate, noise_rate)
-            found[f"estimated/{name}{end}"] = float(1 - wrong[kept].mean())
+            wrong[issues.id] = probability
+            found[f"estimated/{name}{suffix}"] = float(1 - wrong[kept].mean())
     return found
 
 

@@ -207,10 +207,15 @@ def known_given_labels(path, dataset_path, labels):
     Returns:
       Their ids, int64 (M,), and their given labels, int32 (M,).
     """
-    ids = np.load(Path(path) / "probe_ids.npy")
+    ids = chosen(path)
     if records.trusted_are_named(dataset_path):
         ids = ids[:0]
     return ids, labels[ids]
+
+
+def chosen(path):
+    """Ids of the trusted examples of a split, int64 (M,), without reviewed ones."""
+    return np.load(Path(path) / "probe_ids.npy")
 
 
 def test_labels(path, dataset_path):

@@ -132,14 +132,15 @@ def issues_and_pictures(paths, made, issues, file):
         issues[trained], given[trained], clean[trained], audit["coefficients"]
     )
     kept = np.where(issues.corrected, suggested, given)
-    rates = [audit[f"audit/noise_rate_{name}"] for name in ("estimated", "low", "high")]
     estimated = np.load(audit_path / "transition.npy")
     return {
         "gallery": gallery.page_data(dataset_path, audit_path, issues, csv, dataset, audit, file),
         "audited": len(issues),
         "issues": int(issues.is_label_issue.sum()),
         "data_issues": data_issues.section(dataset_path, audit_path, audit["data_issues"]),
-        "budget": budget.budget(issues, rates, kept == clean if (clean >= 0).all() else None),
+        "budget": budget.budget(
+            issues, trained, audit, kept == clean if (clean >= 0).all() else None
+        ),
         "classes": classes.rows(issues, given, suggested, confusion, names),
         "large": len(names) > charts.MANY,
         "noise": training_charts.transitions(given[trained], clean[trained], names, estimated),

@@ -14,13 +14,14 @@ from playwright.sync_api import sync_playwright
 
 from tests.conftest import HOSTILE
 from trainer import artifacts
-from trainer.audit import for_review, label_issues
+from trainer.audit import for_review, kept_labels, label_issues
 from trainer.data import records
 from trainer.report import budget, classes, gallery, page
 
 pytestmark = pytest.mark.browser
 WIDTHS, SCHEMES = (390, 1280), ("light", "dark")
 LISTS = ("found", "nothing", "notes", "confused", "noise", "pairs", "annotators", "thin")
+RATES = {f"audit/noise_rate_{end}": r for end, r in zip(kept_labels.ENDS, (0.3, 0.2, 0.4))}
 NO_DATA_ISSUES = {name: () for name in LISTS} | {"images": 0, "flagged": 0, "seen": "pixels"}
 OUTSIDE_FILES = "net::ERR_FILE_NOT_FOUND"  # the browser's word for an image that is not there
 
@@ -174,7 +175,7 @@ def made_report(digits, tmp_path, monkeypatch):
             classes=classes.rows(issues, given, suggested, np.eye(C), names),
             data_issues=NO_DATA_ISSUES,
             backbone_choice=None,
-            budget=budget.budget(issues, (0.3, 0.2, 0.4)),
+            budget=budget.budget(issues, np.full(N, True), RATES),
         )
         return file
 

@@ -13,7 +13,7 @@ import tensorflow as tf
 from PIL import Image
 
 from trainer import artifacts
-from trainer.audit import label_issues
+from trainer.audit import kept_labels, label_issues
 from trainer.audit.evidence import coefficient_captions
 from trainer.errors import InputError
 from trainer.evaluation import evaluate
@@ -121,15 +121,29 @@ def test_folders_that_begin_alike():
 
 def test_labels_right_after_looks():
     wrong = np.array([0.1, 0.5, 0.0, 0.2])
-    np.testing.assert_allclose(budget.right_after_looks(wrong), [0.8, 0.925, 0.975, 1, 1])
+    found = budget.right_after_looks(wrong, np.argsort(-wrong))
+    np.testing.assert_allclose(found, [0.8, 0.925, 0.975, 1, 1])
     issues = pd.DataFrame({"label_score": [0.1, 0.5], "p_suggested": [0.8, 0.3]})
     issues["corrected"] = [1, 0]
     np.testing.assert_allclose(gallery.expected_gain(issues), [0.2, 0.5])
-    made = budget.budget(issues, (0.35, 0.2, 0.7), np.array([True, False]))
+    rates = {f"audit/noise_rate_{end}": r for end, r in zip(kept_labels.ENDS, (0.35, 0.2, 0.7))}
+    made = budget.budget(issues, np.full(2, True), rates, np.array([True, False]))
     assert made["given_right"] == 0.3
     assert made["rows"][0] == {
         **{"looks": "0", "expected": "65.0%", "low": "30.0%", "high": "80.0%", "true": "50.0%"}
     }
+    assert made["range_from"] == "the range of the estimated noise rate"
+
+
+def test_trusted_images_tell_how_many_labels_are_right_at_first():
+    issues = pd.DataFrame({"label_score": [0.9, 0.8, 0.6], "p_suggested": [0.1, 0.2, 0.4]})
+    issues["corrected"] = 0
+    right = {f"audit/labels_right_{end}": r for end, r in zip(kept_labels.ENDS, (0.7, 0.5, 0.95))}
+    made = budget.budget(issues, np.array([True, True, False]), right)
+    first = {name: float(made["rows"][0][name].strip("%")) for name in ("expected", "low", "high")}
+    expected = {"expected": 2.0, "low": 1.6, "high": 2.5}  # labels: two of training, one of test
+    assert first == {name: pytest.approx(100 * n / 3, abs=0.06) for name, n in expected.items()}
+    assert made["range_from"] == "trusted images"
 
 
 def test_where_the_truth_is_known(digits, noisy_labels, probe_split, trained, tmp_path):
