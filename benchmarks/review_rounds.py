@@ -21,7 +21,8 @@ import pandas as pd
 from absl import app, flags
 from tabulate import tabulate
 
-from trainer.audit import decisions, rounds
+from trainer import artifacts
+from trainer.audit import decisions, kept_labels, rounds
 from trainer.audit.label_issues import ISSUES
 from trainer.data import records
 from trainer.report import budget, gallery
@@ -46,7 +47,7 @@ def pipelines(*arguments):
 
 def issues_of(place):
     """The label issues of training images of a run or a round, by expected gain."""
-    path = rounds.artifact_directory(place, "label_audit")
+    path = rounds.artifact_directory(place, artifacts.LABEL_AUDIT)
     rows = pd.read_csv(path / ISSUES, keep_default_na=False, dtype={"label": str})
     rows = rows[rows.split == "train"]
     return rows.iloc[np.argsort(-gallery.expected_gain(rows), kind="stable")]
@@ -54,7 +55,7 @@ def issues_of(place):
 
 def decide(place, root, count, file):
     """Writes decisions on the first labels, by the true ones."""
-    dataset = rounds.artifact_directory(root, "prepared_dataset")
+    dataset = rounds.artifact_directory(root, artifacts.PREPARED_DATASET)
     names = records.read_manifest(dataset)["class_names"]
     rows = issues_of(place).head(count)
     true = np.array(names, object)[records.read_clean_labels(dataset)[rows.id]]
@@ -83,7 +84,9 @@ def rows_of(seed, given):
     if not (root / "run.json").is_file():
         own = "--dataset=csv", "--method=robust", "--backbone=efficientnet_lite0"
         pipelines("run", *own, *given, f"--seed={seed}", f"--output_dir={root}")
-    expected = budget.right_after_looks(gallery.expected_gain(issues_of(root)))
+    gain, audit = gallery.expected_gain(issues_of(root)), rounds.read(root, artifacts.LABEL_AUDIT)
+    wrong = kept_labels.wrong_at_ends(gain, audit)["estimated"]
+    expected = budget.right_after_looks(wrong, np.arange(len(wrong)))
     for looked, measured in zip([0, *looks], review(root, looks)["rounds"], strict=True):
         row = {title: measured[name] for title, name in MEASURES.items()}
         yield {"looks": looked, "seed": seed, **row, "expected at first": expected[looked]}
