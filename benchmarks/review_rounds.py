@@ -23,8 +23,8 @@ from tabulate import tabulate
 
 from trainer import artifacts
 from trainer.audit import decisions, kept_labels, rounds
-from trainer.audit.label_issues import ISSUES
 from trainer.data import records
+from trainer.errors import InputError
 from trainer.report import budget, gallery
 
 OUT = flags.DEFINE_string("out", None, "directory for the runs", required=True)
@@ -47,8 +47,7 @@ def pipelines(*arguments):
 
 def issues_of(place):
     """The label issues of training images of a run or a round, by expected gain."""
-    path = rounds.artifact_directory(place, artifacts.LABEL_AUDIT)
-    rows = pd.read_csv(path / ISSUES, keep_default_na=False, dtype={"label": str})
+    rows = rounds.audited_table(place)
     rows = rows[rows.split == "train"]
     return rows.iloc[np.argsort(-gallery.expected_gain(rows), kind="stable")]
 
@@ -58,7 +57,10 @@ def decide(place, root, count, file):
     dataset = rounds.artifact_directory(root, artifacts.PREPARED_DATASET)
     names = records.read_manifest(dataset)["class_names"]
     rows = issues_of(place).head(count)
-    true = np.array(names, object)[records.read_clean_labels(dataset)[rows.id]]
+    clean = records.read_clean_labels(dataset)[rows.id]
+    if np.any(clean < 0):
+        raise InputError("--clean_label_column", "must have the true label of each image", "none")
+    true = np.array(names, object)[clean]
     right = (true == rows.given_label).to_numpy()
     rows = rows.assign(
         decision=np.where(right, decisions.KEEP, decisions.RELABEL), label=np.where(right, "", true)
@@ -106,6 +108,8 @@ def table(rows):
 def main(arguments):
     if len(arguments) < 2:
         raise app.UsageError("a table of images and labels must be given")
+    if not any(flag.startswith("--clean_label_column=") for flag in arguments):
+        raise app.UsageError("--clean_label_column must be given: decisions are the true labels")
     data, given = arguments[1], [f"--data={os.path.abspath(arguments[1])}", *arguments[2:]]
     rows = []
     for seed in range(SEEDS.value):

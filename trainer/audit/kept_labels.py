@@ -58,6 +58,11 @@ def wrong_at_ends(wrong, audit):
         mean = wrong.mean()
         right = {end: audit[f"audit/labels_right_{end}"] for end in ENDS}
         return {end: at_rate(wrong, mean, 1 - fraction) for end, fraction in right.items()}
+    return at_noise_rates(wrong, audit)
+
+
+def at_noise_rates(wrong, audit):
+    """As `wrong_at_ends`, by the noise rate and its range alone; also of given labels."""
     estimate, low, high = (audit[f"audit/noise_rate_{end}"] for end in ENDS)
     rates = estimate, high, low  # more noise, fewer labels right
     return {end: at_rate(wrong, estimate, rate) for end, rate in zip(ENDS, rates)}

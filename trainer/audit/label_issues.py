@@ -32,6 +32,7 @@ from trainer.audit import (
     annotators,
     exports,
     for_review,
+    kept_labels,
     noise_estimation,
     out_of_sample,
     test_images,
@@ -47,8 +48,7 @@ from trainer.evaluation import detection
 
 ISSUES, TABLE = "label_issues.csv", "label_issues.parquet"
 RATE_METRICS, RIGHT_METRICS = (
-    [f"audit/{name}_{end}" for end in ("estimated", "low", "high")]
-    for name in ("noise_rate", "labels_right")
+    [f"audit/{name}_{end}" for end in kept_labels.ENDS] for name in ("noise_rate", "labels_right")
 )
 # Names as in cleanlab where it has the column. The coefficients that the method records, each the
 # mean over training, come before `is_label_issue`.

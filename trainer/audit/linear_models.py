@@ -45,25 +45,21 @@ def evidence_out_of_fold(by_run, dataset_path, probe_split_path, features, label
         known = x[trusted], true[trusted]
         return cross_fitting.cross_fit(x[ids], labels[ids], *known, num_classes=C, seed=seed)
 
+    finetuned = by_run.runs[-1]["config"]["finetune"]
+    ids_known, given_known = probe.known_given_labels(probe_split_path, dataset_path, labels)
+    if finetuned and len(ids_known) < TRUSTED:
+        return pooled_with_run(by_run, cross_fit(features), labels[ids])
     found = cross_fit(embeddings)
 
     def unseen(ids):
         return found.trusted_probabilities[np.searchsorted(trusted, ids)]
 
-    ids_known, given_known = probe.known_given_labels(probe_split_path, dataset_path, labels)
     known = rate_correction.KnownLabels(unseen(ids_known), given_known, true[ids_known])
     transition, correction = rate_correction.corrected(
         found.probabilities, labels[ids], found.transition, known
     )
-    if by_run.runs[-1]["config"]["finetune"]:
-        found = cross_fit(features)
-        P, transition = pooled(found.probabilities, by_run.P), found.transition
-        if correction:
-            rate = correction.overall[0]
-            transition = rate_correction.at_rate(P, labels[ids], transition, rate)
-        return dataclasses.replace(
-            by_run, P=P, transition=transition, correction=correction, predicted_by=WITH_RUN
-        )
+    if finetuned:
+        return pooled_with_run(by_run, cross_fit(features), labels[ids], correction)
     chosen = probe.chosen(probe_split_path)
     return dataclasses.replace(
         by_run,
@@ -77,6 +73,16 @@ def evidence_out_of_fold(by_run, dataset_path, probe_split_path, features, label
         predicted_by=LINEAR_MODELS,
         agreement=np.mean(found.probabilities.argmax(axis=1) == labels[ids]),
         accuracy=found.trusted_accuracy if len(trusted) >= TRUSTED else None,
+    )
+
+
+def pooled_with_run(by_run, found, given, correction=None):
+    """The evidence of a fine-tuned run and of linear models on its features, at the rate found."""
+    P, transition = pooled(found.probabilities, by_run.P), found.transition
+    if correction:
+        transition = rate_correction.at_rate(P, given, transition, correction.overall[0])
+    return dataclasses.replace(
+        by_run, P=P, transition=transition, correction=correction, predicted_by=WITH_RUN
     )
 
 

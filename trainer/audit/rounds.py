@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from trainer import artifacts
-from trainer.audit import decisions, kept_labels, noise_estimation
+from trainer.audit import decisions, kept_labels
 from trainer.audit.label_issues import TABLE
 from trainer.audit.review import run_identity
 from trainer.data import records
@@ -235,20 +235,18 @@ def estimated(issues, audit, kept, count):
       kept: int64, ids of the labels that are counted.
       count: Number of training images.
     """
-    rates = [audit[f"audit/noise_rate_{end}"] for end in ("estimated", "high", "low")]
     given = 1 - issues.label_score.to_numpy()
     corrected = np.where(issues.corrected, 1 - issues.p_suggested, given)
-    ends = kept_labels.wrong_at_ends(corrected, audit)
+    wrong_by_name = {
+        "labels_right": kept_labels.at_noise_rates(given, audit),
+        "labels_right_corrected": kept_labels.wrong_at_ends(corrected, audit),
+    }
     found = {}
-    for rate, (end, kept_wrong) in zip(rates, ends.items()):
-        given_wrong = noise_estimation.at_rate(given, rates[0], rate)
-        suffix = "" if end == "estimated" else f"_{end}"
-        for name, probability in (
-            ("labels_right", given_wrong),
-            ("labels_right_corrected", kept_wrong),
-        ):
+    for name, ends in wrong_by_name.items():
+        for end, probability in ends.items():
             wrong = np.zeros(count)
             wrong[issues.id] = probability
+            suffix = "" if end == "estimated" else f"_{end}"
             found[f"estimated/{name}{suffix}"] = float(1 - wrong[kept].mean())
     return found
 

@@ -133,10 +133,8 @@ class IEG(Method):
         """
         config, (frozen, theta) = self.config, self.lookahead_theta
         alpha = config.meta_stepsize
-        gradients, momentums = (
-            meta_gradient.gradient(tape, A, theta),
-            self.optimizer.momentums[-len(theta) :],
-        )
+        gradients = meta_gradient.gradient(tape, A, theta)
+        momentums = self.optimizer.momentums[-len(theta) :]
         ahead = meta_gradient.lookahead(theta, gradients, alpha, momentums, config.meta_momentum)
         M, h = meta_gradient.value_and_gradient(
             lambda ahead: self.probe_loss(batch, ahead, frozen), ahead

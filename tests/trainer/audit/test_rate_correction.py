@@ -142,7 +142,10 @@ def test_a_trusted_folder_corrects_nothing(tmp_path):
     )
     injection.inject(tmp_path / "data", tmp_path / "noisy", "none", 0, 0)
     probe.split(tmp_path / "data", tmp_path / "probe", 12, 0)
-    evidence, (_, _, notes) = audited(*(tmp_path / name for name in ("data", "noisy", "probe")))
+    paths = [tmp_path / name for name in ("data", "noisy", "probe")]
+    tuned, _ = audited(*paths, finetune=True)
+    assert (tuned.correction, tuned.predicted_by) == (None, linear_models.WITH_RUN)
+    evidence, (_, _, notes) = audited(*paths)
     assert evidence.correction is None
     np.testing.assert_allclose(evidence.transition.sum(axis=1), 1)
     assert notes == []
