@@ -18,7 +18,7 @@ from tabulate import tabulate
 
 from benchmarks import harness, steps, views
 from trainer import backbones
-from trainer.backbones import embed, fetch
+from trainer.backbones import fetch, seen, shards
 from trainer.data import records
 from trainer.settings.data import DataSettings
 from trainer.training import configuration
@@ -56,17 +56,17 @@ def made(root):
     files = DataSettings(data=str(root / "pictures"))
     records.prepare("image_folder", root / "large" / "prepared_dataset", files)
     return {
-        ALONE: lambda: network.predict(pixels, embed.BATCH, verbose=0),
-        "32 x 32": shards(root, "small", COUNT.value),
-        "500 x 375": shards(root, "large", 64),
+        ALONE: lambda: network.predict(pixels, seen.BATCH, verbose=0),
+        "32 x 32": embedding(root, "small", COUNT.value),
+        "500 x 375": embedding(root, "large", 64),
     }
 
 
-def shards(root, name, size):
+def embedding(root, name, size):
     """A function that embeds COUNT images of a prepared dataset, the first `size` in turn."""
     config = configuration.resolve("image_folder", backbone=backbones.DEFAULT)
     dataset = harness.paths(root / name)[0]
-    found = embed.Shards(dataset, root / "backbone", config, seed=0)
+    found = shards.Shards(dataset, root / "backbone", config, seed=0)
 
     def one():
         for _ in range(COUNT.value // size):

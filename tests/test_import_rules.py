@@ -1,6 +1,7 @@
 """Arrows between rooms point one way, and the light modules stay light."""
 
 import ast
+import graphlib
 import subprocess
 import sys
 from pathlib import Path
@@ -63,6 +64,20 @@ def test_arrows_point_one_way(file):
     for module in imported(ast.parse(file.read_text())):
         room = room_of(module)
         assert room in (None, own) or HEIGHT[room] < HEIGHT[own], f"{own} imports {module}"
+
+
+def test_no_module_imports_itself_through_others():
+    modules = {".".join(file.relative_to(ROOT).with_suffix("").parts): file for file in FILES}
+    needs = {
+        module: {
+            part
+            for name in imported(ast.parse(file.read_text()))
+            for part in (name, name.rpartition(".")[0])
+            if part in modules
+        }
+        for module, file in modules.items()
+    }
+    assert len(list(graphlib.TopologicalSorter(needs).static_order())) == len(FILES)
 
 
 def test_the_trainer_imports_no_orchestrator():

@@ -9,6 +9,7 @@ import pytest
 from tests import commands
 
 ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.slow
 ALL, FEW = 48, 32
 BASELINES = (
     "logistic regression",

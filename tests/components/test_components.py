@@ -222,6 +222,7 @@ def test_the_same_as_plain_functions(tmp_path, digits, noisy_labels, probe_split
     assert "<td>supervised</td>" in (tmp_path / "report").read_text()
 
 
+@pytest.mark.slow
 def test_a_run_on_embeddings(run, tmp_path, digits, noisy_labels, probe_split, own_backbone):
     data = {
         "prepared_dataset": (dsl.Dataset, digits),
@@ -243,6 +244,7 @@ def test_a_run_on_embeddings(run, tmp_path, digits, noisy_labels, probe_split, o
     assert saved["parents"]["embeddings"] == artifacts.read(made["uri"], "embeddings")["id"]
 
 
+@pytest.mark.slow
 def test_what_follows_a_run_on_embeddings(
     tmp_path, digits, noisy_labels, probe_split, own_backbone
 ):
@@ -274,6 +276,7 @@ def test_what_follows_a_run_on_embeddings(
     assert "own file own.keras" in (tmp_path / "m.md").read_text()
 
 
+@pytest.mark.slow
 def test_a_fine_tuned_run(tmp_path, digits, noisy_labels, probe_split, own_backbone):
     """As plain functions; kfp gives whole numbers as floats."""
     data, labels, split = (plain(dsl.Dataset, p) for p in (digits, noisy_labels, probe_split))
@@ -390,6 +393,7 @@ def test_every_argument_is_described(name):
     ("pixels", "side", "runs", "chosen", "network_name"),
     [(shade, 32, 2, "embeddings", "head"), (stripes, 16, 4, "scratch", "convnet")],
 )
+@pytest.mark.slow
 def test_a_run_that_has_the_choice(tmp_path, pixels, side, runs, chosen, network_name):
     """As plain functions; small images of a backbone tell dark from bright, and show no stripes."""
     for seed, (folder, count) in enumerate((("data", 60), ("trusted", 10), ("test", 10))):

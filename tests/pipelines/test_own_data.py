@@ -99,6 +99,7 @@ def test_labels_are_audited_as_they_came(out):
     assert "accuracy on 8 trusted images" in report
 
 
+@pytest.mark.slow
 def test_images_held_out_for_the_test_are_audited_and_can_be_reviewed(out, tmp_path):
     issues = pd.read_csv(out / "label_issues.csv", dtype="str", keep_default_na=False)
     assert issues.split.value_counts().to_dict() == {"train": 64, "test": 16}

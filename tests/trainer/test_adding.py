@@ -159,6 +159,7 @@ def test_a_method_a_network_and_a_source_of_ones_own_run_end_to_end(added, monke
     )
 
 
+@pytest.mark.slow
 def test_a_backbone_of_ones_own_runs_end_to_end(added, monkeypatch, tmp_path):
     monkeypatch.setitem(backbones.CATALOGUE, "patches", added("patches", BACKBONE))
     settings = configuration.resolve(

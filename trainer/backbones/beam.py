@@ -16,22 +16,22 @@ import tensorflow  # noqa: F401, imported before the threads of a worker need it
 from etils import epath
 
 from trainer import artifacts
-from trainer.backbones import embed
+from trainer.backbones import shards
 from trainer.data.beam import options, runner
 
 
 def write_shards(directory, made, split, size, settings, asked):
-    """As `trainer.backbones.embed.write_shards`.
+    """As `trainer.backbones.shards.write_shards`.
 
     Args:
       directory: Where to write the shards.
-      made: `trainer.backbones.embed.Shards`.
+      made: `trainer.backbones.shards.Shards`.
       split: Name of the split.
       size: Number of its images.
       settings: `trainer.settings.data.DataSettings`: runner and options of Beam.
       asked: What the embeddings are made from and how; it names the folder in temp_location.
     """
-    names = embed.shard_names(split, size)
+    names = shards.shard_names(split, size)
     missing = {name: span for name, span in names.items() if not (directory / name).is_file()}
     with shared(directory, made.arguments, settings, asked) as (folder, arguments):
         left = [(name, split, *missing[name]) for name in missing if not (folder / name).exists()]
@@ -45,7 +45,7 @@ def write_shards(directory, made, split, size, settings, asked):
             )
         for name in missing:
             with (folder / name).open("rb") as stream:
-                embed.write_shard(directory / name, np.load(stream))
+                shards.write_shard(directory / name, np.load(stream))
             (folder / name).unlink()
 
 
@@ -85,7 +85,7 @@ class Worker(beam.DoFn):
     """Writes a shard into a folder, by rename, for each (name, split, first, last).
 
     Args:
-      arguments: Of `trainer.backbones.embed.Shards`.
+      arguments: Of `trainer.backbones.shards.Shards`.
       folder: Path of the folder.
     """
 
@@ -101,7 +101,7 @@ class Worker(beam.DoFn):
             for path, place in zip(paths, local, strict=True):
                 copy(path, place)
             paths = local
-        self.made = embed.Shards(*map(str, paths), config, seed)
+        self.made = shards.Shards(*map(str, paths), config, seed)
 
     def process(self, shard):
         name, split, first, last = shard

@@ -111,6 +111,7 @@ def audited(dataset, noisy_labels, split, finetune=False):
     return evidence, test_images.noise_rates(dataset, evidence, labels[ids])
 
 
+@pytest.mark.slow
 def test_trusted_images_drawn_from_the_training_images_correct_the_rate(
     digits, noisy_labels, tmp_path
 ):
@@ -133,6 +134,7 @@ def test_trusted_images_drawn_from_the_training_images_correct_the_rate(
     assert expected == pytest.approx(rates.overall[0], abs=1e-6)
 
 
+@pytest.mark.slow
 def test_a_trusted_folder_corrects_nothing(tmp_path):
     """People copy into it what is given the right class, so that it says nothing of the others."""
     data = write_images(tmp_path / "images", 60, size=(8, 8))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from trainer.backbones import beam, embed
+from trainer.backbones import beam, embed, shards
 from trainer.errors import InputError
 from trainer.settings.data import DataSettings
 
@@ -12,7 +12,7 @@ FILES = ("train.npy", "test.npy")
 
 @pytest.fixture
 def small_shards(monkeypatch):
-    monkeypatch.setattr(embed, "SHARD", 32)
+    monkeypatch.setattr(shards, "SHARD", 32)
 
 
 def by_beam(tmp_path, shared=False):
@@ -53,13 +53,13 @@ def test_a_run_that_was_cut_off_takes_the_shards_that_are_there(
     np.save(first, np.load(embedded / "train.npy")[:32])
     since = first.stat().st_mtime_ns
     assert not (tmp_path / "a" / "manifest.json").exists()
-    written, write = [], embed.write_shard
+    written, write = [], shards.write_shard
 
     def note(file, rows):
         written.append((file.name, (folder / file.name).stat().st_mtime_ns == since))
         write(file, rows)
 
-    monkeypatch.setattr(embed, "write_shard", note)
+    monkeypatch.setattr(shards, "write_shard", note)
     embed.embed(photographs, backbone, tmp_path / "a", settings, files=files)
     assert written == [
         ("train-000000000.npy", True),

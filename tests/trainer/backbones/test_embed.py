@@ -10,16 +10,16 @@ import pytest
 from PIL import Image
 
 from tests.trainer.backbones.conftest import SIDE, D
-from trainer.backbones import embed, fetch
+from trainer.backbones import embed, fetch, shards
 from trainer.data import records
 from trainer.errors import InputError
 from trainer.training import configuration
 
 CUT_OFF = """
 import os, signal, sys
-from trainer.backbones import embed
+from trainer.backbones import embed, shards
 from trainer.training import configuration
-embed.SHARD, write, written = 32, embed.write_shard, []
+shards.SHARD, write, written = 32, shards.write_shard, []
 
 def write_and_die(file, rows):
     if written:
@@ -29,7 +29,7 @@ def write_and_die(file, rows):
     write(file, rows)
     written.append(file)
 
-embed.write_shard = write_and_die
+shards.write_shard = write_and_die
 dataset, backbone, output, own = sys.argv[1:]
 embed.embed(
     dataset, backbone, output,
@@ -85,6 +85,7 @@ def test_what_is_there_is_not_made_again(photographs, backbone, settings, tmp_pa
     assert arrays(tmp_path / "a")[0].shape == (60, 1, D)
 
 
+@pytest.mark.slow
 def test_a_killed_run_resumes_at_the_shard(
     embedded, photographs, backbone, own_backbone, settings, tmp_path, monkeypatch
 ):
@@ -95,10 +96,10 @@ def test_a_killed_run_resumes_at_the_shard(
     assert left == ["train-000000000.npy", "train-000000032.npy.partial"]
     with pytest.raises(InputError, match=r"embeddings: must hold a manifest.json; .*half-written"):
         embed.artifacts.read(tmp_path / "out", "embeddings")
-    written, write = [], embed.write_shard
-    monkeypatch.setattr(embed, "SHARD", 32)
+    written, write = [], shards.write_shard
+    monkeypatch.setattr(shards, "SHARD", 32)
     monkeypatch.setattr(
-        embed, "write_shard", lambda file, rows: (written.append(file.name), write(file, rows))
+        shards, "write_shard", lambda file, rows: (written.append(file.name), write(file, rows))
     )
     embed.embed(photographs, backbone, tmp_path / "out", settings)
     assert written == ["train-000000032.npy", "test-000000000.npy"]
@@ -122,7 +123,7 @@ def test_grey_images_of_eight_pixels(digits, backbone, own_backbone, tmp_path):
 
 def test_numbers_beyond_half_precision_are_refused(tmp_path):
     with pytest.raises(InputError, match="--backbone: must give numbers that are finite in half"):
-        embed.write_shard(tmp_path / "a.npy", np.full((2, 1, 3), 1e6).astype(np.float16))
+        shards.write_shard(tmp_path / "a.npy", np.full((2, 1, 3), 1e6).astype(np.float16))
     assert not list(tmp_path.iterdir())
 
 

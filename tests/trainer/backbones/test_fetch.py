@@ -117,6 +117,7 @@ def test_the_artifact_is_the_network(lite0, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["MobileNetV3Small", "ResNet50V2"])
+@pytest.mark.slow
 def test_a_network_of_keras_applications_from_a_file(name, tmp_path):
     """Its preprocessing is inside."""
     make = getattr(keras.applications, name)

@@ -148,6 +148,7 @@ def test_only_the_variables_with_a_learning_rate_move(tune):
 
 
 @pytest.mark.parametrize("method", METHODS)
+@pytest.mark.slow
 def test_every_method_is_fine_tuned(method, tune, digits, embeddings):
     checkpoints = tune(method, finetune_epochs=2)
     found, run = fit.restore(checkpoints, embeddings)
@@ -203,6 +204,7 @@ def test_statistics_are_frozen_and_nothing_is_dropped():
     np.testing.assert_allclose(at_8(middle), network(middle, training=False), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_lite0_takes_another_side(rng):
     backbone, images = efficientnet_lite0.load(56).network, keras.Input((28, 28, 3))
     network = keras.Model(images, fine_tuned.at_side(backbone, images, 28))
@@ -212,6 +214,7 @@ def test_lite0_takes_another_side(rng):
     np.testing.assert_allclose(network.predict_on_batch(x), expected, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_of_two_sizes_the_smaller_one_is_trained(digits, noisy_labels, probe_split, tmp_path):
     """From a head on both it starts as it is, and the numbers of the larger one stay."""
     given = {"backbone": "efficientnet_lite0", "backbone_image_size": 40} | FEW | TUNE
@@ -309,7 +312,8 @@ def test_a_head_of_something_else_is_refused(
 
 
 @pytest.fixture(
-    scope="module", params=["one size", pytest.param("two sizes", marks=pytest.mark.slow)]
+    scope="module",
+    params=[pytest.param(name, marks=pytest.mark.slow) for name in ("one size", "two sizes")],
 )
 def flags(request, photographs, own_backbone):
     one = {"backbone": str(own_backbone)}

@@ -236,6 +236,7 @@ local_run.evaluate(Path(sys.argv[1]), None)
 FINE_TUNED = {"finetune": True, "finetune_epochs": 1, "finetune_image_size": SIDE}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("more", [{}, FINE_TUNED], ids=["head", "fine-tuned"])
 def test_a_run_on_it_is_exported_for_tensorflow_alone(dinov2, photographs, tmp_path, more):
     root, data = tmp_path / "run", photographs.parent / "data"

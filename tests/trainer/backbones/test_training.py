@@ -83,6 +83,7 @@ def test_every_method_trains_and_resumes_exactly(method, train, embeddings):
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+@pytest.mark.slow
 def test_half_precision(precision, train, embeddings):
     checkpoints = train("robust", mixed_precision=precision)
     assert all(np.isfinite(values).all() for values in weights(checkpoints, embeddings))
@@ -212,18 +213,19 @@ def test_imagenet_is_for_networks_that_see_images(run):
 KILLED = """
 import os, signal, sys
 from trainer import interrupts
-from trainer.backbones import embed
+from trainer.backbones import shards
 
 def die(*_):
     os.kill(os.getpid(), signal.SIGKILL)
 
-embed.join = die
+shards.join = die
 sys.argv[0] = "trainer"
 import runpy
 runpy.run_module("trainer", run_name="__main__")
 """
 
 
+@pytest.mark.slow
 def test_from_the_command_line_and_resumed_after_a_kill(photographs, own_backbone, tmp_path):
     data = photographs.parent / "data"
     flags = {
@@ -248,6 +250,7 @@ def test_from_the_command_line_and_resumed_after_a_kill(photographs, own_backbon
     assert "--backbone: must be a file that is there" in refused.stderr
 
 
+@pytest.mark.slow
 def test_a_backbone_that_is_refused_leaves_the_directory_to_the_next_command(
     photographs, own_backbone, tmp_path
 ):

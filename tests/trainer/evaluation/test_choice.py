@@ -99,6 +99,7 @@ def chosen_of(root):
     return artifacts.read(root / "checkpoints", artifacts.CHECKPOINTS)["backbone_choice"]
 
 
+@pytest.mark.slow
 def test_embeddings_where_the_backbone_sees_the_classes(run, own_backbone):
     root = run(shade)
     made = artifacts.read(root / "checkpoints", artifacts.CHECKPOINTS)
@@ -111,6 +112,7 @@ def test_embeddings_where_the_backbone_sees_the_classes(run, own_backbone):
     assert not (root / "choice" / "scratch").exists()
 
 
+@pytest.mark.slow
 def test_scratch_where_only_the_pixels_tell_the_classes_apart(of_stripes):
     made = artifacts.read(of_stripes / "checkpoints", artifacts.CHECKPOINTS)
     assert made["backbone_choice"]["chosen"] == "scratch"
@@ -123,6 +125,7 @@ def test_scratch_where_only_the_pixels_tell_the_classes_apart(of_stripes):
     assert [row["chosen"] for row in (embeddings, finetuning, scratch)] == [False, False, True]
 
 
+@pytest.mark.slow
 def test_no_candidate_learns_from_the_images_that_it_predicts(of_stripes):
     dataset = records.read_manifest(of_stripes / "prepared_dataset")
     whole, train_ids, _ = probe.read_split(of_stripes / "probe_split", dataset)
@@ -141,6 +144,7 @@ def test_no_candidate_learns_from_the_images_that_it_predicts(of_stripes):
     np.testing.assert_array_equal(np.sort(np.concatenate(held)), np.sort(whole))
 
 
+@pytest.mark.slow
 def test_the_report_has_a_row_for_each(of_stripes):
     local_run.evaluate(of_stripes, DataSettings())
     local_run.audit(of_stripes, 0)
@@ -159,6 +163,7 @@ def test_the_report_has_a_row_for_each(of_stripes):
     assert f"<td>{found['rows'][2]['accuracy']:.1%}</td>" in rows
 
 
+@pytest.mark.slow
 def test_finished_candidates_are_not_repeated(run, of_stripes):
     """A choice that was cut off resumes with the candidates that are left; a made one stays."""
     before = chosen_of(of_stripes)
@@ -177,6 +182,7 @@ def test_finished_candidates_are_not_repeated(run, of_stripes):
         assert [file.stat().st_mtime_ns for file in manifests[:-1]] == written[:-1]
 
 
+@pytest.mark.slow
 def test_the_command_line(drawn, tmp_path):
     """EfficientNet-Lite0 on few small images, whose bright and dark ones it tells apart."""
     files = dataclasses.asdict(drawn(shade))

@@ -143,6 +143,7 @@ def test_the_network_alone(exported, supervised_run):
     assert all((x == y).all() for x, y in zip(a, b, strict=True))
 
 
+@pytest.mark.slow
 def test_keras_alone_loads_the_network(exported, supervised_run, tmp_path):
     images = np.random.default_rng(0).uniform(-1, 1, (9, 8, 8, 1)).astype(np.float32)
     np.save(tmp_path / "images.npy", images)
