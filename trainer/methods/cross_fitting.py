@@ -13,8 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.linalg import eigh
 from scipy.optimize import minimize, minimize_scalar
-from scipy.special import log_softmax, logsumexp, softmax
 from threadpoolctl import threadpool_limits
 
 from trainer.data.noise.transition import normalised_rows, uniform_noise
@@ -88,10 +88,10 @@ def cross_fit(embeddings, labels, trusted, trusted_labels, num_classes, prior=0.
 def principal_components(x):
     """The first components of the standardised embeddings, float32 (n, at most MOST_FEATURES)."""
     x = np.asarray(x, np.float32)
-    variance = x.var(axis=0)
+    variance, D = x.var(axis=0), x.shape[1]
     x = (x - x.mean(axis=0)) / np.sqrt(np.maximum(variance, LEAST_VARIANCE * variance.mean()))
-    _, components = np.linalg.eigh(x.T @ x)
-    return x @ components[:, -MOST_FEATURES:]
+    kept = [max(D - MOST_FEATURES, 0), D - 1]
+    return x @ eigh(x.T @ x, subset_by_index=kept)[1]
 
 
 def folds(groups, seed):
@@ -122,57 +122,59 @@ def expectation_maximisation(x, y, is_trusted, fold, num_classes, prior, regular
     T = uniform_noise(0.5 * (C - 1) / C, C)
     z = np.zeros((len(x), C))
     for _ in range(ROUNDS):
-        log_likelihood = np.log(np.maximum(T[:, y].T, LOWEST))
-        log_likelihood[is_trusted] = np.log(np.maximum(np.eye(C)[y[is_trusted]], LOWEST))
-        weights = fit_each(fold, x, log_likelihood, regulariser, weights)
+        likelihood = np.where(is_trusted[:, np.newaxis], np.eye(C)[y], T[:, y].T)
+        weights = fit_each(fold, x, np.maximum(likelihood, LOWEST), regulariser, weights)
         for k, w in weights.items():
             z[fold == k] = x[fold == k] @ w[:-1] + w[-1]
+        z -= z.max(axis=1, keepdims=True)  # exponentials stay in range
+        z_noisy, z_trusted = z[noisy], z[is_trusted]
         for _ in range(EM_STEPS):
-            log_p = log_softmax(confidence(z, y, is_trusted, T) * z, axis=1)
-            posterior = softmax(log_p + np.log(T[:, y].T), axis=1)
-            T = transition(joint_probability(posterior[noisy], y[noisy]), prior)
-    loss, accuracy = through(log_p[noisy], y[noisy], T), np.nan
+            factor = confidence(z_noisy, y[noisy], z_trusted, y[is_trusted], T)
+            posterior = probabilities(np.exp(factor * z_noisy) * T[:, y[noisy]].T)
+            T = transition(joint_probability(posterior, y[noisy]), prior)
+    loss, accuracy = loss_through(factor * z_noisy, T[:, y[noisy]].T), np.nan
     if is_trusted.any():
-        loss += -log_p[is_trusted, y[is_trusted]].mean()
-        accuracy = np.mean(log_p[is_trusted].argmax(axis=1) == y[is_trusted])
-    P, posterior = np.exp(log_p), posterior[noisy]
+        one_hot = np.eye(C)[y[is_trusted]]
+        loss += cross_entropy(one_hot, factor * z_trusted) / len(one_hot)
+        accuracy = np.mean(z_trusted.argmax(axis=1) == y[is_trusted])
+    P, P_trusted = (probabilities(np.exp(factor * each)) for each in (z_noisy, z_trusted))
     J = joint_probability(posterior, y[noisy])
-    found = CrossFit(T, P[noisy], posterior, loss, regulariser, J, accuracy, P[is_trusted])
-    return found, weights
+    return CrossFit(T, P, posterior, loss, regulariser, J, accuracy, P_trusted), weights
 
 
-def fit_each(fold, x, log_likelihood, regulariser, start):
+def fit_each(fold, x, likelihood, regulariser, start):
     """The weights (D + 1, C) by fold, of a model that has not seen the fold; see `fit`."""
 
     def fit_without(k):
         rest = fold != k
-        return k, fit(x[rest], log_likelihood[rest], regulariser, start.get(k))
+        return k, fit(x[rest], likelihood[rest], regulariser, start.get(k))
 
     # A thread for each fold: those of BLAS hinder each other where other programs run.
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(os.cpu_count()) as pool:
         return dict(pool.map(fit_without, np.unique(fold)))
 
 
-def fit(x, log_likelihood, regulariser, start=None):
+def fit(x, likelihood, regulariser, start=None):
     """The linear model (D + 1, C) that maximises mean_i log sum_j P(j | x_i) L_ij - R.
 
     Args:
       x: float32 (n, D).
-      log_likelihood: (n, C), log L_ij = log P(label of i | true j).
+      likelihood: (n, C), L_ij = P(label of i | true j); of each example at least LOWEST.
       regulariser: R is half of it times the squares of the weights.
       start: Where to start; zeros unless given. The last row is the bias.
     """
-    n, D, C = len(x), x.shape[1], log_likelihood.shape[1]
-    log_likelihood = log_likelihood.astype(np.float32)
+    n, D, C = len(x), x.shape[1], likelihood.shape[1]
+    likelihood = likelihood.astype(np.float32)
 
     def loss(flat):
         w = flat.reshape(D + 1, C).astype(np.float32)
-        log_p = log_softmax(x @ w[:-1] + w[-1], axis=1)
-        joint = log_p + log_likelihood
-        evidence = logsumexp(joint, axis=1, keepdims=True)
-        dz = (np.exp(log_p) - np.exp(joint - evidence)) / n
+        z = x @ w[:-1] + w[-1]
+        P = probabilities(np.exp(z - z.max(axis=1, keepdims=True)))
+        joint = P * likelihood
+        evidence = joint.sum(axis=1, keepdims=True)
+        dz = (P - joint / evidence) / n
         gradient = np.concatenate([x.T @ dz + regulariser * w[:-1], dz.sum(axis=0)[None]])
-        value = -evidence.mean(dtype=np.float64) + regulariser / 2 * np.sum(w[:-1] ** 2)
+        value = regulariser / 2 * np.sum(w[:-1] ** 2) - np.log(evidence).mean(dtype=np.float64)
         return float(value), gradient.ravel().astype(np.float64)
 
     start = np.zeros((D + 1) * C) if start is None else start.ravel()
@@ -180,27 +182,31 @@ def fit(x, log_likelihood, regulariser, start=None):
     return found.x.reshape(D + 1, C)
 
 
-def confidence(z, y, is_trusted, T):
-    """1 / temperature of the logits z (n, C), SHARPER than trusted and than noisy labels ask for.
+def confidence(z, y, z_trusted, y_trusted, T):
+    """1 / temperature of logits, SHARPER than noisy labels y and trusted ones ask for.
 
     Too little confidence hides wrong labels, and costs more than too much.
+
+    Args:
+      z: (N, C), 0 at the largest of each row.
+      y: int (N,).
+      z_trusted: (M, C), likewise.
+      y_trusted: int (M,).
+      T: (C, C).
     """
-    noisy = ~is_trusted
-    found = best_confidence(z[noisy], lambda log_p: through(log_p, y[noisy], T))
-    if is_trusted.any():
-        target = smoothed(y[is_trusted], z.shape[1])
-        by_trusted = best_confidence(z[is_trusted], lambda log_p: -np.sum(target * log_p))
+    likelihood = T[:, y].T
+    found = best_confidence(lambda factor: loss_through(factor * z, likelihood))
+    if len(y_trusted):
+        target = smoothed(y_trusted, z.shape[1])
+        by_trusted = best_confidence(lambda factor: cross_entropy(target, factor * z_trusted))
         found = max(found, by_trusted)
     return SHARPER * found
 
 
-def best_confidence(z, loss):
-    """The factor of the logits z (n, C) with the lowest loss of their log probabilities."""
-
-    def loss_at(log_confidence):
-        return loss(log_softmax(np.exp(log_confidence) * z, axis=1))
-
-    return np.exp(minimize_scalar(loss_at, bounds=CONFIDENCES, method="bounded").x)
+def best_confidence(loss):
+    """The factor of the logits with the lowest loss."""
+    found = minimize_scalar(lambda log: loss(np.exp(log)), bounds=CONFIDENCES, method="bounded")
+    return np.exp(found.x)
 
 
 def smoothed(y, C):
@@ -211,15 +217,26 @@ def smoothed(y, C):
     return target
 
 
-def through(log_p, y, T):
-    """Mean loss in nats of given labels, through T."""
-    return -logsumexp(log_p + np.log(T[:, y].T), axis=1).mean()
+def probabilities(scores):
+    """Rows (n, C) proportional to the scores, which sum to 1."""
+    return scores / scores.sum(axis=1, keepdims=True)
+
+
+def cross_entropy(target, z):
+    """A sum in nats, of targets (m, C) and logits z (m, C) that are 0 at the largest of a row."""
+    return np.sum(target * (np.log(np.exp(z).sum(axis=1, keepdims=True)) - z))
+
+
+def loss_through(z, likelihood):
+    """Mean loss in nats of labels with these likelihoods (n, C), from logits z as above."""
+    scores = np.exp(z)
+    given = np.einsum("ij,ij->i", scores, likelihood)
+    return np.mean(np.log(scores.sum(axis=1)) - np.log(given))
 
 
 def joint_probability(posterior, y):
     """J (C, C), J[i, j] = P(true i, given j), from the posterior (N, C) of given labels y."""
-    columns = [posterior[y == k].sum(axis=0) for k in range(posterior.shape[1])]
-    return np.stack(columns, axis=1) / len(y)
+    return posterior.T @ np.eye(posterior.shape[1])[y] / len(y)
 
 
 def transition(joint, prior):

@@ -5,6 +5,7 @@ Each image is decoded once, scaled down; its size is read before. N images.
 
 import hashlib
 import io
+import os
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -19,6 +20,7 @@ ISSUES = ("dark", "light", "blurry", "low_information", *OF_SIZE)  # grey images
 UNSEEN = ("dark", "light", "low_information")  # little is seen in images with these
 SIDE = 256  # pixels; no property needs more
 SIDE_OF_EDGES = 64  # pixels, as in cleanvision
+LARGE = 4_000  # bytes of a file, from which on threads gain time; most of the rest is Python
 
 
 def measure(dataset_path, split):
@@ -35,10 +37,11 @@ def measure(dataset_path, split):
     encoded, rows, features = records.EncodedImages(dataset_path, split), [], []
     channels = records.read_manifest(dataset_path)["image_shape"][-1]
     properties = new_manager().image_properties
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
         for first in range(0, len(encoded), records.EXAMPLES_PER_READ):
-            ids = encoded.ids[first : first + records.EXAMPLES_PER_READ]
-            read = pool.map(lambda file: measure_image(file, properties, channels), encoded[ids])
+            files = encoded[encoded.ids[first : first + records.EXAMPLES_PER_READ]]
+            each = pool.map if np.mean([len(file) for file in files]) > LARGE else map
+            read = each(lambda file: measure_image(file, properties, channels), files)
             of_images, small = zip(*read)
             rows += of_images
             features.append(shapes_and_colours.describe(np.stack(small)).astype(np.float32))
