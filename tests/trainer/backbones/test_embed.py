@@ -131,7 +131,7 @@ def test_a_full_disk_is_one_line(photographs, backbone, settings, tmp_path, monk
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(embed.np, "save", full)
+    monkeypatch.setattr(shards.np, "save", full)
     with pytest.raises(InputError, match="must be on a disk with enough room"):
         embed.embed(photographs, backbone, tmp_path / "a", settings)
     assert not list((tmp_path / "a").rglob("*.npy"))
