@@ -73,9 +73,9 @@ flags.DEFINE_alias("dataset_dir", "data")  # its name in the IEG release
 flags.adopt_module_key_flags(dataset_flags)
 
 
-def main(arguments):
-    check_choice("mode", MODE.value, MODES)
-    mode = MODE.value
+def check_flags(mode, arguments):
+    """Raises InputError for arguments or flags that the mode does not use, or lacks."""
+    check_choice("mode", mode, MODES)
     if arguments and mode != "predict":
         raise InputError("arguments", "must be flags, --name=value", arguments[0])
     command_line.check_for(mode, FOR_MODES, "--mode=")
@@ -83,15 +83,28 @@ def main(arguments):
         if mode in FOR_MODES[flag.name] and not flag.value:
             rule = f"must be given for --mode={mode}"
             raise InputError(f"--{flag.name}", rule, flag.value)
+    if JSON.value and CSV.value:
+        raise InputError("--csv", "contradicts --json; give one of them", True)
+
+
+def predict_files(files):
+    """Classifies files and folders. Returns the exit status."""
+    form = "json" if JSON.value else "csv" if CSV.value else "table"
+    return min(1, predict.predict(Path(MODEL.value), files, form))
+
+
+def review_run():
+    with storage.mirrored(CHECKPOINT_PATH.value or "") as (root, _):
+        print(local_run.review(root if CHECKPOINT_PATH.value else None, DECISIONS.value))
+
+
+def main(arguments):
+    mode = MODE.value
+    check_flags(mode, arguments)
     if mode == "predict":
-        if JSON.value and CSV.value:
-            raise InputError("--csv", "contradicts --json; give one of them", True)
-        form = "json" if JSON.value else "csv" if CSV.value else "table"
-        return min(1, predict.predict(Path(MODEL.value), arguments, form))
+        return predict_files(arguments)
     if mode == "review":
-        with storage.mirrored(CHECKPOINT_PATH.value or "") as (root, _):
-            print(local_run.review(root if CHECKPOINT_PATH.value else None, DECISIONS.value))
-        return 0
+        return review_run()
     name, dataset, noise, noise_ratio = dataset_flags.noisy_dataset()
     files = request.resolve(name, **command_line.given_data())
     request.check(dataset, noise, noise_ratio, files)

@@ -52,7 +52,7 @@ class Console(io.TextIOBase):
             self.tell(match[0])
         elif match := re.search(r"Executing task '([\w-]+)'$", line):
             self.tell(self.begin(match[1]))
-        elif match := re.match(r"Task ([\w-]+) cache hit", line):
+        elif match := re.search(r"Task ([\w-]+) cache hit", line):
             self.tell(f"{self.begin(match[1])}: done before")
         elif match := re.search(r"Task '[\w-]+' finished with status (SUCCESS|FAIL)", line):
             self.tell(f"{self.task.name}: {'done' if match[1] == 'SUCCESS' else 'FAILED'}")

@@ -25,7 +25,12 @@ from pathlib import Path
 import psutil
 from google.protobuf import json_format
 from kfp import compiler, local
-from kfp.local import docker_task_handler, executor_input_utils, subprocess_task_handler
+from kfp.local import (
+    docker_task_handler,
+    executor_input_utils,
+    logging_utils,
+    subprocess_task_handler,
+)
 
 from pipelines.launch import docker_runner, ending, task_server
 from pipelines.launch.checks import data_config
@@ -154,7 +159,7 @@ def execute(pipeline, spec, parameters, directory, profile, runner):
         started as run_local_subprocess,
         contextlib.redirect_stdout(console),
     ):
-        logging.basicConfig(level=logging.INFO, format="%(message)s", stream=console, force=True)
+        log_to(console)
         for handler, function, warm_task in (
             (subprocess_task_handler, "run_local_subprocess", run_local_subprocess),
             (docker_task_handler, "run_docker_container", None),
@@ -169,6 +174,20 @@ def execute(pipeline, spec, parameters, directory, profile, runner):
             if directory.record["files"]:
                 console.tell(f"the results in {directory.root} are those of an earlier run")
             sys.exit(console.explain(error))
+
+
+def log_to(console):
+    """Makes the console hear all that kfp says, from all threads.
+
+    Around each task kfp takes away the handlers of the root logger, and replaces `print`. Where two
+    tasks run at a time, lines that come in between would be lost, and `print` stay replaced.
+    """
+    form = "%(asctime)s - %(levelname)s - %(message)s"
+    logging.basicConfig(
+        level=logging.INFO, format=form, datefmt="%H:%M:%S", stream=console, force=True
+    )
+    logging_utils.local_logger_context = contextlib.nullcontext
+    logging_utils.indented_print = contextlib.nullcontext
 
 
 def conclude(name, directory, earlier=None):

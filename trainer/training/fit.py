@@ -100,12 +100,7 @@ def train(
         artifacts.start(model_path)
     facts = run_facts(config, data) | (further_facts or {})
     make_repeatable(config)
-    earlier = restored(head_path)[0] if config.finetune else None
-    with strategy.scope():
-        if config.finetune:
-            method = start_finetuning(config, facts, epoch_steps, backbone_path, earlier)
-        else:
-            method = build_method(config, facts, epoch_steps, new_network(config, facts, data))
+    method = first_method(config, facts, data, epoch_steps, strategy, backbone_path, head_path)
     method.embeddings_path = embeddings_path
     if chief and config.finetune:
         finetuning.write_network(method.full_network, directory)
@@ -297,22 +292,27 @@ def weight_decay(config, facts):
     return networks.head.weight_decay(facts["num_examples"])
 
 
-def start_finetuning(config, facts, steps_per_epoch, backbone_path, earlier):
-    """The method with backbone and head as they are, and with what the run of the head found.
+def first_method(config, facts, data, steps_per_epoch, strategy, backbone_path, head_path):
+    """The method with first weights; to fine-tune, with what backbone and head have learned.
 
     Args:
       config: `trainer.settings.training.TrainSettings`.
       facts: `run_facts`.
+      data: `trainer.data.input_pipeline.TrainingData`.
       steps_per_epoch: As for `build_method`.
-      backbone_path: Directory of the backbone.
-      earlier: Method of the run of the head.
+      strategy: Distribution strategy that its variables belong to.
+      backbone_path: Directory of the backbone, where it is fine-tuned.
+      head_path: Directory of the checkpoints of the head, likewise.
     """
-    network = finetuning.composed(
-        config, backbone_path, averaged_network(earlier), facts["image_shape"]
-    )
-    method = build_method(config, facts, steps_per_epoch, network)
-    method.continue_from(earlier)
-    return method
+    earlier = restored(head_path)[0] if config.finetune else None
+    with strategy.scope():
+        if not config.finetune:
+            return build_method(config, facts, steps_per_epoch, new_network(config, facts, data))
+        head, shape = averaged_network(earlier), facts["image_shape"]
+        network = finetuning.composed(config, backbone_path, head, shape)
+        method = build_method(config, facts, steps_per_epoch, network)
+        method.continue_from(earlier)
+        return method
 
 
 def build_method(config, facts, steps_per_epoch=1, network=None):

@@ -59,16 +59,14 @@ def train(
     """
     check_writable(root)
     dataset_path, noisy_labels_path, probe_split_path = data_paths
-    place = (
-        f"{root.rstrip('/')}/{run_name(config, data_paths, embeddings_path, head_path)}"
-        if root
-        else checkpoints_path
-    )
-    finished, group = Path(place, artifacts.MANIFEST), contextlib.nullcontext()
+    place = checkpoints_path
+    if root:
+        name = run_name(config, data_paths, embeddings_path, head_path)
+        place = f"{root.rstrip('/')}/{name}"
+    group = contextlib.nullcontext()
+    finished = Path(place, artifacts.MANIFEST)
     if count > 1 and not finished.is_file():
-        if not root or storage.is_remote(root):
-            rule = "must be a directory that all workers see, such as a mounted volume"
-            raise InputError("checkpoint_root", rule, root)
+        check_shared(root)
         group = workers.joined(f"{place}-workers", worker, count, finished, patience)
     with group:
         if workers.this_worker()[1] > 1:
@@ -91,6 +89,13 @@ def train(
     if run and root:
         shutil.copytree(directory, checkpoints_path, dirs_exist_ok=True)
     return run
+
+
+def check_shared(root):
+    """Raises InputError unless several workers can share the directory."""
+    if not root or storage.is_remote(root):
+        rule = "must be a directory that all workers see, such as a mounted volume"
+        raise InputError("checkpoint_root", rule, root)
 
 
 def check_writable(root):

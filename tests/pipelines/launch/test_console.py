@@ -1,11 +1,14 @@
 """The lines of the log that the terminal shows, and the failures that are retried."""
 
+import builtins
 import io
+import logging
 import threading
 
 import pytest
+from kfp.local import logging_utils
 
-from pipelines.launch import compile, profiles, progress
+from pipelines.launch import compile, profiles, progress, run
 from pipelines.launch.console import Console
 
 LOCAL = profiles.resolve("local", "local")
@@ -31,7 +34,7 @@ def test_tasks_have_numbers_and_warnings_are_shown(console):
         "    resuming at step 300",
         "12:00:00.000 - INFO - Task \x1b[96m'audit-labels-2'\x1b[0m finished with status "
         "\x1b[92mSUCCESS\x1b[0m",
-        "Task write-report-2 cache hit (key=0123); skipping execution.",
+        "12:00:00 - INFO - Task write-report-2 cache hit (key=0123); skipping execution.",
     ):
         print(line, file=console)
     assert shown(console) == [
@@ -51,6 +54,34 @@ def test_lines_of_two_threads_are_not_mixed(console):
     thread.join()
     console.write("half\n")
     assert shown(console) == ["warning: two", "warning: one half"]
+
+
+def test_no_line_is_lost_while_tasks_of_other_threads_begin_and_end(console, monkeypatch):
+    for name in ("local_logger_context", "indented_print"):
+        monkeypatch.setattr(logging_utils, name, getattr(logging_utils, name))
+    root, ended = logging.getLogger(), threading.Event()
+    handlers, level, printing = root.handlers[:], root.level, builtins.print
+
+    def tasks():
+        while not ended.is_set():
+            with logging_utils.local_logger_context(), logging_utils.indented_print():
+                pass
+
+    run.log_to(console)
+    others = [threading.Thread(target=tasks) for _ in range(2)]
+    try:
+        for thread in others:
+            thread.start()
+        for number in range(3000):
+            logging.info(f"Executing task '{number}'")
+    finally:
+        ended.set()
+        for thread in others:
+            thread.join()
+        root.handlers[:] = handlers
+        root.setLevel(level)
+    assert builtins.print is printing
+    assert shown(console)[-1] == "[3000/3] 2999"
 
 
 @pytest.mark.parametrize(("said", "times"), [(INPUT, 1), (TRAINING, 1), (CHANCE, 3), ("", 3)])

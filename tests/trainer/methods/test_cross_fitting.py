@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy.special import log_softmax, logsumexp
 
 from trainer.data.noise.transition import uniform_noise
 from trainer.methods import cross_fitting
@@ -87,3 +88,22 @@ def test_gradient_of_the_linear_model(rng):
     for _ in range(20):
         step = rng.normal(size=w.shape)
         assert loss(w) < loss(w + 0.03 * step)
+
+
+def test_losses_are_those_of_log_probabilities(rng):
+    z, y, T = 30 * rng.normal(size=(50, C)), rng.integers(C, size=50), uniform_noise(0.3, C)
+    z -= z.max(axis=1, keepdims=True)
+    log_p, likelihood, one_hot = log_softmax(z, axis=1), T[:, y].T, np.eye(C)[y]
+    through = -logsumexp(log_p + np.log(likelihood), axis=1).mean()
+    assert cross_fitting.loss_through(z, likelihood) == pytest.approx(through)
+    assert cross_fitting.cross_entropy(one_hot, z) == pytest.approx(-np.sum(one_hot * log_p))
+
+
+def test_the_components_with_the_most_variance_are_kept(rng, monkeypatch):
+    x = rng.normal(size=(60, 6)) @ rng.normal(size=(6, 6)) + 5
+    variances = np.linalg.eigvalsh(np.corrcoef(x.T))
+    for kept in (3, 6):
+        monkeypatch.setattr(cross_fitting, "MOST_FEATURES", kept)
+        found = cross_fitting.principal_components(x)
+        np.testing.assert_allclose(found.mean(axis=0), 0, atol=1e-4)
+        np.testing.assert_allclose(found.var(axis=0), variances[-kept:], atol=1e-3)
