@@ -56,11 +56,11 @@ compile: $(READY)  ## the YAML of every pipeline for every target, into compiled
 TESTS := $(BIN)/python -m pytest --dist=worksteal
 
 .PHONY: test
-test: $(READY)  ## the essential tests, before a commit; 5 minutes on two cores
+test: $(READY)  ## the essential tests, before a commit; 5 to 9 minutes on two cores
 	$(TESTS) -n 3 -m "not docker and not slow" $(ARGS)
 
 .PHONY: test-all
-test-all: $(READY)  ## all tests that need no containers; 20 minutes on two cores
+test-all: $(READY)  ## all tests that need no containers; 30 to 60 minutes on two cores
 	$(TESTS) -n 2 -m "not docker" $(ARGS)
 
 .PHONY: test-components

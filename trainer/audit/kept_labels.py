@@ -20,7 +20,9 @@ DRAWS = 20  # given labels of each trusted example, where they are not known
 
 
 def fraction_right(P, given, transition, P_trusted, true, given_trusted=None):
-    """The fraction of labels that are right after correction, its lower and its upper end (90%).
+    """The fraction of labels that are right after correction, its lower and its upper end.
+
+    Fewer ranges cover than the nominal 90%; docs/method.md has measured how many.
 
     Args:
       P: float (N, C), probabilities by the image alone.
