@@ -180,7 +180,7 @@ def log_to(console):
     """Makes the console hear all that kfp says, from all threads.
 
     Around each task kfp takes away the handlers of the root logger, and replaces `print`. Where two
-    tasks run at a time, lines that come in between would be lost, and `print` stay replaced.
+    tasks run at a time, lines in between would be lost, and `print` would stay replaced.
     """
     form = "%(asctime)s - %(levelname)s - %(message)s"
     logging.basicConfig(

@@ -88,5 +88,4 @@ def pooled_with_run(by_run, found, given, correction=None):
 
 def pooled(P, Q):
     """Rows proportional to the products of two experts' probabilities (N, C)."""
-    product = P * Q
-    return product / product.sum(axis=1, keepdims=True)
+    return cross_fitting.probabilities(P * Q)

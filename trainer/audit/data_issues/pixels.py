@@ -20,7 +20,7 @@ ISSUES = ("dark", "light", "blurry", "low_information", *OF_SIZE)  # grey images
 UNSEEN = ("dark", "light", "low_information")  # little is seen in images with these
 SIDE = 256  # pixels; no property needs more
 SIDE_OF_EDGES = 64  # pixels, as in cleanvision
-LARGE = 4_000  # bytes of a file, from which on threads gain time; most of the rest is Python
+LARGE = 4_000  # mean bytes of files from which on threads pay: below, most of the time is Python's
 
 
 def measure(dataset_path, split):
